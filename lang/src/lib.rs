@@ -1,0 +1,1 @@
+//! The Nix language: text in, syntax out.

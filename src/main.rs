@@ -1,0 +1,3 @@
+//! The `rx` program.
+
+fn main() {}
