@@ -1,0 +1,28 @@
+//! What a caller can choose about reading a program.
+
+/// What to do about a form that is accepted but discouraged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lint {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// Warn.
+    Warn,
+    /// Refuse.
+    Fatal,
+}
+
+/// Choices for [`parse`](crate::parse). The default is the language with no experimental feature and no lint.
+#[derive(Clone, Copy, Default)]
+pub struct ParseOptions<'a> {
+    /// Accept `|>` and `<|` (the experimental feature `pipe-operators`).
+    pub pipe_operators: bool,
+    /// URLs without quotes (settings `lint-url-literals`, feature `no-url-literals`).
+    pub url_literals: Lint,
+    /// Path literals that begin with `/` or `~/` (setting `lint-absolute-path-literals`).
+    pub absolute_path_literals: Lint,
+    /// Relative path literals that do not begin with `.` (settings `lint-short-path-literals`, `warn-short-path-literals`).
+    pub short_path_literals: Lint,
+    /// Asked now and then; parsing ends with [`ParseFailure::Interrupted`](crate::ParseFailure::Interrupted) when it says true.
+    pub interrupted: Option<&'a (dyn Fn() -> bool + Sync)>,
+}
