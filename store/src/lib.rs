@@ -1,1 +1,6 @@
 //! The Nix store.
+
+pub mod base32;
+pub mod content_address;
+pub mod hash;
+pub mod path;
