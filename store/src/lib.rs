@@ -4,3 +4,6 @@ pub mod base32;
 pub mod content_address;
 pub mod hash;
 pub mod path;
+pub mod interrupt;
+pub mod progress;
+pub mod settings;

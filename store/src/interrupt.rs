@@ -1,0 +1,74 @@
+//! Ctrl-C, and how long work notices it.
+//!
+//! The first SIGINT, SIGTERM or SIGHUP sets a flag and makes a file descriptor readable; work
+//! polls one or the other and ends in order. The second SIGINT ends the process at once.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// The error of work that noticed an interrupt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted by the user")]
+pub struct Interrupted;
+
+static FLAG: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Becomes readable at the first signal and stays so until [`clear`].
+static WAKE: OnceLock<UnixStream> = OnceLock::new();
+
+/// Takes over the signals. Programs call it once at start; libraries never do.
+pub fn install() -> io::Result<()> {
+    // The order matters: the first signal finds the flag unset, then sets it.
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&FLAG))?;
+    let (reader, writer) = UnixStream::pair()?;
+    reader.set_nonblocking(true)?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&FLAG))?;
+        signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+    }
+    // A second installation keeps the first descriptor, which its own handlers feed.
+    let _ = WAKE.set(reader);
+    Ok(())
+}
+
+/// Has the user asked to stop?
+#[inline]
+pub fn is_set() -> bool {
+    FLAG.load(Ordering::Relaxed)
+}
+
+/// Fails if the user has asked to stop.
+#[inline]
+pub fn check() -> Result<(), Interrupted> {
+    if is_set() { Err(Interrupted) } else { Ok(()) }
+}
+
+/// The flag itself, for hot loops that keep a reference to it.
+pub fn flag() -> &'static AtomicBool {
+    &FLAG
+}
+
+/// A descriptor that becomes readable at the first signal, to be polled beside others.
+/// Nothing must be read from it. `None` before [`install`].
+pub fn descriptor() -> Option<BorrowedFd<'static>> {
+    WAKE.get().map(AsFd::as_fd)
+}
+
+/// Asks to stop, as a signal would.
+pub fn trigger() {
+    FLAG.store(true, Ordering::Relaxed);
+}
+
+/// Forgets an interrupt; the REPL does so after each expression.
+pub fn clear() {
+    if let Some(mut wake) = WAKE.get() {
+        let mut sink = [0; 64];
+        while wake.read(&mut sink).is_ok_and(|count| count > 0) {}
+    }
+    FLAG.store(false, Ordering::Relaxed);
+}
