@@ -7,3 +7,4 @@ pub mod path;
 pub mod interrupt;
 pub mod progress;
 pub mod settings;
+pub mod build;

@@ -1,0 +1,3 @@
+//! Building: derivations become valid outputs.
+
+pub mod sandbox;
