@@ -2,6 +2,7 @@
 
 pub mod base32;
 pub mod content_address;
+pub mod fetch;
 pub mod hash;
 pub mod path;
 pub mod interrupt;

@@ -1,0 +1,10 @@
+//! Fetching: downloads, archives, Git and the other kinds of inputs.
+
+pub mod attrs;
+pub mod download;
+pub mod netrc;
+pub mod s3;
+#[cfg(test)]
+pub mod test_server;
+pub mod time;
+pub mod url;
