@@ -9,3 +9,6 @@ pub mod interrupt;
 pub mod progress;
 pub mod settings;
 pub mod build;
+pub mod derivation;
+pub mod nar;
+pub mod remove;

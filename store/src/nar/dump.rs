@@ -1,0 +1,218 @@
+//! A tree of the file system to bytes.
+//!
+//! Directories are walked with one descriptor a level, so no name is looked up twice and no symbolic link is
+//! followed below the root, whatever happens to the tree meanwhile.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::fs::{self as rfs, AtFlags, FileType, Mode, OFlags};
+
+use super::{MAX_DEPTH, NarError, Writer};
+
+/// What a file is, as filters see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// Anything else; archives cannot hold it.
+    Other,
+}
+
+impl FileKind {
+    /// The name that `builtins.readFileType` gives.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FileKind::Regular => "regular",
+            FileKind::Directory => "directory",
+            FileKind::Symlink => "symlink",
+            FileKind::Other => "unknown",
+        }
+    }
+}
+
+impl From<FileType> for FileKind {
+    fn from(kind: FileType) -> Self {
+        match kind {
+            FileType::RegularFile => FileKind::Regular,
+            FileType::Directory => FileKind::Directory,
+            FileType::Symlink => FileKind::Symlink,
+            _ => FileKind::Other,
+        }
+    }
+}
+
+/// Decides whether an entry (given by its whole path) goes into the archive; `None` gives up.
+pub type Filter<'a> = dyn FnMut(&Path, FileKind) -> Option<bool> + 'a;
+
+/// Writes the archive of the file, link or directory at `path`.
+pub fn dump<W: Write>(path: &Path, out: W) -> Result<W, NarError> {
+    Dumper::new(path, out, None)?.run()
+}
+
+/// Writes the archive of the entries below `path` that the filter keeps.
+pub fn dump_filtered<W: Write>(
+    path: &Path,
+    out: W,
+    filter: &mut Filter<'_>,
+) -> Result<W, NarError> {
+    Dumper::new(path, out, Some(filter))?.run()
+}
+
+struct Level {
+    /// Shared, so that an entry can be opened while the dumper changes.
+    fd: Rc<OwnedFd>,
+    entries: std::vec::IntoIter<(CString, FileType)>,
+}
+
+struct Dumper<'a, 'f, W: Write> {
+    writer: Writer<W>,
+    path: PathBuf,
+    levels: Vec<Level>,
+    buffer: Vec<u8>,
+    filter: Option<&'a mut Filter<'f>>,
+}
+
+/// A file up to this size is read with one call.
+const READ: usize = 1 << 17;
+
+impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
+    fn new(
+        path: &Path,
+        out: W,
+        filter: Option<&'a mut Filter<'f>>,
+    ) -> Result<Self, NarError> {
+        Ok(Dumper {
+            writer: Writer::new(out),
+            path: path.to_owned(),
+            levels: Vec::new(),
+            buffer: vec![0; READ],
+            filter,
+        })
+    }
+
+    fn run(mut self) -> Result<W, NarError> {
+        let root = CString::new(self.path.as_os_str().as_bytes())
+            .map_err(|_| NarError::BadName(self.path.display().to_string()))?;
+        let stat = rfs::statat(rfs::CWD, &root, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|e| NarError::file("getting status of", &self.path, e))?;
+        self.object(rfs::CWD, &root, FileType::from_raw_mode(stat.st_mode))?;
+        while let Some(level) = self.levels.last_mut() {
+            let Some((name, kind)) = level.entries.next() else {
+                self.levels.pop();
+                self.writer.end_directory()?;
+                if !self.levels.is_empty() {
+                    self.path.pop();
+                }
+                continue;
+            };
+            self.path.push(std::ffi::OsStr::from_bytes(name.as_bytes()));
+            let parent = Rc::clone(&level.fd);
+            let fd = parent.as_fd();
+            let kind = if kind == FileType::Unknown {
+                let stat = rfs::statat(fd, &name, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_err(|e| NarError::file("getting status of", &self.path, e))?;
+                FileType::from_raw_mode(stat.st_mode)
+            } else {
+                kind
+            };
+            let keep = match &mut self.filter {
+                None => true,
+                Some(filter) => filter(&self.path, kind.into()).ok_or(NarError::Filter)?,
+            };
+            let entered = keep && self.object(fd, &name, kind)?;
+            if !entered {
+                self.path.pop();
+            }
+        }
+        self.writer.finish()
+    }
+
+    /// Writes one object; true when it is a directory that was entered.
+    fn object(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        name: &CString,
+        kind: FileType,
+    ) -> Result<bool, NarError> {
+        match kind {
+            FileType::RegularFile => {
+                let fd = open(parent, name, OFlags::empty())
+                    .map_err(|e| NarError::file("opening", &self.path, e))?;
+                self.regular(name, fd)?;
+                Ok(false)
+            }
+            FileType::Symlink => {
+                let target = rfs::readlinkat(parent, name, Vec::new())
+                    .map_err(|e| NarError::file("reading symbolic link", &self.path, e))?;
+                self.writer.symlink(name.as_bytes(), target.as_bytes())?;
+                Ok(false)
+            }
+            FileType::Directory => {
+                if self.levels.len() >= MAX_DEPTH {
+                    return Err(NarError::TooDeep);
+                }
+                let fd = open(parent, name, OFlags::DIRECTORY)
+                    .map_err(|e| NarError::file("opening directory", &self.path, e))?;
+                let mut entries = read_directory(fd.as_fd())
+                    .map_err(|e| NarError::file("reading directory", &self.path, e))?;
+                entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+                self.writer.directory(name.as_bytes())?;
+                self.levels.push(Level { fd: Rc::new(fd), entries: entries.into_iter() });
+                Ok(true)
+            }
+            _ => Err(NarError::UnsupportedType(self.path.display().to_string())),
+        }
+    }
+
+    fn regular(&mut self, name: &CString, fd: OwnedFd) -> Result<(), NarError> {
+        let stat = rfs::fstat(&fd).map_err(|e| NarError::file("getting status of", &self.path, e))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(NarError::Changed(self.path.display().to_string()));
+        }
+        let size = stat.st_size as u64;
+        self.writer.file(name.as_bytes(), stat.st_mode & 0o100 != 0, size)?;
+        let mut file = File::from(fd);
+        let mut left = size;
+        while left > 0 {
+            let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let n = match file.read(&mut self.buffer[..want]) {
+                Ok(0) => return Err(NarError::Changed(self.path.display().to_string())),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(NarError::file("reading", &self.path, e)),
+            };
+            self.writer.contents(&self.buffer[..n])?;
+            left -= n as u64;
+        }
+        Ok(())
+    }
+}
+
+fn open(parent: BorrowedFd<'_>, name: &CString, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    // Non-blocking, so that a file replaced by a fifo in the meantime cannot hang us.
+    let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rfs::openat(parent, name, flags, Mode::empty())
+}
+
+/// Entries of an open directory without `.` and `..`, in no order.
+pub(crate) fn read_directory(fd: BorrowedFd<'_>) -> rustix::io::Result<Vec<(CString, FileType)>> {
+    let mut entries = Vec::new();
+    for entry in rfs::Dir::read_from(fd)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            entries.push((name.to_owned(), entry.file_type()));
+        }
+    }
+    Ok(entries)
+}
