@@ -7,4 +7,5 @@ pub mod s3;
 #[cfg(test)]
 pub mod test_server;
 pub mod time;
+pub mod unpack;
 pub mod url;

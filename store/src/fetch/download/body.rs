@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::exchange::{Answer, Exchange, Permit, classify, transport};
 use super::{DownloadError, Downloader, ErrorKind, Request};
+use crate::progress::Activity;
 
 /// After this much progress a transfer has earned its attempts anew.
 const PROGRESS_THAT_COUNTS: u64 = 1 << 20;
@@ -25,11 +26,19 @@ pub(super) struct HttpBody {
     attempt: u32,
     last_resume: u64,
     begin: Instant,
+    activity: Activity,
     _permit: Permit,
 }
 
 impl HttpBody {
-    pub(super) fn new(downloader: Downloader, request: Request, answer: Answer, permit: Permit, attempt: u32) -> Self {
+    pub(super) fn new(
+        downloader: Downloader,
+        request: Request,
+        answer: Answer,
+        permit: Permit,
+        attempt: u32,
+        activity: Activity,
+    ) -> Self {
         HttpBody {
             downloader,
             request,
@@ -43,6 +52,7 @@ impl HttpBody {
             attempt,
             last_resume: 0,
             begin: Instant::now(),
+            activity,
             _permit: permit,
         }
     }
@@ -156,8 +166,8 @@ impl Read for HttpBody {
         while self.used == self.chunk.len() {
             match self.next_chunk() {
                 Ok(true) => {
-                    let url = &self.request.url;
-                    self.downloader.monitor().progress(url, self.position + self.chunk.len() as u64, self.total);
+                    let done = self.position + self.chunk.len() as u64;
+                    self.activity.progress(done, self.total.unwrap_or(0), 0, 0);
                 }
                 Ok(false) => return Ok(0),
                 Err(failure) => self.resume(failure).map_err(io::Error::other)?,

@@ -25,9 +25,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 pub use error::{DownloadError, ErrorKind};
-pub use settings::{DownloadSettings, Monitor, SilentMonitor};
+pub use settings::{DownloadSettings, Monitor, ProcessMonitor};
 
 use super::netrc::Netrc;
+use crate::progress::{Activity, ActivityKind, Level};
 use super::url::Url;
 use body::HttpBody;
 use exchange::Exchange;
@@ -177,6 +178,11 @@ impl Downloader {
         }
     }
 
+    /// A downloader with what the user has set.
+    pub fn from_settings(settings: &crate::settings::Settings) -> Self {
+        Self::new(DownloadSettings::from_settings(settings), Arc::new(ProcessMonitor))
+    }
+
     /// The settings that this downloader was made with.
     pub fn settings(&self) -> &DownloadSettings {
         &self.inner.settings
@@ -236,6 +242,9 @@ impl Downloader {
     }
 
     fn open_http(&self, request: &Request) -> Result<Download, DownloadError> {
+        let shown = request.display_url();
+        let text = format!("{}ing '{shown}'", request.verb());
+        let activity = Activity::start(Level::Talkative, ActivityKind::FileTransfer, text, &[shown.as_str().into()]);
         let mut attempt = 0;
         let (answer, permit) = loop {
             attempt += 1;
@@ -247,7 +256,7 @@ impl Downloader {
         };
         let meta = answer.meta.clone();
         let encodings = answer.encodings.clone();
-        let body = HttpBody::new(self.clone(), request.clone(), answer, permit, attempt);
+        let body = HttpBody::new(self.clone(), request.clone(), answer, permit, attempt, activity);
         let reader: Box<dyn Read + Send> = if meta.unchanged || request.method == Method::Head {
             Box::new(io::empty())
         } else {

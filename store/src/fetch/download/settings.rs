@@ -48,22 +48,39 @@ impl Default for DownloadSettings {
     }
 }
 
-/// Watches transfers. All methods have silent defaults.
+impl DownloadSettings {
+    /// What the user has set.
+    pub fn from_settings(settings: &crate::settings::Settings) -> Self {
+        DownloadSettings {
+            attempts: settings.download_attempts,
+            connect_timeout: Duration::from_secs(settings.connect_timeout),
+            stalled_timeout: Duration::from_secs(settings.stalled_download_timeout),
+            connections: usize::try_from(settings.http_connections).unwrap_or(0),
+            http2: settings.http2,
+            user_agent_suffix: settings.user_agent_suffix.clone(),
+            netrc_file: Some(settings.netrc_file.clone()),
+            ca_file: settings.ssl_cert_file.clone(),
+            speed_limit: settings.download_speed.into(),
+            ..DownloadSettings::default()
+        }
+    }
+}
+
+/// Is asked about interrupts and told of warnings; by default those are the whole process's.
 pub trait Monitor: Send + Sync {
     /// Whether the user wants everything to stop; asked several times a second during waits.
     fn interrupted(&self) -> bool {
-        false
+        crate::interrupt::is_set()
     }
 
     /// Something that people should see, without `warning:` before it.
-    fn warn(&self, _message: &str) {}
-
-    /// Bytes transferred so far, and in all if known.
-    fn progress(&self, _url: &str, _done: u64, _total: Option<u64>) {}
+    fn warn(&self, message: &str) {
+        crate::progress::warn(message);
+    }
 }
 
-/// A monitor that shows nothing and never interrupts.
+/// The monitor with no opinion of its own.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SilentMonitor;
+pub struct ProcessMonitor;
 
-impl Monitor for SilentMonitor {}
+impl Monitor for ProcessMonitor {}

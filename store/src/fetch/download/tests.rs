@@ -18,7 +18,7 @@ fn quick() -> DownloadSettings {
 }
 
 fn downloader() -> Downloader {
-    Downloader::new(quick(), Arc::new(SilentMonitor))
+    Downloader::new(quick(), Arc::new(ProcessMonitor))
 }
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -54,7 +54,7 @@ fn unknown_schemes_and_dead_servers_are_named_as_curl_does() {
     let error = downloader().fetch(&Request::get("foo://x")).unwrap_err().to_string();
     assert_eq!(error, "unable to download 'foo://x': Unsupported protocol (1) Protocol \"foo\" not supported");
     let settings = DownloadSettings { attempts: 1, ..quick() };
-    let error = Downloader::new(settings, Arc::new(SilentMonitor)).fetch(&Request::get("http://127.0.0.1:1/x")).unwrap_err();
+    let error = Downloader::new(settings, Arc::new(ProcessMonitor)).fetch(&Request::get("http://127.0.0.1:1/x")).unwrap_err();
     assert!(error.to_string().starts_with("unable to download 'http://127.0.0.1:1/x': Could not connect to server (7)"), "{error}");
 }
 
@@ -103,7 +103,7 @@ fn logins_come_from_the_url_or_the_netrc_file() {
         answer(stream, "200 OK", &[], seen.headers.get("authorization").map_or(&b""[..], |value| value.as_bytes()));
     });
     let settings = DownloadSettings { netrc_file: Some(netrc), ..quick() };
-    let downloader = Downloader::new(settings, Arc::new(SilentMonitor));
+    let downloader = Downloader::new(settings, Arc::new(ProcessMonitor));
     let get = |url: String| String::from_utf8(downloader.fetch(&Request::get(url)).unwrap().1).unwrap();
     assert_eq!(get(format!("{}/x", server.url)), "Basic bWU6cHc=");
     assert_eq!(get(server.url.replace("http://", "http://a:b@")), "Basic YTpi");
@@ -240,7 +240,7 @@ fn a_silent_server_is_left_after_the_stall_timeout() {
         std::thread::sleep(Duration::from_secs(30));
     });
     let settings = DownloadSettings { attempts: 1, ..quick() };
-    let error = Downloader::new(settings, Arc::new(SilentMonitor)).fetch(&Request::get(format!("{}/x", server.url))).unwrap_err();
+    let error = Downloader::new(settings, Arc::new(ProcessMonitor)).fetch(&Request::get(format!("{}/x", server.url))).unwrap_err();
     assert!(error.to_string().contains("Timeout was reached (28)"), "{error}");
 }
 
@@ -299,7 +299,7 @@ fn existence_is_asked_without_fetching() {
 fn many_downloads_share_few_connections() {
     let server = TestServer::start(|_, _, stream| answer(stream, "200 OK", &[], b"ok"));
     let settings = DownloadSettings { connections: 2, ..quick() };
-    let downloader = Downloader::new(settings, Arc::new(SilentMonitor));
+    let downloader = Downloader::new(settings, Arc::new(ProcessMonitor));
     std::thread::scope(|scope| {
         for i in 0..16 {
             let (downloader, url) = (&downloader, format!("{}/{i}", server.url));
