@@ -169,6 +169,11 @@ impl Derivation {
                 None => Ok(HashModulo::Deferred),
             };
         };
+        let BasicDerivation { outputs, env, .. } = &mut self.basic;
+        // The variables enter the hash blank, so they must be there before it is made.
+        for name in outputs.keys() {
+            env.entry(name.clone().into_bytes()).or_default();
+        }
         let hash = self.hash_text(dir, Outputs::Masked, &inputs);
         let BasicDerivation { name: drv_name, outputs, .. } = &mut self.basic;
         for (name, output) in outputs {
