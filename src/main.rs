@@ -1,3 +1,7 @@
-//! The `rx` program.
+//! The `rx` program; everything is in the library so that tests and benchmarks reach it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rx::cli::main()
+}

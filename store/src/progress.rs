@@ -187,6 +187,17 @@ impl From<&str> for Field {
     }
 }
 
+/// Where in a source text something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, or what stands for it, as in `«string»`.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u64,
+    /// The column, from 1.
+    pub column: u64,
+}
+
 /// Names an activity within all processes of a run: the process id and a counter.
 pub type ActivityId = u64;
 
@@ -198,6 +209,11 @@ pub trait Logger: Send + Sync {
     /// A warning, without its `warning:` prefix.
     fn warn(&self, message: &str) {
         self.log(Level::Warn, &format!("warning: {message}"));
+    }
+
+    /// An error as it is shown to people, and its parts for programs.
+    fn error(&self, rendered: &str, _message: &str, _place: Option<&Place>) {
+        self.log(Level::Error, rendered);
     }
 
     /// An activity begins. Called whatever its level: the watcher decides.

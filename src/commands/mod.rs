@@ -1,0 +1,46 @@
+//! One module for each command, and the two tables that name them all.
+
+mod config;
+mod help;
+
+use crate::cli::{ClassicEntry, Entry};
+
+/// The classic commands: `rx-NAME`, `nix-NAME`.
+pub fn classic() -> &'static [ClassicEntry] {
+    const CLASSIC: &[ClassicEntry] = &[];
+    CLASSIC
+}
+
+/// The new commands: `rx PATH`.
+pub fn modern() -> &'static [Entry] {
+    const MODERN: &[Entry] = &[Entry::of::<config::ConfigShow>(), Entry::of::<help::Help>()];
+    MODERN
+}
+
+/// Old names of new commands.
+pub const MODERN_ALIASES: &[(&str, &str)] = &[
+    ("add-to-store", "store add-path"),
+    ("cat-nar", "nar cat"),
+    ("cat-store", "store cat"),
+    ("copy-sigs", "store copy-sigs"),
+    ("dev-shell", "develop"),
+    ("diff-closures", "store diff-closures"),
+    ("dump-path", "store dump-path"),
+    ("hash-file", "hash file"),
+    ("hash-path", "hash path"),
+    ("ls-nar", "nar ls"),
+    ("ls-store", "store ls"),
+    ("make-content-addressable", "store make-content-addressed"),
+    ("optimise-store", "store optimise"),
+    ("ping-store", "store info"),
+    ("profile install", "profile add"),
+    ("shell", "env shell"),
+    ("show-config", "config show"),
+    ("show-derivation", "derivation show"),
+    ("sign-paths", "store sign"),
+    ("store ping", "store info"),
+    ("to-base16", "hash to-base16"),
+    ("to-base32", "hash to-base32"),
+    ("to-base64", "hash to-base64"),
+    ("verify", "store verify"),
+];

@@ -1,0 +1,5 @@
+//! The commands of rx: command lines, terminal output and one module for each command.
+
+pub mod cli;
+pub mod commands;
+pub mod ui;

@@ -1,0 +1,36 @@
+//! Everything that people see: errors, warnings, progress, colours, and data on standard output.
+
+mod bar;
+mod failure;
+mod json_log;
+mod logger;
+mod output;
+pub mod report;
+
+pub use failure::{Failure, FeatureDisabled, UsageError, catch_panics, report_failure};
+pub use logger::{LogFormat, start_logging};
+pub use output::{print, print_bytes, print_json, render_size, stdout};
+
+use std::io::IsTerminal;
+
+/// Is standard error a terminal that can be drawn on?
+pub fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Is standard output a terminal?
+pub fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// May standard error be coloured? `NO_COLOR` and dumb terminals say no.
+pub fn colours() -> bool {
+    stderr_is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// May standard output be coloured?
+pub fn stdout_colours() -> bool {
+    stdout_is_terminal()
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
