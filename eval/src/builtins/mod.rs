@@ -1,0 +1,105 @@
+//! The builtins: what programs can call without writing it.
+//!
+//! Every builtin is declared once, in the table of its area, with its name, arguments, documentation and
+//! function. The tables feed the evaluator, the REPL's `:doc`, the language server and the manual.
+//!
+//! A builtin gets its arguments unevaluated (see [`Builtin::strict`]) and asks the [`Vm`] to force what it needs, in
+//! the reference's order. Errors carry the reference's core message.
+
+mod control;
+mod lists;
+mod types;
+
+use rustc_hash::FxHashMap;
+use rx_lang::symbol::{self, Symbol, known};
+
+use crate::error::Result;
+use crate::value::attrs::Duplicates;
+use crate::value::{AttrsBuilder, Function, Value};
+use crate::vm::Vm;
+
+/// A function of the language that rx provides.
+#[derive(Debug)]
+pub struct Builtin {
+    /// Its name in `builtins`.
+    pub name: &'static str,
+    /// The names of its arguments, as documentation shows them.
+    pub arguments: &'static [&'static str],
+    /// How many arguments it takes.
+    pub arity: u8,
+    /// Bit *i* says that argument *i* is forced before anything else happens (or right after the earlier
+    /// arguments with a bit): the caller may then evaluate it instead of delaying it.
+    pub strict: u8,
+    /// Whether it is in scope without a prefix, as `map` is; all others are with `__`.
+    pub global: bool,
+    /// The experimental feature that must be enabled for it.
+    pub feature: Option<&'static str>,
+    /// What it does, in Markdown.
+    pub doc: &'static str,
+    /// The function; `arguments` has as many as the arity says.
+    pub run: fn(&mut Vm, &[Value]) -> Result,
+}
+
+/// Declares a builtin; the flags default to what is most common.
+macro_rules! builtin {
+    ($name:literal, [$($argument:literal),*], $run:path, $doc:literal $(, $flag:ident: $value:expr)* $(,)?) => {
+        $crate::builtins::Builtin {
+            $($flag: $value,)*
+            ..$crate::builtins::Builtin {
+                name: $name,
+                arguments: &[$($argument),*],
+                arity: [$($argument),*].len() as u8,
+                strict: 0,
+                global: false,
+                feature: None,
+                doc: $doc,
+                run: $run,
+            }
+        }
+    };
+}
+pub(crate) use builtin;
+
+/// All tables.
+const TABLES: &[&[Builtin]] = &[control::TABLE, lists::TABLE, types::TABLE];
+
+/// All builtins that are functions.
+pub fn all() -> impl Iterator<Item = &'static Builtin> {
+    TABLES.iter().copied().flatten()
+}
+
+/// The names that are in scope everywhere, with `builtins` itself.
+pub(crate) fn globals(vm: &mut Vm) -> FxHashMap<Symbol, Value> {
+    let mut globals = FxHashMap::default();
+    let mut builtins = AttrsBuilder::new(128);
+    let constant = |globals: &mut FxHashMap<Symbol, Value>,
+                    builtins: &mut AttrsBuilder,
+                    name: &str,
+                    global: bool,
+                    value: Value| {
+        let plain = symbol::intern(name.as_bytes());
+        builtins.push(plain, value);
+        let scoped = if global {
+            plain
+        } else {
+            symbol::intern(format!("__{name}").as_bytes())
+        };
+        globals.insert(scoped, value);
+    };
+    for builtin in all().filter(|b| b.feature.is_none_or(|f| vm.ev.has_feature(f))) {
+        let value = Function::builtin(&mut vm.heap, builtin);
+        constant(
+            &mut globals,
+            &mut builtins,
+            builtin.name,
+            builtin.global,
+            value,
+        );
+    }
+    constant(&mut globals, &mut builtins, "true", true, Value::TRUE);
+    constant(&mut globals, &mut builtins, "false", true, Value::FALSE);
+    constant(&mut globals, &mut builtins, "null", true, Value::NULL);
+    let set = builtins.finish(&mut vm.heap, Duplicates::Last);
+    globals.insert(known::BUILTINS, set);
+    globals
+}

@@ -1,0 +1,221 @@
+//! Attribute sets and `let`.
+
+use rx_lang::ast::{AttrSetId, Binding, BindingValue, ExprId};
+use rx_lang::symbol::{Symbol, known};
+
+use super::{Compiler, Group, scope};
+use crate::code::{
+    self, AttrsSite, Code, Dynamic, Expr, Let, ScopedSite, ThunkCode, ThunkSite, Var,
+};
+use crate::source::Pos;
+use crate::value::attrs::Layout;
+
+impl Compiler<'_> {
+    pub(super) fn attrs(&mut self, id: AttrSetId, pos: Pos) -> Code {
+        let set = self.ast.set(id);
+        let bindings = self.ast.bindings(set);
+        let names = bindings
+            .iter()
+            .map(|b| (b.name, self.at(b.offset)))
+            .collect::<Vec<_>>();
+        let (layout, words) = Layout::of_literal(&names);
+        if set.recursive {
+            return self.recursive_attrs(id, layout, &words, pos);
+        }
+        let mark = self.scope.mark();
+        let sources = self.inherit_sources(id, Group::Ordinary);
+        let mut values = vec![None; bindings.len()];
+        for (binding, &word) in bindings.iter().zip(&words) {
+            values[word as usize] = Some(self.binding(binding, &sources, Group::Ordinary));
+        }
+        let values = self.slice(values.into_iter().flatten().collect());
+        let dynamics = self.dynamics(id);
+        self.scope.release(mark);
+        let sources = self.slice(sources);
+        if dynamics.is_empty() {
+            return self.node(Expr::Attrs(self.make(AttrsSite {
+                layout,
+                values,
+                sources,
+            })));
+        }
+        self.node(Expr::Scoped(self.make(ScopedSite {
+            bindings: sources,
+            layout,
+            values,
+            dynamics,
+            overrides: None,
+            pos,
+        })))
+    }
+
+    fn recursive_attrs(
+        &mut self,
+        id: AttrSetId,
+        layout: &'static Layout,
+        words: &[u32],
+        pos: Pos,
+    ) -> Code {
+        let set = self.ast.set(id);
+        let bindings = self.ast.bindings(set);
+        let overridden = bindings.iter().any(|b| b.name == known::OVERRIDES);
+        let mark = self.scope.mark();
+        let overrides = overridden.then(|| self.scope.reserve());
+        let group = self.bind_group(id, |scope, name, place| match overrides {
+            Some(set) => scope.bind_overridable(name, set),
+            None => scope.bind(name, place),
+        });
+        let mut values = vec![None; bindings.len()];
+        for ((_, place), &word) in group.places.iter().zip(words) {
+            values[word as usize] = Some(self.node(Expr::Local(place.slot)));
+        }
+        let values = self.slice(values.into_iter().flatten().collect());
+        let dynamics = self.dynamics(id);
+        self.scope.release(mark);
+        let site = ScopedSite {
+            bindings: self.slice(group.bindings),
+            layout,
+            values,
+            dynamics,
+            overrides: overrides.map(|p| p.slot),
+            pos,
+        };
+        self.node(Expr::Scoped(self.make(site)))
+    }
+
+    pub(super) fn let_in(&mut self, id: AttrSetId, body: ExprId) -> Code {
+        let mark = self.scope.mark();
+        let group = self.bind_group(id, |scope, name, place| scope.bind(name, place));
+        let body = self.strict(body);
+        self.scope.release(mark);
+        let bindings = self.slice(group.bindings);
+        self.node(Expr::Let(self.make(Let { bindings, body })))
+    }
+
+    /// Binds the names of a recursive set or `let`, and compiles what they are bound to.
+    fn bind_group(
+        &mut self,
+        id: AttrSetId,
+        bind: impl Fn(&mut scope::Scope, Symbol, scope::Place),
+    ) -> BoundGroup {
+        let set = self.ast.set(id);
+        let bindings = self.ast.bindings(set);
+        // `inherit x` speaks of the scope around, so it is compiled before the names are bound.
+        let inherited = bindings
+            .iter()
+            .map(|b| (b.value == BindingValue::Inherit).then(|| self.inherited(b)))
+            .collect::<Vec<_>>();
+        let places = bindings
+            .iter()
+            .map(|b| (b.name, self.scope.reserve()))
+            .collect::<Vec<_>>();
+        let first = self.scope.mark_next() - places.len() as u32;
+        for &(name, place) in &places {
+            bind(&mut self.scope, name, place);
+        }
+        let group = Group::Recursive(first);
+        let sources = self.inherit_sources(id, group);
+        let mut nodes = Vec::with_capacity(bindings.len() + sources.len());
+        for ((binding, (_, place)), inherited) in bindings.iter().zip(&places).zip(inherited) {
+            let node = match inherited {
+                Some(node) => node,
+                None => self.binding(binding, &sources, group),
+            };
+            nodes.push((place.slot, node));
+        }
+        nodes.extend(sources);
+        BoundGroup {
+            places,
+            bindings: nodes,
+        }
+    }
+
+    /// The sources of `inherit (source)`, each with a word of the frame of its own.
+    fn inherit_sources(&mut self, id: AttrSetId, group: Group) -> Vec<(u32, Code)> {
+        let sources = self.ast.inherit_sources(self.ast.set(id));
+        let slots = sources
+            .iter()
+            .map(|_| self.scope.reserve().slot)
+            .collect::<Vec<_>>();
+        sources
+            .iter()
+            .zip(slots)
+            .map(|(&source, slot)| (slot, self.lazy(source, group)))
+            .collect()
+    }
+
+    fn binding(&mut self, binding: &Binding, sources: &[(u32, Code)], group: Group) -> Code {
+        match binding.value {
+            BindingValue::Plain(value) => self.lazy(value, group),
+            BindingValue::Inherit => self.inherited(binding),
+            BindingValue::InheritFrom(n) => {
+                let slot = sources[n as usize].0;
+                self.select_from(Var::Local(slot), binding.name, self.at(binding.offset))
+            }
+        }
+    }
+
+    /// `inherit x`: the variable, delayed when only a `with` binds it.
+    fn inherited(&mut self, binding: &Binding) -> Code {
+        let pos = self.at(binding.offset);
+        if self.scope.lookup(binding.name).is_some() {
+            return self.variable(binding.name, pos);
+        }
+        match self.variable(binding.name, pos) {
+            Expr::WithVar(_) | Expr::Select(_) => {
+                self.scope.enter_unit();
+                let body = self.variable(binding.name, pos);
+                let unit = self.scope.leave_unit();
+                let captures = self.slice(unit.captures);
+                let code = ThunkCode::Eval {
+                    body,
+                    frame: unit.frame,
+                };
+                self.node(Expr::Thunk(self.make(ThunkSite {
+                    code,
+                    captures,
+                    peek: None,
+                })))
+            }
+            constant => constant,
+        }
+    }
+
+    /// A thunk of `var.name`.
+    fn select_from(&mut self, var: Var, name: Symbol, pos: Pos) -> Code {
+        let base = self.node(Expr::Capture(0));
+        let body = self.node(Expr::Select(self.make(code::Select {
+            base,
+            name,
+            cache: Default::default(),
+            pos,
+        })));
+        let captures = self.slice(vec![var]);
+        let peek = Some(code::Peek {
+            base: var,
+            name,
+            cache: Default::default(),
+        });
+        self.node(Expr::Thunk(self.make(ThunkSite {
+            code: ThunkCode::Eval { body, frame: 0 },
+            captures,
+            peek,
+        })))
+    }
+
+    fn dynamics(&mut self, id: AttrSetId) -> &'static [Dynamic] {
+        let dynamics = self.ast.dynamics(self.ast.set(id)).iter().map(|d| Dynamic {
+            name: self.strict(d.name),
+            value: self.lazy(d.value, Group::Ordinary),
+            pos: self.at(d.offset),
+        });
+        let dynamics = dynamics.collect();
+        self.slice(dynamics)
+    }
+}
+
+/// The bindings of a recursive set or `let`.
+struct BoundGroup {
+    places: Vec<(Symbol, scope::Place)>,
+    bindings: Vec<(u32, Code)>,
+}

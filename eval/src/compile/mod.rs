@@ -1,0 +1,433 @@
+//! From the compact syntax to code: names are resolved, thunks are placed, constants are made.
+//!
+//! One pass over the syntax. The scope maps a name to the innermost binding; leaving a construct undoes what it
+//! bound. A use of a variable of an outer unit adds a capture to every unit in between.
+
+mod attrs;
+mod lambda;
+mod operators;
+mod paths;
+mod scope;
+
+use bumpalo::Bump;
+use rustc_hash::FxHashMap;
+use rx_lang::Ast;
+use rx_lang::ast::{AttrName, AttrPath, Expr as Syntax, ExprId};
+use rx_lang::symbol::Symbol;
+
+use crate::code::{self, Code, Expr, Name, Peek, ThunkCode, ThunkSite, Var};
+use crate::heap::{Heap, Word};
+use crate::source::{Pos, Source};
+use crate::value::{PathValue, Str, Value};
+pub use paths::canonical;
+use scope::{Binding, Scope};
+
+/// A literal list or set in a lazy place is made at once when it has at most this many parts, and becomes a
+/// thunk otherwise: making it would often be for nothing.
+const SMALL_LITERAL: usize = 4;
+
+/// Code that can be run: a unit without captures.
+#[derive(Clone, Copy, Debug)]
+pub struct Unit {
+    /// The code.
+    pub body: Code,
+    /// Words of its frame.
+    pub frame: u32,
+}
+
+/// A variable that nothing binds.
+#[derive(Clone, Debug)]
+pub struct Undefined {
+    /// Its name.
+    pub name: Symbol,
+    /// Where it is used.
+    pub pos: Pos,
+}
+
+/// What code can refer to without binding it.
+pub struct Environment<'a> {
+    /// Constants such as `true` and `map`.
+    pub globals: &'a FxHashMap<Symbol, Value>,
+    /// Names that come before the globals (`scopedImport`, the REPL).
+    pub extra: Option<&'a FxHashMap<Symbol, &'static Word>>,
+    /// Relative paths start here.
+    pub base_dir: &'a [u8],
+    /// What `~/` stands for.
+    pub home: Option<&'a [u8]>,
+}
+
+/// Compiles a file.
+///
+/// # Errors
+/// The variables that nothing binds, in the order of the source.
+pub fn compile(
+    ast: &Ast,
+    source: &Source,
+    environment: &Environment<'_>,
+    heap: &mut Heap,
+) -> Result<Unit, Vec<Undefined>> {
+    let arena: &'static Bump = Box::leak(Box::new(Bump::with_capacity(
+        (source.text.len() * 4).max(512),
+    )));
+    let mut compiler = Compiler {
+        ast,
+        base: source.base,
+        environment,
+        heap,
+        arena,
+        scope: Scope::default(),
+        withs: Vec::new(),
+        undefined: Vec::new(),
+        strings: FxHashMap::default(),
+    };
+    compiler.scope.enter_unit();
+    let body = compiler.strict(ast.root());
+    let unit = compiler.scope.leave_unit();
+    if compiler.undefined.is_empty() {
+        Ok(Unit {
+            body,
+            frame: unit.frame,
+        })
+    } else {
+        compiler.undefined.sort_by_key(|u| u.pos);
+        Err(compiler.undefined)
+    }
+}
+
+struct Compiler<'a> {
+    ast: &'a Ast,
+    base: u32,
+    environment: &'a Environment<'a>,
+    heap: &'a mut Heap,
+    arena: &'static Bump,
+    scope: Scope,
+    /// The words that hold the sets of the `with`s around, outermost first.
+    withs: Vec<scope::Place>,
+    undefined: Vec<Undefined>,
+    /// String constants of the file by their text.
+    strings: FxHashMap<Box<[u8]>, Value>,
+}
+
+/// Whether a lazy node is for a group of bindings that see each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    /// What the node refers to exists already.
+    Ordinary,
+    /// What the node refers to may be made after it: only captures may refer to the words from here on.
+    Recursive(u32),
+}
+
+impl Compiler<'_> {
+    fn pos(&self, id: ExprId) -> Pos {
+        Pos(self.base + self.ast.offset(id))
+    }
+
+    fn at(&self, offset: u32) -> Pos {
+        Pos(self.base + offset)
+    }
+
+    fn node(&self, expr: Expr) -> Code {
+        self.arena.alloc(expr)
+    }
+
+    fn make<T>(&self, thing: T) -> &'static T {
+        self.arena.alloc(thing)
+    }
+
+    fn slice<T>(&self, things: Vec<T>) -> &'static [T] {
+        self.arena.alloc_slice_fill_iter(things)
+    }
+
+    fn string(&mut self, text: &[u8]) -> Value {
+        if let Some(&known) = self.strings.get(text) {
+            return known;
+        }
+        let value = Str::new(self.heap, text);
+        self.strings.insert(text.into(), value);
+        value
+    }
+
+    /// Code that gives the value of the expression when it is evaluated.
+    fn strict(&mut self, id: ExprId) -> Code {
+        stacker::maybe_grow(64 * 1024, 4 * 1024 * 1024, || self.strict_here(id))
+    }
+
+    fn strict_here(&mut self, id: ExprId) -> Code {
+        match self.ast.expr(id) {
+            Syntax::Int(n) => {
+                let value = Value::int(self.heap, n);
+                self.node(Expr::Const(value))
+            }
+            Syntax::Float(f) => {
+                let value = Value::float(self.heap, f);
+                self.node(Expr::Const(value))
+            }
+            Syntax::Str(text) => {
+                let value = self.string(self.ast.text(text));
+                self.node(Expr::Const(value))
+            }
+            Syntax::Path(text) => self.path(self.ast.text(text), id),
+            Syntax::Interp(parts) => self.interpolation(parts, false, id),
+            Syntax::PathInterp(parts) => self.interpolation(parts, true, id),
+            Syntax::SearchPath(text) => self.search_path(text, id),
+            Syntax::Var(name) => self.variable(name, self.pos(id)),
+            Syntax::CurPos => self.node(Expr::CurPos(self.pos(id))),
+            Syntax::Select { base, path } => self.select(base, path, None, id),
+            Syntax::SelectOr {
+                base,
+                path,
+                default,
+            } => self.select(base, path, Some(default), id),
+            Syntax::HasAttr { base, path } => {
+                let base = self.strict(base);
+                let path = self.attr_path(path);
+                self.node(Expr::HasAttr(self.make(code::HasAttr {
+                    base,
+                    path,
+                    pos: self.pos(id),
+                })))
+            }
+            Syntax::Call { func, args } => {
+                let function = self.strict(func);
+                let arguments = self
+                    .ast
+                    .list(args)
+                    .iter()
+                    .map(|&a| self.lazy(a, Group::Ordinary))
+                    .collect();
+                let arguments = self.slice(arguments);
+                self.node(Expr::Call(self.make(code::Call {
+                    function,
+                    arguments,
+                    pos: self.pos(id),
+                })))
+            }
+            Syntax::Lambda(lambda) => self.lambda(lambda, self.pos(id)),
+            Syntax::List(elements) => {
+                let elements = self
+                    .ast
+                    .list(elements)
+                    .iter()
+                    .map(|&e| self.lazy(e, Group::Ordinary))
+                    .collect();
+                self.node(Expr::List(self.slice(elements)))
+            }
+            Syntax::Attrs(set) => self.attrs(set, self.pos(id)),
+            Syntax::Let { set, body } => self.let_in(set, body),
+            Syntax::With { scope, body } => {
+                let scope = self.lazy(scope, Group::Ordinary);
+                let mark = self.scope.mark();
+                let place = self.scope.reserve();
+                self.withs.push(place);
+                let body = self.strict(body);
+                self.withs.pop();
+                self.scope.release(mark);
+                self.node(Expr::With(place.slot, scope, body))
+            }
+            Syntax::Assert { condition, body } => self.assertion(condition, body, id),
+            Syntax::If { condition, yes, no } => {
+                let site = code::If {
+                    condition: self.strict(condition),
+                    yes: self.strict(yes),
+                    no: self.strict(no),
+                    pos: self.pos(id),
+                };
+                self.node(Expr::If(self.make(site)))
+            }
+            operator => self.operator(operator, id),
+        }
+    }
+
+    /// A node that makes the value or a thunk of it.
+    fn lazy(&mut self, id: ExprId, group: Group) -> Code {
+        match self.ast.expr(id) {
+            Syntax::Int(_) | Syntax::Float(_) | Syntax::Str(_) | Syntax::Lambda(_) => {
+                self.strict(id)
+            }
+            Syntax::Path(_) => {
+                let code = self.strict(id);
+                if matches!(code, Expr::Const(_)) {
+                    code
+                } else {
+                    self.thunk(id)
+                }
+            }
+            Syntax::Var(name) => match self.scope.lookup(name) {
+                Some(place) if group.forbids(&self.scope, place) => self.thunk(id),
+                Some(_) => self.variable(name, self.pos(id)),
+                None => match self.variable(name, self.pos(id)) {
+                    Expr::WithVar(_) | Expr::Select(_) => self.thunk(id),
+                    constant => constant,
+                },
+            },
+            Syntax::List(elements)
+                if group == Group::Ordinary && elements.len() <= SMALL_LITERAL =>
+            {
+                if self.ast.list(elements).iter().all(|&e| self.is_simple(e)) {
+                    self.strict(id)
+                } else {
+                    self.thunk(id)
+                }
+            }
+            Syntax::Attrs(set) if group == Group::Ordinary && self.is_small_set(set) => {
+                self.strict(id)
+            }
+            _ => self.thunk(id),
+        }
+    }
+
+    /// Whether making the value at once is cheaper than a thunk for it.
+    fn is_simple(&self, id: ExprId) -> bool {
+        !matches!(self.ast.expr(id), Syntax::List(e) if !e.is_empty())
+            && !matches!(self.ast.expr(id), Syntax::Attrs(_))
+    }
+
+    fn is_small_set(&self, set: rx_lang::ast::AttrSetId) -> bool {
+        let set = self.ast.set(set);
+        let bindings = self.ast.bindings(set);
+        !set.recursive
+            && bindings.len() <= SMALL_LITERAL
+            && self.ast.dynamics(set).is_empty()
+            && self.ast.inherit_sources(set).is_empty()
+            && bindings.iter().all(|b| match b.value {
+                rx_lang::ast::BindingValue::Plain(value) => self.is_simple(value),
+                _ => true,
+            })
+    }
+
+    /// A thunk of the expression.
+    fn thunk(&mut self, id: ExprId) -> Code {
+        self.scope.enter_unit();
+        let body = self.strict(id);
+        let unit = self.scope.leave_unit();
+        let captures = self.slice(unit.captures);
+        let peek = match body {
+            Expr::Select(select) => match select.base {
+                Expr::Capture(n) => Some(Peek {
+                    base: captures[*n as usize],
+                    name: select.name,
+                    cache: Default::default(),
+                }),
+                _ => None,
+            },
+            // A body that became a constant needs no thunk.
+            Expr::Const(_) => return body,
+            _ => None,
+        };
+        let code = ThunkCode::Eval {
+            body,
+            frame: unit.frame,
+        };
+        self.node(Expr::Thunk(self.make(ThunkSite {
+            code,
+            captures,
+            peek,
+        })))
+    }
+
+    /// Code for a variable.
+    fn variable(&mut self, name: Symbol, pos: Pos) -> Code {
+        match self.scope.resolve(name) {
+            Some(Binding::Var(var)) => return self.var(var),
+            Some(Binding::Overridable(var)) => {
+                let base = self.var(var);
+                return self.node(Expr::Select(self.make(code::Select {
+                    base,
+                    name,
+                    cache: Default::default(),
+                    pos,
+                })));
+            }
+            None => {}
+        }
+        if let Some(&word) = self.environment.extra.and_then(|extra| extra.get(&name)) {
+            return self.node(Expr::Shared(word));
+        }
+        if let Some(&value) = self.environment.globals.get(&name) {
+            return self.node(if value.is_thunk() {
+                Expr::Shared(self.make(Word::new(value.word())))
+            } else {
+                Expr::Const(value)
+            });
+        }
+        if self.withs.is_empty() {
+            self.undefined.push(Undefined { name, pos });
+            return self.node(Expr::Const(Value::NULL));
+        }
+        let withs = self.withs.iter().rev().copied().collect::<Vec<_>>();
+        let scopes = withs
+            .into_iter()
+            .map(|place| (self.scope.var(place), Default::default()))
+            .collect();
+        let scopes = self.slice(scopes);
+        self.node(Expr::WithVar(self.make(code::WithVar {
+            name,
+            scopes,
+            pos,
+        })))
+    }
+
+    fn var(&self, var: Var) -> Code {
+        self.node(match var {
+            Var::Local(slot) => Expr::Local(slot),
+            Var::Capture(n) => Expr::Capture(n),
+        })
+    }
+
+    fn attr_path(&mut self, path: AttrPath) -> &'static [Name] {
+        let names = self.ast.attr_path(path).iter().map(|&name| match name {
+            AttrName::Static(name) => Name::Static(name, Default::default()),
+            AttrName::Dynamic(name) => Name::Dynamic(self.strict(name)),
+        });
+        let names = names.collect();
+        self.slice(names)
+    }
+
+    fn select(
+        &mut self,
+        base: ExprId,
+        path: AttrPath,
+        default: Option<ExprId>,
+        id: ExprId,
+    ) -> Code {
+        let pos = self.pos(id);
+        let mut base = self.strict(base);
+        let names = self.ast.attr_path(path);
+        if default.is_none() && names.iter().all(|n| matches!(n, AttrName::Static(_))) {
+            for &name in names {
+                let AttrName::Static(name) = name else {
+                    continue;
+                };
+                base = self.node(Expr::Select(self.make(code::Select {
+                    base,
+                    name,
+                    cache: Default::default(),
+                    pos,
+                })));
+            }
+            return base;
+        }
+        let path = self.attr_path(path);
+        let default = default.map(|d| self.strict(d));
+        self.node(Expr::SelectPath(self.make(code::SelectPath {
+            base,
+            path,
+            default,
+            pos,
+        })))
+    }
+
+    fn constant_path(&mut self, path: &[u8]) -> Code {
+        let value = PathValue::new(self.heap, path);
+        self.node(Expr::Const(value))
+    }
+}
+
+impl Group {
+    fn forbids(self, scope: &Scope, place: scope::Place) -> bool {
+        match self {
+            Group::Ordinary => false,
+            Group::Recursive(first) => scope.is_local(place) && place.slot >= first,
+        }
+    }
+}

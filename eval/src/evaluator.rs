@@ -1,0 +1,301 @@
+//! What evaluator threads share: sources, settings, imported files, the outside.
+
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use rx_lang::symbol::Symbol;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::heap::Word;
+use crate::io::EvalIo;
+use crate::source::{Origin, Pos, Source, Sources};
+use crate::value::{ContextElement, Value};
+use crate::vm::Vm;
+
+/// Settings that evaluation looks at.
+#[derive(Clone, Debug)]
+pub struct EvalSettings {
+    /// `max-call-depth`
+    pub max_call_depth: u32,
+    /// Bytes that values of one evaluator thread may take.
+    pub max_heap: usize,
+    /// The `pipe-operators` experimental feature.
+    pub pipe_operators: bool,
+    /// `pure-eval`
+    pub pure: bool,
+    /// `restrict-eval`
+    pub restricted: bool,
+    /// `allow-import-from-derivation`
+    pub import_from_derivation: bool,
+    /// `trace-function-calls`
+    pub trace_function_calls: bool,
+    /// `trace-verbose`
+    pub trace_verbose: bool,
+    /// `abort-on-warn`
+    pub abort_on_warn: bool,
+    /// `allowed-uris`
+    pub allowed_uris: Vec<String>,
+    /// What `builtins.currentSystem` says.
+    pub system: String,
+    /// Enabled experimental features.
+    pub features: Vec<String>,
+    /// Paths under `~/` in programs.
+    pub home: Option<Vec<u8>>,
+    /// `/nix/store` unless told otherwise.
+    pub store_dir: Vec<u8>,
+}
+
+impl Default for EvalSettings {
+    fn default() -> Self {
+        EvalSettings {
+            max_call_depth: 10_000,
+            max_heap: crate::heap::DEFAULT_LIMIT,
+            pipe_operators: false,
+            pure: false,
+            restricted: false,
+            import_from_derivation: true,
+            trace_function_calls: false,
+            trace_verbose: false,
+            abort_on_warn: false,
+            allowed_uris: Vec::new(),
+            system: "x86_64-linux".to_owned(),
+            features: Vec::new(),
+            home: None,
+            store_dir: b"/nix/store".to_vec(),
+        }
+    }
+}
+
+/// The shared state of an evaluation. It lives as long as the process, as the values do.
+pub struct Evaluator {
+    /// The files that have been read.
+    pub sources: Sources,
+    /// Settings.
+    pub settings: EvalSettings,
+    /// The outside.
+    pub io: Box<dyn EvalIo>,
+    /// Whether several threads evaluate.
+    pub shared: bool,
+    pub(crate) waits: Waits,
+    pub(crate) globals: OnceLock<FxHashMap<Symbol, Value>>,
+    /// Paths that have been copied to the store, with what they became.
+    pub(crate) copied: Mutex<FxHashMap<Vec<u8>, (Vec<u8>, crate::value::Context)>>,
+    /// Imported files by canonical path.
+    pub(crate) imports: Mutex<FxHashMap<Vec<u8>, &'static Word>>,
+}
+
+/// Which evaluator waits for which, to see when they wait for each other.
+#[derive(Debug, Default)]
+pub(crate) struct Waits(Mutex<FxHashMap<u32, u32>>);
+
+impl Waits {
+    /// Notes that `waiter` waits for `owner`; true when that closes a circle.
+    pub(crate) fn would_deadlock(&self, waiter: u32, owner: u32) -> bool {
+        let mut waits = self.0.lock();
+        waits.insert(waiter, owner);
+        let mut at = owner;
+        for _ in 0..waits.len() {
+            match waits.get(&at) {
+                Some(&next) if next == waiter => {
+                    waits.remove(&waiter);
+                    return true;
+                }
+                Some(&next) => at = next,
+                None => return false,
+            }
+        }
+        false
+    }
+
+    pub(crate) fn done(&self, waiter: u32) {
+        self.0.lock().remove(&waiter);
+    }
+}
+
+impl Evaluator {
+    /// A new evaluation.
+    pub fn new(settings: EvalSettings, io: Box<dyn EvalIo>, shared: bool) -> &'static Evaluator {
+        Box::leak(Box::new(Evaluator {
+            sources: Sources::default(),
+            settings,
+            io,
+            shared,
+            waits: Waits::default(),
+            globals: OnceLock::new(),
+            copied: Mutex::default(),
+            imports: Mutex::default(),
+        }))
+    }
+
+    /// Whether an experimental feature is enabled.
+    pub fn has_feature(&self, name: &str) -> bool {
+        self.settings.features.iter().any(|f| f == name)
+    }
+
+    /// A context element as `builtins.getContext` users write it: a path, `=drv`, `!output!drv`.
+    pub fn describe_context(&self, element: &ContextElement) -> Vec<u8> {
+        match element {
+            ContextElement::Opaque(path) => path.to_vec(),
+            ContextElement::DrvDeep(path) => [b"=", &**path].concat(),
+            ContextElement::Built { drv, output } => {
+                [b"!", &**output, b"!", &self.describe_context(drv)].concat()
+            }
+        }
+    }
+
+    /// `FILE:LINE:COLUMN`, as messages name places.
+    pub fn describe_pos(&self, pos: Pos) -> Vec<u8> {
+        let Some(at) = self.sources.locate(pos) else {
+            return b"undefined position".to_vec();
+        };
+        let mut text = match &at.source.origin {
+            Origin::File(path) => path.to_vec(),
+            Origin::String => "«string»".as_bytes().to_vec(),
+            Origin::Stdin => "«stdin»".as_bytes().to_vec(),
+            Origin::Internal(name) => format!("«nix-internal»/{name}").into_bytes(),
+        };
+        text.extend(format!(":{}:{}", at.line, at.column).into_bytes());
+        text
+    }
+}
+
+impl Vm {
+    /// Parses and compiles a text, giving code that has not run yet.
+    pub fn compile(
+        &mut self,
+        origin: Origin,
+        text: Arc<[u8]>,
+        base_dir: &[u8],
+        extra: Option<&FxHashMap<Symbol, &'static Word>>,
+    ) -> Result<crate::compile::Unit> {
+        let start = std::time::Instant::now();
+        let source = self
+            .ev
+            .sources
+            .add(origin, text)
+            .ok_or_else(|| Error::other("more than 4 GiB of source text"))?;
+        let options = rx_lang::ParseOptions {
+            pipe_operators: self.ev.settings.pipe_operators,
+            interrupted: Some(&rx_store::interrupt::is_set),
+            ..Default::default()
+        };
+        let ast = rx_lang::parse(&source.text, &options)
+            .map_err(|failure| syntax_error(&source, failure))?;
+        let ev = self.ev;
+        let globals = ev.globals.get_or_init(|| crate::builtins::globals(self));
+        let environment = crate::compile::Environment {
+            globals,
+            extra,
+            base_dir,
+            home: ev.settings.home.as_deref(),
+        };
+        let unit = crate::compile::compile(&ast, &source, &environment, &mut self.heap)
+            .map_err(undefined_variables)?;
+        self.stats.files += 1;
+        self.stats.parsed_bytes += source.text.len() as u64;
+        self.stats.parse_micros += start.elapsed().as_micros() as u64;
+        Ok(unit)
+    }
+
+    /// Runs compiled code.
+    pub fn run_unit(&mut self, unit: crate::compile::Unit) -> Result {
+        let fp = self.sp;
+        self.sp += unit.frame as usize;
+        self.stack.ensure(self.sp);
+        let result = self.eval_from(unit.body, crate::interp::Env { fp, captures: 0 }, fp);
+        self.sp = fp;
+        result
+    }
+
+    /// The value of an expression given as text.
+    pub fn eval_text(&mut self, origin: Origin, text: &[u8], base_dir: &[u8]) -> Result {
+        let unit = self.compile(origin, text.into(), base_dir, None)?;
+        self.run_unit(unit)
+    }
+
+    /// The value of the file at a canonical path that is a file; evaluated once.
+    pub fn eval_file(&mut self, path: &[u8]) -> Result {
+        let known = self.ev.imports.lock().get(path).copied();
+        if let Some(word) = known {
+            return self.force_word(word);
+        }
+        let text = self.ev.io.read_file(path)?;
+        let dir = path
+            .iter()
+            .rposition(|&b| b == b'/')
+            .map_or(&b"/"[..], |slash| &path[..slash.max(1)]);
+        let unit = self.compile(Origin::File(path.into()), text.into(), dir, None)?;
+        let code: &'static crate::code::ThunkCode =
+            Box::leak(Box::new(crate::code::ThunkCode::Eval {
+                body: unit.body,
+                frame: unit.frame,
+            }));
+        let thunk = self.delay_native(code, &[]);
+        let word: &'static Word = Box::leak(Box::new(Word::new(thunk.word())));
+        let word = *self.ev.imports.lock().entry(path.to_vec()).or_insert(word);
+        self.force_word(word)
+    }
+}
+
+#[cold]
+fn syntax_error(source: &Source, failure: rx_lang::ParseFailure) -> Box<Error> {
+    match failure {
+        rx_lang::ParseFailure::Interrupted => {
+            Error::new(ErrorKind::Interrupted, "interrupted by the user")
+        }
+        rx_lang::ParseFailure::Errors(diagnostics) => {
+            let first = diagnostics
+                .iter()
+                .find(|d| d.severity == rx_lang::diagnostic::Severity::Error)
+                .or(diagnostics.first());
+            let message = first.map_or_else(String::new, |d| d.message.clone());
+            let pos = first.map_or(Pos::NONE, |d| source.pos(d.range.start));
+            let mut error = Error::new(ErrorKind::Syntax, message).at(pos);
+            error.diagnostics = diagnostics
+                .into_iter()
+                .map(|d| (source.pos(d.range.start), d))
+                .collect();
+            error
+        }
+    }
+}
+
+#[cold]
+fn undefined_variables(all: Vec<crate::compile::Undefined>) -> Box<Error> {
+    let Some(first) = all.first() else {
+        return Error::other("undefined variable");
+    };
+    let name = rx_lang::symbol::name(first.name);
+    if name == b"~" {
+        return Error::other("home-relative paths are not allowed here").at(first.pos);
+    }
+    Error::new(
+        ErrorKind::UndefinedVariable,
+        [b"undefined variable '", name, b"'"].concat(),
+    )
+    .at(first.pos)
+}
+
+impl Vm {
+    /// The store path that a path becomes when it is used in a string, with its context.
+    pub(crate) fn copy_path_to_store(
+        &mut self,
+        path: &[u8],
+    ) -> Result<(Vec<u8>, crate::value::Context)> {
+        if let Some(known) = self.ev.copied.lock().get(path) {
+            return Ok(known.clone());
+        }
+        if path.ends_with(b".drv") {
+            let message = [b"file names are not allowed to end in '.drv' (", path, b")"].concat();
+            return Err(Error::other(message));
+        }
+        let store_path = self.ev.io.add_to_store(path)?;
+        let context = crate::value::Context::of(ContextElement::Opaque(store_path.clone().into()));
+        self.ev
+            .copied
+            .lock()
+            .insert(path.to_vec(), (store_path.clone(), context));
+        Ok((store_path, context))
+    }
+}

@@ -1,0 +1,277 @@
+//! Attribute sets: making them, selecting from them, `with`.
+
+use rx_lang::symbol::{self, Symbol, known};
+
+use crate::code::{AttrsSite, HasAttr, Name, ScopedSite, Select, SelectPath, ThunkCode, WithVar};
+use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::heap;
+use crate::interp::Env;
+use crate::source::Pos;
+use crate::value::attrs::{AttrsBuilder, Duplicates};
+use crate::value::{Attrs, Thunk, Value};
+use crate::vm::{Captures, Vm};
+
+impl Vm {
+    #[inline]
+    pub(super) fn make_attrs(&mut self, site: &'static AttrsSite, env: Env) -> Value {
+        self.stats.sets += 1;
+        for &(slot, source) in site.sources {
+            let source = self.delay(source, env);
+            self.stack.set(env.fp + slot as usize, source);
+        }
+        let (value, words) = Attrs::with_layout(&mut self.heap, site.layout);
+        for (word, code) in words.iter().zip(site.values) {
+            heap::store(word, self.delay(code, env).word());
+        }
+        value
+    }
+
+    /// A recursive set, or one with computed names.
+    pub(super) fn make_scoped(&mut self, site: &'static ScopedSite, env: Env) -> Result {
+        static SELF: ThunkCode = ThunkCode::Native {
+            run: never_set,
+            captures: 0,
+        };
+        self.stats.sets += 1;
+        let itself = site.overrides.map(|slot| {
+            let (value, _) = Thunk::suspend(&mut self.heap, &SELF, 0);
+            self.stack.set(env.fp + slot as usize, value);
+            value
+        });
+        self.bind_group(site.bindings, env);
+        let (mut value, words) = Attrs::with_layout(&mut self.heap, site.layout);
+        for (word, code) in words.iter().zip(site.values) {
+            heap::store(word, self.delay(code, env).word());
+        }
+        if let Some(thunk) = itself.and_then(Value::as_thunk) {
+            // The bindings look each other up in the set, so it must be there before the overrides are.
+            thunk.finish(value);
+            value = self.apply_overrides(value, site.pos)?;
+            thunk.finish(value);
+        }
+        if site.dynamics.is_empty() {
+            Ok(value)
+        } else {
+            self.add_dynamic(value, site, env)
+        }
+    }
+
+    fn apply_overrides(&mut self, value: Value, pos: Pos) -> Result {
+        let Some(set) = value.as_attrs() else {
+            return Ok(value);
+        };
+        let Some(overrides) = set.get(known::OVERRIDES) else {
+            return Ok(value);
+        };
+        let overrides = self.expect_attrs(
+            overrides,
+            pos,
+            "while evaluating the `__overrides` attribute",
+        )?;
+        Ok(self.update(set, overrides))
+    }
+
+    fn add_dynamic(&mut self, value: Value, site: &'static ScopedSite, env: Env) -> Result {
+        let Some(set) = value.as_attrs() else {
+            return Ok(value);
+        };
+        let entries = set.entries(&mut self.heap);
+        let mut builder = AttrsBuilder::new(entries.len() + site.dynamics.len());
+        for (i, (name, value)) in entries.iter().enumerate() {
+            builder.push_at(name, entries.pos(i), value);
+        }
+        let mut added: Vec<(Symbol, Pos)> = Vec::with_capacity(site.dynamics.len());
+        for dynamic in site.dynamics {
+            let name = self.eval(dynamic.name, env)?;
+            if name == Value::NULL {
+                continue;
+            }
+            let name = self.expect_plain_str(
+                name,
+                dynamic.pos,
+                "while evaluating the name of a dynamic attribute",
+            )?;
+            let name = symbol::intern(name);
+            let before = added.iter().find(|a| a.0 == name).map(|a| a.1);
+            if let Some(before) = before.or_else(|| entries.find(name).map(|i| entries.pos(i))) {
+                let mut message = b"dynamic attribute '".to_vec();
+                message.extend_from_slice(symbol::name(name));
+                message.extend_from_slice(b"' already defined at ");
+                message.extend(self.ev.describe_pos(before));
+                return Err(Error::other(message).at(dynamic.pos));
+            }
+            added.push((name, dynamic.pos));
+            let value = self.delay(dynamic.value, env);
+            builder.push_at(name, dynamic.pos, value);
+        }
+        Ok(builder.finish(&mut self.heap, Duplicates::Last))
+    }
+
+    #[inline]
+    pub(super) fn select(&mut self, select: &'static Select, env: Env) -> Result {
+        let base = self.eval(select.base, env)?;
+        self.stats.selects += 1;
+        let Some(attrs) = base.as_attrs() else {
+            return Err(self.select_from_other(base, select.pos));
+        };
+        let Some(word) = attrs.word_cached(select.name, &select.cache) else {
+            return Err(self.missing_attribute(attrs, select.name, select.pos));
+        };
+        let value = Value::from_word(heap::load(word));
+        if !value.is_thunk() {
+            return Ok(value);
+        }
+        match self.force_thunk(value) {
+            Ok(value) => {
+                heap::store(word, value.word());
+                Ok(value)
+            }
+            Err(error) => Err(in_attribute(error, attrs, select.name)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn select_from_other(&mut self, value: Value, pos: Pos) -> Box<Error> {
+        match self.expect_attrs(value, pos, "while selecting an attribute") {
+            Err(mut error) => {
+                error.frames.clear();
+                error
+            }
+            Ok(_) => Error::other("expected a set"),
+        }
+    }
+
+    /// The error for `name` not being in the set, with the names that look like it.
+    #[cold]
+    #[inline(never)]
+    pub fn missing_attribute(&mut self, attrs: Attrs, name: Symbol, pos: Pos) -> Box<Error> {
+        let entries = attrs.entries(&mut self.heap);
+        let names = entries.names().iter().map(|&n| symbol::name(n));
+        let suggestions = crate::suggest::similar(symbol::name(name), names);
+        let message = [b"attribute '", symbol::name(name), b"' missing"].concat();
+        Error::new(ErrorKind::MissingAttribute, message)
+            .at(pos)
+            .suggest(suggestions)
+    }
+
+    fn attr_name(&mut self, name: &'static Name, env: Env, pos: Pos) -> Result<Symbol> {
+        match name {
+            Name::Static(name, _) => Ok(*name),
+            Name::Dynamic(code) => {
+                let value = self.eval(code, env)?;
+                let name =
+                    self.expect_plain_str(value, pos, "while evaluating an attribute name")?;
+                Ok(symbol::intern(name))
+            }
+        }
+    }
+
+    /// `base.path or default`; nothing when an attribute is missing and there is a default.
+    pub(super) fn select_path(
+        &mut self,
+        select: &'static SelectPath,
+        env: Env,
+    ) -> Result<Option<Value>> {
+        let mut value = self.eval(select.base, env)?;
+        for step in select.path {
+            self.stats.selects += 1;
+            let name = self.attr_name(step, env, select.pos)?;
+            let Some(attrs) = value.as_attrs() else {
+                return if select.default.is_some() {
+                    Ok(None)
+                } else {
+                    Err(self.select_from_other(value, select.pos))
+                };
+            };
+            let word = match step {
+                Name::Static(name, cache) => attrs.word_cached(*name, cache),
+                Name::Dynamic(_) => attrs.word(name),
+            };
+            let Some(word) = word else {
+                return if select.default.is_some() {
+                    Ok(None)
+                } else {
+                    Err(self.missing_attribute(attrs, name, select.pos))
+                };
+            };
+            value = self
+                .force_word(word)
+                .map_err(|e| in_attribute(e, attrs, name))?;
+        }
+        Ok(Some(value))
+    }
+
+    pub(super) fn has_attr(&mut self, site: &'static HasAttr, env: Env) -> Result {
+        let mut value = self.eval(site.base, env)?;
+        for (i, step) in site.path.iter().enumerate() {
+            let name = self.attr_name(step, env, site.pos)?;
+            let Some(attrs) = value.as_attrs() else {
+                return Ok(Value::FALSE);
+            };
+            let word = match step {
+                Name::Static(name, cache) => attrs.word_cached(*name, cache),
+                Name::Dynamic(_) => attrs.word(name),
+            };
+            let Some(word) = word else {
+                return Ok(Value::FALSE);
+            };
+            if i + 1 < site.path.len() {
+                value = self.force_word(word)?;
+            }
+        }
+        Ok(Value::TRUE)
+    }
+
+    pub(super) fn with_var(&mut self, var: &'static WithVar, env: Env) -> Result {
+        for (scope, cache) in var.scopes {
+            let scope = self.var(*scope, env);
+            let attrs = self.expect_attrs(
+                scope,
+                var.pos,
+                "while evaluating the first subexpression of a with expression",
+            )?;
+            if let Some(word) = attrs.word_cached(var.name, cache) {
+                return self
+                    .force_word(word)
+                    .map_err(|e| in_attribute(e, attrs, var.name));
+            }
+        }
+        let message = [b"undefined variable '", symbol::name(var.name), b"'"].concat();
+        Err(Error::new(ErrorKind::UndefinedVariable, message).at(var.pos))
+    }
+
+    /// The forced attribute, with the way to it in errors.
+    pub fn get_attr(&mut self, attrs: Attrs, name: Symbol) -> Result<Option<Value>> {
+        match attrs.word(name) {
+            Some(word) => self
+                .force_word(word)
+                .map(Some)
+                .context(attrs.pos(name), || attribute_frame(name)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The set that a recursive set's bindings look into is put in place before anybody can force this.
+fn never_set(_: &mut Vm, _: Captures) -> Result {
+    Err(Error::new(
+        ErrorKind::InfiniteRecursion,
+        "infinite recursion encountered",
+    ))
+}
+
+fn attribute_frame(name: Symbol) -> Vec<u8> {
+    [
+        b"while evaluating the attribute '",
+        symbol::name(name),
+        b"'",
+    ]
+    .concat()
+}
+
+#[cold]
+#[inline(never)]
+fn in_attribute(error: Box<Error>, attrs: Attrs, name: Symbol) -> Box<Error> {
+    error.frame(attrs.pos(name), attribute_frame(name))
+}

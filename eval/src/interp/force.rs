@@ -1,0 +1,160 @@
+//! Forcing thunks.
+
+use std::time::Duration;
+
+use crate::code::ThunkCode;
+use crate::error::{Error, ErrorKind, Result};
+use crate::heap::{self, Word};
+use crate::interp::Env;
+use crate::value::thunk::State;
+use crate::value::{Thunk, Value};
+use crate::vm::{Captures, Vm};
+
+impl Vm {
+    /// The value, evaluated to its outermost constructor.
+    #[inline(always)]
+    pub fn force(&mut self, value: Value) -> Result {
+        if value.is_thunk() {
+            self.force_thunk(value)
+        } else {
+            Ok(value)
+        }
+    }
+
+    /// Forces the value in a word and leaves the result there.
+    #[inline(always)]
+    pub(crate) fn force_word(&mut self, word: &'static Word) -> Result {
+        let value = Value::from_word(heap::load(word));
+        if !value.is_thunk() {
+            return Ok(value);
+        }
+        let value = self.force_thunk(value)?;
+        heap::store(word, value.word());
+        Ok(value)
+    }
+
+    /// Forces a thunk that may be finished.
+    pub(crate) fn force_thunk(&mut self, value: Value) -> Result {
+        let Some(thunk) = value.as_thunk() else {
+            return Ok(value);
+        };
+        match thunk.state() {
+            State::Done(value) => Ok(value),
+            State::Suspended(code) => self.run_thunk(thunk, code),
+            State::Busy(owner) if owner == self.id => Err(infinite_recursion()),
+            State::Busy(owner) => self.wait_for(thunk, owner),
+            State::Failed(error) => Err(Box::new(error.clone())),
+        }
+    }
+
+    fn run_thunk(&mut self, thunk: Thunk, code: &'static ThunkCode) -> Result {
+        if let Err(state) = thunk.start(code, self.id, self.ev.shared) {
+            return match state {
+                State::Done(value) => Ok(value),
+                _ => self.force_thunk_again(thunk),
+            };
+        }
+        let result = match code {
+            ThunkCode::Eval { body, frame } => {
+                let fp = self.sp;
+                self.sp += *frame as usize;
+                self.stack.ensure(self.sp);
+                let result = self.eval_from(
+                    body,
+                    Env {
+                        fp,
+                        captures: thunk.captures(),
+                    },
+                    fp,
+                );
+                self.sp = fp;
+                result
+            }
+            ThunkCode::Apply { arguments } => {
+                self.deeper(|vm| vm.run_apply(thunk, *arguments as usize))
+            }
+            ThunkCode::Native { run, .. } => self.deeper(|vm| run(vm, Captures(thunk.captures()))),
+        };
+        match result {
+            Ok(value) => {
+                thunk.finish(value);
+                Ok(value)
+            }
+            Err(error) => Err(give_up(thunk, code, error)),
+        }
+    }
+
+    fn run_apply(&mut self, thunk: Thunk, arguments: usize) -> Result {
+        let captures = Captures(thunk.captures());
+        let values = (0..=arguments)
+            .map(|i| captures.get(i))
+            .collect::<smallvec::SmallVec<[Value; 4]>>();
+        self.call(values[0], &values[1..])
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn force_thunk_again(&mut self, thunk: Thunk) -> Result {
+        match thunk.state() {
+            State::Done(value) => Ok(value),
+            State::Busy(owner) if owner != self.id => self.wait_for(thunk, owner),
+            State::Busy(_) => Err(infinite_recursion()),
+            State::Failed(error) => Err(Box::new(error.clone())),
+            State::Suspended(code) => self.run_thunk(thunk, code),
+        }
+    }
+
+    /// Waits until another evaluator is done with the thunk.
+    #[cold]
+    #[inline(never)]
+    fn wait_for(&mut self, thunk: Thunk, mut owner: u32) -> Result {
+        let mut rounds = 0u32;
+        loop {
+            // Two evaluators that wait for each other are one infinite recursion.
+            if self.ev.waits.would_deadlock(self.id, owner) {
+                return Err(infinite_recursion());
+            }
+            self.check().inspect_err(|_| self.ev.waits.done(self.id))?;
+            if rounds < 64 {
+                std::thread::yield_now()
+            } else {
+                std::thread::sleep(Duration::from_micros(50))
+            }
+            rounds += 1;
+            match thunk.state() {
+                State::Busy(now) => owner = now,
+                _ => {
+                    self.ev.waits.done(self.id);
+                    return self.force_thunk_again(thunk);
+                }
+            }
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn infinite_recursion() -> Box<Error> {
+    Error::new(
+        ErrorKind::InfiniteRecursion,
+        "infinite recursion encountered",
+    )
+}
+
+/// Leaves a thunk that failed: with its error, or as it was if the error may not come again.
+#[cold]
+#[inline(never)]
+fn give_up(thunk: Thunk, code: &'static ThunkCode, mut error: Box<Error>) -> Box<Error> {
+    if error.is_passing() {
+        thunk.restore(code);
+        return error;
+    }
+    // One copy serves all the thunks that the error passes on its way out.
+    let kept = match error.kept {
+        Some(kept) => kept,
+        None => &*Box::leak(Box::new((*error).clone())),
+    };
+    error.kept = Some(kept);
+    thunk.fail(kept);
+    error
+}

@@ -1,0 +1,246 @@
+//! `a // b`, and the caches that make it a copy of words.
+
+use rustc_hash::FxHashMap;
+use rx_lang::symbol::Symbol;
+use smallvec::SmallVec;
+
+use super::{Attrs, Entries, Keys, Layout, keys};
+use crate::heap::{self, Heap};
+use crate::source::Pos;
+use crate::value::{Tag, Value};
+
+/// Up to this many words in all, the way from two layouts to their union is remembered.
+const CACHED: usize = 128;
+/// A layer must be this many times larger than the one over it; else the two become one.
+const GROWTH: usize = 4;
+
+/// How the words of `a // b` come from those of `a` and `b`.
+#[derive(Debug)]
+struct Transition {
+    layout: &'static Layout,
+    /// For each word of the result its index in `a`'s words followed by `b`'s.
+    plan: Box<[u32]>,
+}
+
+/// What one evaluator thread has learned about layouts.
+#[derive(Debug, Default)]
+pub(crate) struct ShapeCache {
+    transitions: FxHashMap<(usize, usize), &'static Transition>,
+    layouts: FxHashMap<(u32, Box<[Pos]>), &'static Layout>,
+}
+
+impl ShapeCache {
+    /// The layout with these names and positions.
+    pub(super) fn layout(&mut self, keys: &'static Keys, positions: &[Pos]) -> &'static Layout {
+        if positions.len() > 16 {
+            return Layout::new(keys, Some(positions.into()));
+        }
+        self.layouts
+            .entry((keys.id, positions.into()))
+            .or_insert_with(|| Layout::new(keys, Some(positions.into())))
+    }
+
+    fn transition(&mut self, a: &'static Layout, b: &'static Layout) -> &'static Transition {
+        let key = (heap::address_of(a), heap::address_of(b));
+        self.transitions
+            .entry(key)
+            .or_insert_with(|| Box::leak(Box::new(plan(a, b))))
+    }
+}
+
+/// Walks the names of both in order; equal names come from `b`.
+fn merge(a: &[Symbol], b: &[Symbol], mut each: impl FnMut(Symbol, usize)) {
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() && j < b.len() {
+        match keys::compare(a[i], b[j]) {
+            std::cmp::Ordering::Less => {
+                each(a[i], i);
+                i += 1;
+            }
+            order => {
+                each(b[j], a.len() + j);
+                j += 1;
+                i += usize::from(order.is_eq());
+            }
+        }
+    }
+    (i..a.len()).for_each(|i| each(a[i], i));
+    (j..b.len()).for_each(|j| each(b[j], a.len() + j));
+}
+
+fn plan(a: &'static Layout, b: &'static Layout) -> Transition {
+    let mut names = Vec::with_capacity(a.len() + b.len());
+    let mut plan = Vec::with_capacity(a.len() + b.len());
+    merge(a.keys.names(), b.keys.names(), |name, from| {
+        names.push(name);
+        plan.push(from as u32);
+    });
+    // A union that has just the names of one side keeps that side's list of names.
+    let keys = if names.len() == a.len() {
+        a.keys
+    } else if names.len() == b.len() {
+        b.keys
+    } else {
+        Keys::of(&names)
+    };
+    let layout = if a.has_positions() || b.has_positions() {
+        let pos = |from: usize| {
+            if from < a.len() {
+                a.pos(from)
+            } else {
+                b.pos(from - a.len())
+            }
+        };
+        Layout::new(
+            keys,
+            Some(plan.iter().map(|&from| pos(from as usize)).collect()),
+        )
+    } else {
+        keys.plain()
+    };
+    Transition {
+        layout,
+        plan: plan.into(),
+    }
+}
+
+impl Attrs {
+    /// `a // b`
+    pub fn update(heap: &mut Heap, a: Attrs, b: Attrs) -> Value {
+        if b.is_empty() {
+            return a.value();
+        }
+        if a.is_empty() {
+            return b.value();
+        }
+        if let (Some(la), Some(lb)) = (a.layout(), b.layout())
+            && la.len() + lb.len() <= CACHED
+        {
+            let transition = heap.shapes.transition(la, lb);
+            let (a, b) = (a.entries(heap), b.entries(heap));
+            return join(heap, transition, a, b);
+        }
+        let mut layers = b
+            .layers()
+            .chain(a.layers())
+            .collect::<SmallVec<[Attrs; 8]>>();
+        compact(heap, &mut layers);
+        if layers.len() == 1 {
+            return layers[0].value();
+        }
+        let object = heap.alloc(2 + layers.len());
+        let size = layers.iter().map(|l| l.size()).sum::<usize>();
+        heap::store(
+            &object[0],
+            1 | (layers.len() as u64) << 1 | (size as u64) << 16,
+        );
+        for (word, layer) in object[2..].iter().zip(&layers) {
+            heap::store(word, layer.value().word());
+        }
+        Value::tagged(heap::address_of(object), Tag::Attrs)
+    }
+}
+
+/// Joins layers until each is much larger than the one over it.
+fn compact(heap: &mut Heap, layers: &mut SmallVec<[Attrs; 8]>) {
+    let mut i = layers.len() - 1;
+    while i > 0 {
+        if layers[i - 1].size() * GROWTH > layers[i].size() {
+            layers[i - 1] = join_uncached(heap, layers[i], layers[i - 1]);
+            layers.remove(i);
+            // The joined layer may now be too large for the one under it.
+            i = i.min(layers.len() - 1).max(1);
+            if layers.len() == 1 {
+                return;
+            }
+            if i < layers.len() - 1 && layers[i].size() * GROWTH > layers[i + 1].size() {
+                i += 1;
+                continue;
+            }
+        }
+        i -= 1;
+    }
+}
+
+fn join(heap: &mut Heap, transition: &Transition, a: Entries, b: Entries) -> Value {
+    let (value, words) = Attrs::with_layout(heap, transition.layout);
+    let split = a.len();
+    for (word, &from) in words.iter().zip(&transition.plan) {
+        let from = from as usize;
+        let source = if from < split {
+            &a.words[from]
+        } else {
+            &b.words[from - split]
+        };
+        heap::store(word, heap::load(source));
+    }
+    value
+}
+
+fn join_uncached(heap: &mut Heap, older: Attrs, newer: Attrs) -> Attrs {
+    let (a, b) = (older.entries(heap), newer.entries(heap));
+    let transition = plan(a.layout, b.layout);
+    Attrs(join(heap, &transition, a, b).address())
+}
+
+/// The flat set with the same attributes; a layered set remembers it.
+#[cold]
+pub(super) fn flatten(heap: &mut Heap, set: Attrs) -> Attrs {
+    if let Some(flat) = set.flattened() {
+        return flat;
+    }
+    let layers = set.layers().collect::<SmallVec<[Attrs; 8]>>();
+    let Some((&newest, older)) = layers.split_first() else {
+        return set;
+    };
+    let flat = older
+        .iter()
+        .fold(newest, |newer, &older| join_uncached(heap, older, newer));
+    heap::word(set.0 + 8).store(flat.value().word(), std::sync::atomic::Ordering::Release);
+    flat
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::attrs::{AttrsBuilder, Duplicates};
+    use proptest::prelude::*;
+    use rx_lang::symbol;
+    use std::collections::BTreeMap;
+
+    fn set(heap: &mut Heap, names: &[(u16, i64)]) -> Attrs {
+        let mut builder = AttrsBuilder::new(names.len());
+        for &(name, value) in names {
+            builder.push(
+                symbol::intern(format!("n{name}").as_bytes()),
+                Value::small_int(value),
+            );
+        }
+        builder.finish(heap, Duplicates::Last).as_attrs().unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_chain_of_updates_holds_what_a_map_would(
+            sets in prop::collection::vec(prop::collection::vec((0u16..600, 0i64..1000), 0..300), 1..12)
+        ) {
+            let mut heap = Heap::default();
+            let mut model = BTreeMap::new();
+            let mut chain = set(&mut heap, &[]);
+            for names in &sets {
+                let right = set(&mut heap, names);
+                chain = Attrs::update(&mut heap, chain, right).as_attrs().unwrap();
+                model.extend(names.iter().map(|&(n, v)| (format!("n{n}").into_bytes(), v)));
+                for n in 0u16..600 {
+                    let name = format!("n{n}").into_bytes();
+                    let got = chain.get(symbol::intern(&name)).and_then(Value::as_int);
+                    prop_assert_eq!(got, model.get(&name).copied());
+                }
+            }
+            let entries = chain.entries(&mut heap);
+            let got = entries.iter().map(|(n, v)| (symbol::name(n).to_vec(), v.as_int().unwrap())).collect::<Vec<_>>();
+            prop_assert_eq!(got, model.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

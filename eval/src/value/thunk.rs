@@ -1,0 +1,150 @@
+//! Thunks: computations that are done when somebody looks, at most once.
+//!
+//! ```text
+//! [state][captured words …]
+//!
+//! state   suspended   address of the code << 8 | 0 << 3 | thunk tag
+//!         busy        evaluator's number  << 8 | 1 << 3 | thunk tag
+//!         failed      address of the error << 8 | 2 << 3 | thunk tag
+//!         done        the value (never a thunk, so the tag tells)
+//!
+//! suspended --start--> busy --finish--> done
+//!     ^                 |  `----fail--> failed
+//!     `-----restore-----'
+//! ```
+//!
+//! The state is changed by atomic operations, so that several evaluators can share thunks: `start` is a
+//! compare-and-swap when they do, and `finish` publishes what the value refers to.
+
+use std::sync::atomic::Ordering;
+
+use super::{Tag, Value};
+use crate::code::ThunkCode;
+use crate::error::Error;
+use crate::heap::{self, Heap, Word};
+
+const SUSPENDED: u64 = 0;
+const BUSY: u64 = 1;
+const FAILED: u64 = 2;
+
+/// A computation, finished or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Thunk(usize);
+
+/// What state a thunk is in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum State {
+    Suspended(&'static ThunkCode),
+    Busy(u32),
+    Failed(&'static Error),
+    Done(Value),
+}
+
+const fn state_word(kind: u64, payload: u64) -> u64 {
+    payload << 8 | kind << 3 | Tag::Thunk as u64
+}
+
+impl Thunk {
+    #[inline(always)]
+    pub(super) fn at(address: usize) -> Thunk {
+        Thunk(address)
+    }
+
+    /// A suspended thunk whose captured words are still to be set.
+    #[inline(always)]
+    pub(crate) fn suspend(
+        heap: &mut Heap,
+        code: &'static ThunkCode,
+        captures: usize,
+    ) -> (Value, &'static [Word]) {
+        let object = heap.alloc(1 + captures);
+        heap::store(
+            &object[0],
+            state_word(SUSPENDED, heap::address_of(code) as u64),
+        );
+        (
+            Value::tagged(heap::address_of(object), Tag::Thunk),
+            &object[1..],
+        )
+    }
+
+    #[inline(always)]
+    fn word(self) -> &'static Word {
+        heap::word(self.0)
+    }
+
+    /// The value, when the thunk is done.
+    #[inline(always)]
+    pub fn value(self) -> Option<Value> {
+        let value = Value::from_word(self.word().load(Ordering::Acquire));
+        (!value.is_thunk()).then_some(value)
+    }
+
+    #[inline(always)]
+    pub(crate) fn state(self) -> State {
+        decode(self.word().load(Ordering::Acquire))
+    }
+
+    /// Takes the thunk for evaluation; when somebody was faster, the state that they left.
+    #[inline(always)]
+    pub(crate) fn start(
+        self,
+        code: &'static ThunkCode,
+        owner: u32,
+        shared: bool,
+    ) -> Result<(), State> {
+        let busy = state_word(BUSY, u64::from(owner));
+        if !shared {
+            heap::store(self.word(), busy);
+            return Ok(());
+        }
+        let suspended = state_word(SUSPENDED, heap::address_of(code) as u64);
+        self.word()
+            .compare_exchange(suspended, busy, Ordering::AcqRel, Ordering::Acquire)
+            .map(|_| ())
+            .map_err(decode)
+    }
+
+    /// Publishes the value.
+    #[inline(always)]
+    pub(crate) fn finish(self, value: Value) {
+        debug_assert!(!value.is_thunk() && !value.is_absent());
+        self.word().store(value.word(), Ordering::Release);
+    }
+
+    /// Publishes the error; whoever asks again gets it again.
+    pub(crate) fn fail(self, error: &'static Error) {
+        self.word().store(
+            state_word(FAILED, heap::address_of(error) as u64),
+            Ordering::Release,
+        );
+    }
+
+    /// Makes the thunk as if it had never been started, for errors that may not come again (an interrupt).
+    pub(crate) fn restore(self, code: &'static ThunkCode) {
+        self.word().store(
+            state_word(SUSPENDED, heap::address_of(code) as u64),
+            Ordering::Release,
+        );
+    }
+
+    /// Where the captured words are.
+    #[inline(always)]
+    pub(crate) fn captures(self) -> usize {
+        self.0 + 8
+    }
+}
+
+#[inline(always)]
+fn decode(word: u64) -> State {
+    let value = Value::from_word(word);
+    if !value.is_thunk() {
+        return State::Done(value);
+    }
+    let payload = (word >> 8) as usize;
+    match word >> 3 & 31 {
+        SUSPENDED => State::Suspended(heap::permanent(payload)),
+        BUSY => State::Busy(payload as u32),
+        _ => State::Failed(heap::permanent(payload)),
+    }
+}
