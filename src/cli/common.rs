@@ -42,8 +42,8 @@ impl CommonOptions {
 /// Flags that both the classic and the new commands have.
 macro_rules! shared_flags {
     ($($own:expr,)*) => { &[
-        Flag::switch("verbose", "Say more; can be repeated.", |o: &mut Self| o.verbosity += 1).short('v'),
-        Flag::switch("quiet", "Say less; can be repeated.", |o: &mut Self| o.verbosity -= 1),
+        Flag::switch("verbose", "Say more; can be repeated.", |o: &mut Self| o.verbosity += 1).short('v').repeats(),
+        Flag::switch("quiet", "Say less; can be repeated.", |o: &mut Self| o.verbosity -= 1).repeats(),
         Flag::switch("debug", "Say what a developer wants to know.", |o: &mut Self| {
             o.debug = true;
             o.verbosity = 0;
@@ -212,14 +212,14 @@ impl SettingFlag {
                 _ => SandboxMode::Disabled,
             }),
             SettingFlag::Fixed(name, value) => {
-                set_gated(builder, name, value.as_bytes()).map_err(usage)?;
+                builder.set(name, value.as_bytes()).map_err(usage)?;
             }
             SettingFlag::Value(name, append) => {
                 let name = match append {
                     Append::Yes => format!("extra-{name}"),
                     Append::No => name.to_owned(),
                 };
-                set_gated(builder, &name, next().as_encoded_bytes()).map_err(usage)?;
+                builder.set(&name, next().as_encoded_bytes()).map_err(usage)?;
             }
             SettingFlag::Option => {
                 let (name, value) = (next(), next());
@@ -240,14 +240,6 @@ impl SettingFlag {
             SettingFlag::Option => None,
         }
     }
-}
-
-fn set_gated(
-    builder: &mut SettingsBuilder,
-    name: &str,
-    value: &[u8],
-) -> Result<(), settings::ValueError> {
-    builder.set(name, value)
 }
 
 #[cfg(test)]

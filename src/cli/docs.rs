@@ -42,7 +42,7 @@ fn flag_help(doc: &FlagDoc) -> String {
 /// The help of a new command, of a group of them, or of all (the empty path).
 pub fn modern_help(path: &str) -> String {
     if let Some(entry) = commands::modern().iter().find(|entry| entry.path == path) {
-        return entry.command().render_long_help().to_string();
+        return entry.command().render_help().to_string();
     }
     if path.is_empty() {
         return overview();

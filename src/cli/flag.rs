@@ -5,7 +5,7 @@
 //! ```ignore
 //! impl Options for EvalOptions {
 //!     const FLAGS: &'static [Flag<Self>] = &[
-//!         Flag::value("include", &["path"], "Add a search path.", |options, values| {
+//!         Flag::value("include", &["path"], "Add a search path.", |options: &mut Self, values| {
 //!             options.include.push(values.os());
 //!             Ok(())
 //!         })
@@ -34,6 +34,8 @@ pub struct FlagDoc {
     pub values: &'static [&'static str],
     /// A sentence that says what it does.
     pub help: &'static str,
+    /// Does it count how often it is given?
+    pub repeats: bool,
     /// The setting that it sets, and to what (to its value, if `None`).
     pub setting: Option<(&'static str, Option<&'static str>)>,
 }
@@ -122,13 +124,19 @@ impl<T> Flag<T> {
         help: &'static str,
         set: Action<T>,
     ) -> Flag<T> {
-        let doc = FlagDoc { long, short: None, aliases: &[], values, help, setting: None };
+        let doc = FlagDoc { long, short: None, aliases: &[], values, help, repeats: false, setting: None };
         Flag { doc, set }
     }
 
     /// Adds the letter after `-`.
     pub const fn short(mut self, letter: char) -> Flag<T> {
         self.doc.short = Some(letter);
+        self
+    }
+
+    /// Makes each use count.
+    pub const fn repeats(mut self) -> Flag<T> {
+        self.doc.repeats = true;
         self
     }
 

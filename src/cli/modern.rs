@@ -98,27 +98,48 @@ impl Entry {
         let name = format!("rx {}", self.path);
         let command = Command::new(self.path)
             .bin_name(name)
-            .about(self.about)
-            .long_about(format!("{}\n\n{}", self.about, self.details).trim().to_owned())
             .disable_help_flag(true)
             .disable_version_flag(true)
             .disable_help_subcommand(true)
             .args_override_self(true);
-        add_flags::<CommonOptions>((self.augment)(command), "Common options")
+        // The struct's own documentation is for those who read the code.
+        let command = (self.augment)(command).about(self.about).long_about(None::<clap::builder::StyledStr>);
+        let command = if self.details.is_empty() {
+            command
+        } else {
+            command.after_help(self.details.trim())
+        };
+        add_flags::<CommonOptions>(command, "Common options")
     }
 }
 
-/// The error of `clap` as ours: its first line, without its prefix.
+/// The error of `clap` as ours: what the reference says where it has the same error.
 fn usage(error: clap::Error) -> Failure {
-    let text = error.to_string();
-    let mut lines = text.lines();
-    let first = lines.next().unwrap_or_default();
-    let message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
-    let hint = lines.find_map(|line| line.trim().strip_prefix("tip: ").map(str::to_owned));
-    let error = UsageError::new(message);
-    match hint {
-        Some(hint) => error.hint(hint).into(),
-        None => error.into(),
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let rendered = error.to_string();
+    let first = rendered.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    let invalid = text(ContextKind::InvalidArg);
+    match (error.kind(), invalid) {
+        (ErrorKind::UnknownArgument, Some(arg)) if arg.starts_with('-') => {
+            let result = UsageError::new(format!("unrecognised flag '{arg}'"));
+            match text(ContextKind::SuggestedArg) {
+                Some(flag) => result.hint(format!("did you mean '{flag}'?")).into(),
+                None => result.into(),
+            }
+        }
+        (ErrorKind::UnknownArgument, Some(arg)) => {
+            UsageError::new(format!("unexpected argument '{arg}'")).into()
+        }
+        (ErrorKind::MissingRequiredArgument, Some(arg)) => {
+            UsageError::new(format!("more arguments are needed: {arg}")).into()
+        }
+        _ => UsageError::new(first).into(),
     }
 }
 
@@ -153,7 +174,8 @@ pub(super) fn add_flags<T: Options>(command: Command, title: &'static str) -> Co
                     _ => arg,
                 };
                 match doc.values {
-                    [] => arg.action(ArgAction::Count),
+                    [] if doc.repeats => arg.action(ArgAction::Count),
+                    [] => arg.action(ArgAction::SetTrue),
                     names => arg
                         .action(ArgAction::Append)
                         .num_args(names.len())
@@ -192,7 +214,10 @@ fn occurrences(matches: &ArgMatches, id: &str, arity: usize) -> Vec<(usize, Vec<
         return Vec::new();
     }
     if arity == 0 {
-        let count = usize::from(matches.try_get_one::<u8>(id).ok().flatten().copied().unwrap_or(0));
+        let count = match matches.try_get_one::<u8>(id) {
+            Ok(count) => usize::from(count.copied().unwrap_or(0)),
+            Err(_) => usize::from(matches.get_flag(id)),
+        };
         let index = matches.index_of(id).unwrap_or(0);
         return (0..count).map(|_| (index, Vec::new())).collect();
     }
@@ -393,7 +418,7 @@ fn with_setting_flags(command: Command, args: &VecDeque<OsString>) -> Command {
         seen.push(long.to_owned());
         let arg = Arg::new(format!("flag {long}")).long(long.to_owned()).hide(true);
         command = command.arg(match flag.arity() {
-            0 => arg.action(ArgAction::Count),
+            0 => arg.action(ArgAction::SetTrue),
             count => arg
                 .action(ArgAction::Append)
                 .num_args(count)
@@ -410,39 +435,41 @@ fn apply_settings(
     features: &mut Vec<Feature>,
     builder: &mut SettingsBuilder,
 ) -> Result<(), UsageError> {
-    let mut given: Vec<(usize, SettingFlag, Vec<OsString>)> = Vec::new();
-    let mut fixed: Vec<(usize, String, OsString)> = Vec::new();
+    enum Given {
+        Flag(SettingFlag, Vec<OsString>),
+        Value(String, OsString),
+    }
+    let mut given: Vec<(usize, Given)> = Vec::new();
     for id in matches.ids() {
         if let Some(long) = id.as_str().strip_prefix("flag ") {
             let Some(flag) = SettingFlag::from_name(long) else { continue };
             for (index, values) in occurrences(matches, id.as_str(), flag.arity()) {
-                given.push((index, flag, values));
+                given.push((index, Given::Flag(flag, values)));
             }
         } else if let Some(rest) = id.as_str().strip_prefix("set ") {
             let assignment = rest.split(' ').next().unwrap_or(rest);
-            match assignment.split_once('=') {
-                Some((name, value)) => fixed.extend(
-                    occurrences(matches, id.as_str(), 0)
-                        .into_iter()
-                        .map(|(index, _)| (index, name.to_owned(), value.into())),
-                ),
-                None => fixed.extend(
-                    occurrences(matches, id.as_str(), 1).into_iter().map(|(index, values)| {
-                        let value = values.into_iter().next().unwrap_or_default();
-                        (index, assignment.to_owned(), value)
-                    }),
-                ),
+            let (name, fixed) = match assignment.split_once('=') {
+                Some((name, value)) => (name, Some(OsString::from(value))),
+                None => (assignment, None),
+            };
+            let arity = usize::from(fixed.is_none());
+            for (index, values) in occurrences(matches, id.as_str(), arity) {
+                let value = fixed.clone().or(values.into_iter().next()).unwrap_or_default();
+                given.push((index, Given::Value(name.to_owned(), value)));
             }
         }
     }
-    given.sort_by_key(|(index, ..)| *index);
-    fixed.sort_by_key(|(index, ..)| *index);
-    for (_, name, value) in fixed {
-        builder.set(&name, value.as_encoded_bytes()).map_err(setting_error)?;
-    }
-    for (_, flag, values) in given {
-        features.extend(flag.feature());
-        flag.apply(builder, &mut values.into_iter())?;
+    given.sort_by_key(|(index, _)| *index);
+    for (_, given) in given {
+        match given {
+            Given::Value(name, value) => {
+                builder.set(&name, value.as_encoded_bytes()).map_err(setting_error)?;
+            }
+            Given::Flag(flag, values) => {
+                features.extend(flag.feature());
+                flag.apply(builder, &mut values.into_iter())?;
+            }
+        }
     }
     Ok(())
 }

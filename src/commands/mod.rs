@@ -1,19 +1,32 @@
 //! One module for each command, and the two tables that name them all.
 
 mod config;
+mod hash;
 mod help;
+mod links;
 
 use crate::cli::{ClassicEntry, Entry};
 
 /// The classic commands: `rx-NAME`, `nix-NAME`.
 pub fn classic() -> &'static [ClassicEntry] {
-    const CLASSIC: &[ClassicEntry] = &[];
+    const CLASSIC: &[ClassicEntry] = &[ClassicEntry::of::<hash::ClassicHash>()];
     CLASSIC
 }
 
 /// The new commands: `rx PATH`.
 pub fn modern() -> &'static [Entry] {
-    const MODERN: &[Entry] = &[Entry::of::<config::ConfigShow>(), Entry::of::<help::Help>()];
+    const MODERN: &[Entry] = &[
+        Entry::of::<config::ConfigShow>(),
+        Entry::of::<hash::HashConvert>(),
+        Entry::of::<hash::HashFile>(),
+        Entry::of::<hash::HashPath>(),
+        Entry::of::<hash::ToBase16>(),
+        Entry::of::<hash::ToBase32>(),
+        Entry::of::<hash::ToBase64>(),
+        Entry::of::<hash::ToSri>(),
+        Entry::of::<help::Help>(),
+        Entry::of::<links::Links>(),
+    ];
     MODERN
 }
 
