@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 
+use clap::builder::Resettable;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use rx_store::settings::{Feature, SettingsBuilder};
 
@@ -103,7 +104,7 @@ impl Entry {
             .disable_help_subcommand(true)
             .args_override_self(true);
         // The struct's own documentation is for those who read the code.
-        let command = (self.augment)(command).about(self.about).long_about(None::<clap::builder::StyledStr>);
+        let command = (self.augment)(command).about(self.about).long_about(Resettable::Reset);
         let command = if self.details.is_empty() {
             command
         } else {
