@@ -24,7 +24,9 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // OUT_DIR is `target/PROFILE/build/rx-HASH/out`.
     let out = std::env::var_os("OUT_DIR").unwrap_or_default();
-    let Some(profile) = Path::new(&out).ancestors().nth(3) else { return };
+    let Some(profile) = Path::new(&out).ancestors().nth(3) else {
+        return;
+    };
     for name in NAMES {
         let link = profile.join(format!("rx-{name}"));
         if link.symlink_metadata().is_err() {

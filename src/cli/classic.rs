@@ -27,8 +27,11 @@ pub fn parse<T: Options>(
     args: Vec<OsString>,
     builder: &mut SettingsBuilder,
 ) -> Result<Parsed<T>, UsageError> {
-    let mut parsed =
-        Parsed { options: T::default(), common: ClassicCommon::default(), features: Vec::new() };
+    let mut parsed = Parsed {
+        options: T::default(),
+        common: ClassicCommon::default(),
+        features: Vec::new(),
+    };
     let mut rest: VecDeque<OsString> = args.into();
     let mut only_arguments = false;
     while let Some(arg) = rest.pop_front() {
@@ -48,7 +51,9 @@ pub fn parse<T: Options>(
                     if !tail.is_empty() {
                         let tail_bytes = &arg.as_encoded_bytes()[2..];
                         let tail = os_from(tail_bytes);
-                        let more = tail.to_string_lossy().starts_with(|c: char| c.is_ascii_alphabetic());
+                        let more = tail
+                            .to_string_lossy()
+                            .starts_with(|c: char| c.is_ascii_alphabetic());
                         if more && takes_values::<T>(letter) == 0 {
                             let mut combined = OsString::from("-");
                             combined.push(tail);
@@ -152,9 +157,14 @@ fn parse_flag<T: Options>(
         return Ok(());
     }
     let error = UsageError::new(format!("unrecognised flag '{shown}'"));
-    let Name::Long(long) = name else { return Err(error) };
+    let Name::Long(long) = name else {
+        return Err(error);
+    };
     let docs = all_docs::<T>();
-    let known = docs.iter().map(|doc| doc.long).chain(suggest::setting_flags());
+    let known = docs
+        .iter()
+        .map(|doc| doc.long)
+        .chain(suggest::setting_flags());
     Err(match suggest::nearest(long, known) {
         Some(flag) => error.hint(format!("did you mean '--{flag}'?")),
         None => error,

@@ -68,17 +68,29 @@ macro_rules! shared_flags {
 
 impl Options for CommonOptions {
     const FLAGS: &'static [Flag<Self>] = shared_flags![
-        Flag::switch("print-build-logs", "Show the whole output of builds.", |o: &mut Self| {
-            o.print_build_logs = true;
-        })
+        Flag::switch(
+            "print-build-logs",
+            "Show the whole output of builds.",
+            |o: &mut Self| {
+                o.print_build_logs = true;
+            }
+        )
         .short('L'),
-        Flag::switch("offline", "Use no network; what was fetched before counts as fresh.", |o: &mut Self| {
-            o.offline = true;
-        })
+        Flag::switch(
+            "offline",
+            "Use no network; what was fetched before counts as fresh.",
+            |o: &mut Self| {
+                o.offline = true;
+            }
+        )
         .alias(&["no-net"]),
-        Flag::switch("refresh", "Consider everything that was fetched before as stale.", |o: &mut Self| {
-            o.refresh = true;
-        }),
+        Flag::switch(
+            "refresh",
+            "Consider everything that was fetched before as stale.",
+            |o: &mut Self| {
+                o.refresh = true;
+            }
+        ),
     ];
 }
 
@@ -102,9 +114,13 @@ impl std::ops::DerefMut for ClassicCommon {
 
 impl Options for ClassicCommon {
     const FLAGS: &'static [Flag<Self>] = shared_flags![
-        Flag::switch("no-build-output", "Do not show the output of builds.", |o: &mut Self| {
-            o.log_format = Some(LogFormat::Raw);
-        })
+        Flag::switch(
+            "no-build-output",
+            "Do not show the output of builds.",
+            |o: &mut Self| {
+                o.log_format = Some(LogFormat::Raw);
+            }
+        )
         .short('Q'),
         Flag::setting(
             "keep-failed",
@@ -126,8 +142,13 @@ impl Options for ClassicCommon {
             Some("true"),
             "Build from source if a substitute is broken."
         ),
-        Flag::setting("cores", "cores", None, "Cores that one build may use; 0 means all.")
-            .named(&["n"]),
+        Flag::setting(
+            "cores",
+            "cores",
+            None,
+            "Cores that one build may use; 0 means all."
+        )
+        .named(&["n"]),
         Flag::setting(
             "max-silent-time",
             "max-silent-time",
@@ -135,12 +156,25 @@ impl Options for ClassicCommon {
             "Seconds without output after which a build is stopped."
         )
         .named(&["seconds"]),
-        Flag::setting("timeout", "timeout", None, "Seconds after which a build is stopped.")
-            .named(&["seconds"]),
-        Flag::switch("readonly-mode", "Do not write to the store.", |o: &mut Self| o.read_only = true),
-        Flag::switch("no-gc-warning", "Do not warn about results without a root.", |o: &mut Self| {
-            o.no_gc_warning = true;
-        }),
+        Flag::setting(
+            "timeout",
+            "timeout",
+            None,
+            "Seconds after which a build is stopped."
+        )
+        .named(&["seconds"]),
+        Flag::switch(
+            "readonly-mode",
+            "Do not write to the store.",
+            |o: &mut Self| o.read_only = true
+        ),
+        Flag::switch(
+            "no-gc-warning",
+            "Do not warn about results without a root.",
+            |o: &mut Self| {
+                o.no_gc_warning = true;
+            }
+        ),
         Flag::setting("store", "store", None, "The URL of the store to use.").named(&["url"]),
     ];
 }
@@ -179,7 +213,9 @@ impl SettingFlag {
             });
         }
         let flag = |prefix: &str| {
-            name.strip_prefix(prefix).and_then(settings::info).filter(|info| info.flag)
+            name.strip_prefix(prefix)
+                .and_then(settings::info)
+                .filter(|info| info.flag)
         };
         if let Some(info) = flag("no-") {
             return Some(SettingFlag::Fixed(info.name, "false"));
@@ -219,7 +255,9 @@ impl SettingFlag {
                     Append::Yes => format!("extra-{name}"),
                     Append::No => name.to_owned(),
                 };
-                builder.set(&name, next().as_encoded_bytes()).map_err(usage)?;
+                builder
+                    .set(&name, next().as_encoded_bytes())
+                    .map_err(usage)?;
             }
             SettingFlag::Option => {
                 let (name, value) = (next(), next());
@@ -257,7 +295,10 @@ mod tests {
         assert_eq!(flag("relaxed-keep-going"), None);
         assert_eq!(flag("cores"), Some(Value("cores", Append::No)));
         assert_eq!(flag("extra-cores"), None);
-        assert_eq!(flag("extra-substituters"), Some(Value("substituters", Append::Yes)));
+        assert_eq!(
+            flag("extra-substituters"),
+            Some(Value("substituters", Append::Yes))
+        );
         assert_eq!(flag("option"), Some(SettingFlag::Option));
         assert_eq!(flag("no-cores"), None);
     }

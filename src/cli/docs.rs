@@ -28,9 +28,14 @@ pub fn classic_help(program: &str, entry: &ClassicEntry) -> String {
 }
 
 fn flag_help(doc: &FlagDoc) -> String {
-    let values: String =
-        doc.values.iter().map(|name| format!(" <{}>", name.to_uppercase())).collect();
-    let short = doc.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
+    let values: String = doc
+        .values
+        .iter()
+        .map(|name| format!(" <{}>", name.to_uppercase()))
+        .collect();
+    let short = doc
+        .short
+        .map_or("    ".to_owned(), |letter| format!("-{letter}, "));
     let left = format!("  {short}--{}{values}", doc.long);
     if left.len() < 30 {
         format!("{left:<30}{}\n", doc.help)
@@ -49,7 +54,11 @@ pub fn modern_help(path: &str) -> String {
     }
     let mut text = format!("Usage: rx {path} COMMAND\n\nCommands:\n");
     for entry in commands::modern() {
-        if let Some(rest) = entry.path.strip_prefix(path).and_then(|rest| rest.strip_prefix(' ')) {
+        if let Some(rest) = entry
+            .path
+            .strip_prefix(path)
+            .and_then(|rest| rest.strip_prefix(' '))
+        {
             text += &format!("  {rest:<24}{}\n", entry.about);
         }
     }
@@ -60,9 +69,16 @@ fn overview() -> String {
     let mut text = "rx: builds, installs and shares packages, as Nix does.\n\n\
          Usage: rx COMMAND [OPTIONS]\n       rx help COMMAND\n"
         .to_owned();
-    for category in [Category::Main, Category::Secondary, Category::Utility, Category::Own] {
-        let entries: Vec<_> =
-            commands::modern().iter().filter(|entry| entry.category == category).collect();
+    for category in [
+        Category::Main,
+        Category::Secondary,
+        Category::Utility,
+        Category::Own,
+    ] {
+        let entries: Vec<_> = commands::modern()
+            .iter()
+            .filter(|entry| entry.category == category)
+            .collect();
         if entries.is_empty() {
             continue;
         }
@@ -95,7 +111,10 @@ fn insert(parent: Command, path: &'static str, command: Command) -> Command {
     match path.split_once(' ') {
         None => parent.subcommand(command.name(path)),
         Some((group, rest)) => {
-            let old = parent.get_subcommands().find(|child| child.get_name() == group).cloned();
+            let old = parent
+                .get_subcommands()
+                .find(|child| child.get_name() == group)
+                .cloned();
             let about = format!("Commands about '{group}'");
             let old_exists = old.is_some();
             let child = old.unwrap_or_else(|| {
@@ -139,13 +158,20 @@ fn dump_command(command: &Command) -> Value {
     for arg in command.get_arguments() {
         let arity = arg.get_num_args().map_or(0, |range| range.min_values());
         let takes = arg.get_action().takes_values();
-        let labels: Vec<&str> =
-            arg.get_value_names().unwrap_or_default().iter().map(|name| name.as_str()).collect();
+        let labels: Vec<&str> = arg
+            .get_value_names()
+            .unwrap_or_default()
+            .iter()
+            .map(|name| name.as_str())
+            .collect();
         match arg.get_long() {
             Some(long) => {
                 let mut flag = Map::new();
                 flag.insert("arity".into(), json!(if takes { arity.max(1) } else { 0 }));
-                flag.insert("category".into(), json!(arg.get_help_heading().unwrap_or_default()));
+                flag.insert(
+                    "category".into(),
+                    json!(arg.get_help_heading().unwrap_or_default()),
+                );
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
                 flag.insert("description".into(), json!(help));
                 if !labels.is_empty() && takes {
@@ -171,7 +197,10 @@ fn dump_command(command: &Command) -> Value {
     if !children.is_empty() {
         value.insert("commands".into(), children.into());
     }
-    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let about = command
+        .get_about()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     value.insert("description".into(), json!(about));
     value.insert("flags".into(), flags.into());
     value.into()

@@ -72,7 +72,11 @@ impl ClassicEntry {
     }
 
     /// Reads the arguments.
-    pub fn parse(&self, args: Vec<OsString>, builder: &mut SettingsBuilder) -> Result<Call, Failure> {
+    pub fn parse(
+        &self,
+        args: Vec<OsString>,
+        builder: &mut SettingsBuilder,
+    ) -> Result<Call, Failure> {
         (self.parse)(args, builder)
     }
 }

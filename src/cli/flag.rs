@@ -64,7 +64,10 @@ impl Values<'_> {
     pub fn text(&mut self) -> Result<String, UsageError> {
         let flag = self.flag;
         self.os().into_string().map_err(|value| {
-            UsageError::new(format!("flag '{flag}' needs text, but got '{}'", value.display()))
+            UsageError::new(format!(
+                "flag '{flag}' needs text, but got '{}'",
+                value.display()
+            ))
         })
     }
 
@@ -124,7 +127,15 @@ impl<T> Flag<T> {
         help: &'static str,
         set: Action<T>,
     ) -> Flag<T> {
-        let doc = FlagDoc { long, short: None, aliases: &[], values, help, repeats: false, setting: None };
+        let doc = FlagDoc {
+            long,
+            short: None,
+            aliases: &[],
+            values,
+            help,
+            repeats: false,
+            setting: None,
+        };
         Flag { doc, set }
     }
 
@@ -175,12 +186,19 @@ pub trait Options: Default + 'static {
 
     /// Takes an argument that is not a flag.
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
-        Err(UsageError::new(format!("unexpected argument '{}'", argument.display())))
+        Err(UsageError::new(format!(
+            "unexpected argument '{}'",
+            argument.display()
+        )))
     }
 
     /// Takes a flag that no table knows, with its dashes; says whether it did. More values can be
     /// taken from `rest`. For commands whose flags depend on an operation.
-    fn other(&mut self, _flag: &str, _rest: &mut dyn Iterator<Item = OsString>) -> Result<bool, UsageError> {
+    fn other(
+        &mut self,
+        _flag: &str,
+        _rest: &mut dyn Iterator<Item = OsString>,
+    ) -> Result<bool, UsageError> {
         Ok(false)
     }
 }
@@ -222,7 +240,10 @@ pub(super) fn apply_matching<T: Options>(
     take: impl FnOnce(&'static FlagDoc) -> Result<Vec<OsString>, UsageError>,
 ) -> Result<bool, UsageError> {
     let found = |part: &dyn AnyOptions| {
-        part.docs().into_iter().enumerate().find(|(_, doc)| matches(doc))
+        part.docs()
+            .into_iter()
+            .enumerate()
+            .find(|(_, doc)| matches(doc))
     };
     let mut target: Option<(&mut dyn AnyOptions, usize, &'static FlagDoc)> = None;
     if let Some((place, doc)) = found(options) {
@@ -235,8 +256,16 @@ pub(super) fn apply_matching<T: Options>(
             }
         }
     }
-    let Some((part, place, doc)) = target else { return Ok(false) };
+    let Some((part, place, doc)) = target else {
+        return Ok(false);
+    };
     let values = take(doc)?;
-    part.set(place, Values { flag: doc.long, values: values.into_iter() })?;
+    part.set(
+        place,
+        Values {
+            flag: doc.long,
+            values: values.into_iter(),
+        },
+    )?;
     Ok(true)
 }

@@ -53,7 +53,9 @@ pub const CLASSIC_NAMES: [&str; 13] = [
 impl Role {
     /// The role of a program with this file name.
     pub fn from_program(name: &str) -> Role {
-        let short = name.strip_prefix("nix-").or_else(|| name.strip_prefix("rx-"));
+        let short = name
+            .strip_prefix("nix-")
+            .or_else(|| name.strip_prefix("rx-"));
         match short {
             Some(short) if CLASSIC_NAMES.contains(&short) => Role::Classic(short.to_owned()),
             _ => Role::Modern,
@@ -69,7 +71,10 @@ mod tests {
     fn the_name_decides_what_the_program_is() {
         let classic = |name: &str| Role::Classic(name.to_owned());
         assert_eq!(Role::from_program("nix-build"), classic("build"));
-        assert_eq!(Role::from_program("rx-collect-garbage"), classic("collect-garbage"));
+        assert_eq!(
+            Role::from_program("rx-collect-garbage"),
+            classic("collect-garbage")
+        );
         assert_eq!(Role::from_program("nix"), Role::Modern);
         assert_eq!(Role::from_program("rx"), Role::Modern);
         assert_eq!(Role::from_program("rx-something"), Role::Modern);

@@ -54,7 +54,11 @@ pub fn main() -> ExitCode {
 
 /// The file name of the program, without an extension.
 fn program_name(path: &OsString) -> String {
-    let name = std::path::Path::new(path).file_name().unwrap_or(path).to_string_lossy().into_owned();
+    let name = std::path::Path::new(path)
+        .file_name()
+        .unwrap_or(path)
+        .to_string_lossy()
+        .into_owned();
     match name.rsplit_once('.') {
         Some((stem, _)) if !stem.is_empty() => stem.to_owned(),
         _ => name,
@@ -71,7 +75,10 @@ fn run(program: &str, mut args: Vec<OsString>) -> Result<(), Failure> {
         role = Role::Classic("build-remote".to_owned());
     }
     if role == Role::Modern {
-        if let Some(word) = program.strip_prefix("rx-").or_else(|| program.strip_prefix("nix-")) {
+        if let Some(word) = program
+            .strip_prefix("rx-")
+            .or_else(|| program.strip_prefix("nix-"))
+        {
             args.insert(0, word.into());
         }
         if let Some(name) = classic_word(&args) {
@@ -96,8 +103,13 @@ fn classic_word(args: &[OsString]) -> Option<String> {
     let word = args.first()?.to_str()?;
     let known = CLASSIC_NAMES.contains(&word);
     // `rx env shell` is new, `rx env -iA …` is classic.
-    let new_env = word == "env" && args.get(1).is_none_or(|next| next == "shell" || next == "--help");
-    let new = commands::modern().iter().any(|entry| entry.path.split(' ').next() == Some(word));
+    let new_env = word == "env"
+        && args
+            .get(1)
+            .is_none_or(|next| next == "shell" || next == "--help");
+    let new = commands::modern()
+        .iter()
+        .any(|entry| entry.path.split(' ').next() == Some(word));
     (known && !new_env && (!new || word == "env")).then(|| word.to_owned())
 }
 
@@ -137,7 +149,12 @@ fn run_modern(
     {
         return ui::print(&text);
     }
-    let parsed = modern::parse(args, commands::modern(), commands::MODERN_ALIASES, &mut builder)?;
+    let parsed = modern::parse(
+        args,
+        commands::modern(),
+        commands::MODERN_ALIASES,
+        &mut builder,
+    )?;
     if let Some(entry) = parsed.entry
         && entry.impure
         && !builder.settings().is_overridden("pure-eval")
@@ -147,7 +164,9 @@ fn run_modern(
     let common = parsed.common;
     let mut settings = start(&common, Mode::Modern, &parsed.features, builder)?;
     if common.help {
-        let path = parsed.entry.map_or(parsed.group.as_str(), |entry| entry.path);
+        let path = parsed
+            .entry
+            .map_or(parsed.group.as_str(), |entry| entry.path);
         return ui::print(&docs::modern_help(path));
     }
     if common.version {
@@ -235,7 +254,11 @@ fn start(
         LogFormat::Raw if common.print_build_logs => LogFormat::RawWithLogs,
         format => format,
     };
-    ui::start_logging(format, settings.json_log_path.as_deref(), settings.show_trace);
+    ui::start_logging(
+        format,
+        settings.json_log_path.as_deref(),
+        settings.show_trace,
+    );
     notices.into_iter().for_each(progress::warn);
     if let Some(feature) = features.iter().find(|feature| !settings.enabled(**feature)) {
         return Err(ui::FeatureDisabled(*feature).into());
@@ -252,10 +275,17 @@ fn version(program: &str, settings: &Settings) -> String {
         format!("{program} (Nix) {COMPATIBLE_VERSION}\n")
     };
     if progress::wanted(Level::Talkative) {
-        let platforms: Vec<&str> = settings.extra_platforms.iter().map(String::as_str).collect();
+        let platforms: Vec<&str> = settings
+            .extra_platforms
+            .iter()
+            .map(String::as_str)
+            .collect();
         let places = &settings.places;
-        let files: Vec<String> =
-            places.user_conf_files.iter().map(|file| file.display().to_string()).collect();
+        let files: Vec<String> = places
+            .user_conf_files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
         text += &format!(
             "System type: {}\nAdditional system types: {}\nFeatures: gc, signed-caches\n\
              System configuration file: \"{}\"\nUser configuration files: {}\n\

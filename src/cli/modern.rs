@@ -83,9 +83,7 @@ impl Entry {
             category: T::CATEGORY,
             impure: T::IMPURE,
             augment: T::augment_args,
-            run: |matches, invocation| {
-                T::from_arg_matches(matches).map_err(usage)?.run(invocation)
-            },
+            run: |matches, invocation| T::from_arg_matches(matches).map_err(usage)?.run(invocation),
         }
     }
 
@@ -104,7 +102,9 @@ impl Entry {
             .disable_help_subcommand(true)
             .args_override_self(true);
         // The struct's own documentation is for those who read the code.
-        let command = (self.augment)(command).about(self.about).long_about(Resettable::Reset);
+        let command = (self.augment)(command)
+            .about(self.about)
+            .long_about(Resettable::Reset);
         let command = if self.details.is_empty() {
             command
         } else {
@@ -155,8 +155,10 @@ fn arg_id(doc: &FlagDoc) -> String {
 
 /// Adds a set of flags to a `clap` command.
 pub(super) fn add_flags<T: Options>(command: Command, title: &'static str) -> Command {
-    let taken: Vec<String> =
-        command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
+    let taken: Vec<String> = command
+        .get_arguments()
+        .filter_map(|arg| arg.get_long().map(str::to_owned))
+        .collect();
     let letters: Vec<char> = command.get_arguments().filter_map(Arg::get_short).collect();
     command.args(
         T::default()
@@ -202,9 +204,17 @@ pub(super) fn read_flags<T: Options>(matches: &ArgMatches) -> Result<T, clap::Er
     for (_, place, values) in given {
         let docs = options.docs();
         let flag = docs.get(place).map_or("", |doc| doc.long);
-        options.set(place, Values { flag, values: values.into_iter() }).map_err(|error| {
-            clap::Error::raw(clap::error::ErrorKind::InvalidValue, error.message())
-        })?;
+        options
+            .set(
+                place,
+                Values {
+                    flag,
+                    values: values.into_iter(),
+                },
+            )
+            .map_err(|error| {
+                clap::Error::raw(clap::error::ErrorKind::InvalidValue, error.message())
+            })?;
     }
     Ok(options)
 }
@@ -222,11 +232,16 @@ fn occurrences(matches: &ArgMatches, id: &str, arity: usize) -> Vec<(usize, Vec<
         let index = matches.index_of(id).unwrap_or(0);
         return (0..count).map(|_| (index, Vec::new())).collect();
     }
-    let Ok(Some(all)) = matches.try_get_occurrences::<OsString>(id) else { return Vec::new() };
+    let Ok(Some(all)) = matches.try_get_occurrences::<OsString>(id) else {
+        return Vec::new();
+    };
     let indices: Vec<usize> = matches.indices_of(id).into_iter().flatten().collect();
     all.enumerate()
         .map(|(number, values)| {
-            (indices.get(number * arity).copied().unwrap_or(0), values.cloned().collect())
+            (
+                indices.get(number * arity).copied().unwrap_or(0),
+                values.cloned().collect(),
+            )
         })
         .collect()
 }
@@ -286,13 +301,20 @@ pub fn parse(
             return Err(unknown_command(&text, &parsed.group, entries).into());
         }
     }
-    let Some(entry) = parsed.entry else { return Ok(parsed) };
+    let Some(entry) = parsed.entry else {
+        return Ok(parsed);
+    };
     let command = with_setting_flags(entry.command(), &rest);
     let name = OsString::from("rx");
-    let matches =
-        command.try_get_matches_from(std::iter::once(name).chain(rest.clone())).or_else(|error| {
+    let matches = command
+        .try_get_matches_from(std::iter::once(name).chain(rest.clone()))
+        .or_else(|error| {
             // `--help` counts although something required is missing.
-            let asks = |flag: &str| rest.iter().take_while(|arg| *arg != "--").any(|arg| arg == flag);
+            let asks = |flag: &str| {
+                rest.iter()
+                    .take_while(|arg| *arg != "--")
+                    .any(|arg| arg == flag)
+            };
             if asks("--help") {
                 parsed.common.help = true;
                 Ok(ArgMatches::default())
@@ -313,12 +335,17 @@ fn parsed_alias_notice(builder: &mut SettingsBuilder, old: &str, new: &str) {
 }
 
 fn is_below(path: &str, group: &str) -> bool {
-    path.strip_prefix(group).is_some_and(|rest| rest.starts_with(' '))
+    path.strip_prefix(group)
+        .is_some_and(|rest| rest.starts_with(' '))
 }
 
 fn unknown_command(word: &str, group: &str, entries: &[Entry]) -> UsageError {
     let error = UsageError::new(format!("'{word}' is not a recognised command"));
-    let prefix = if group.is_empty() { String::new() } else { format!("{group} ") };
+    let prefix = if group.is_empty() {
+        String::new()
+    } else {
+        format!("{group} ")
+    };
     let known = entries
         .iter()
         .filter_map(|entry| entry.path.strip_prefix(&prefix))
@@ -364,10 +391,14 @@ fn leading_flag(
     let docs = parsed.common.docs();
     let find = |matches: &dyn Fn(&FlagDoc) -> bool| docs.iter().position(|doc| matches(doc));
     let places: Option<Vec<usize>> = match letters {
-        Some(letters) => {
-            letters.chars().map(|letter| find(&|doc| doc.short == Some(letter))).collect()
-        }
-        None => name.strip_prefix("--").and_then(|long| find(&|doc| doc.is_called(long))).map(|it| vec![it]),
+        Some(letters) => letters
+            .chars()
+            .map(|letter| find(&|doc| doc.short == Some(letter)))
+            .collect(),
+        None => name
+            .strip_prefix("--")
+            .and_then(|long| find(&|doc| doc.is_called(long)))
+            .map(|it| vec![it]),
     };
     let Some(places) = places else {
         return Err(UsageError::new(format!("unrecognised flag '{text}'")).into());
@@ -376,10 +407,19 @@ fn leading_flag(
         let doc = docs[place];
         let values = take(doc.values.len(), rest)?;
         if let Some((setting, fixed)) = doc.setting {
-            let value = fixed.map_or_else(|| values.first().cloned().unwrap_or_default(), Into::into);
-            builder.set(setting, value.as_encoded_bytes()).map_err(setting_error)?;
+            let value =
+                fixed.map_or_else(|| values.first().cloned().unwrap_or_default(), Into::into);
+            builder
+                .set(setting, value.as_encoded_bytes())
+                .map_err(setting_error)?;
         }
-        parsed.common.set(place, Values { flag: doc.long, values: values.into_iter() })?;
+        parsed.common.set(
+            place,
+            Values {
+                flag: doc.long,
+                values: values.into_iter(),
+            },
+        )?;
     }
     Ok(())
 }
@@ -406,18 +446,28 @@ fn with_setting_flags(command: Command, args: &VecDeque<OsString>) -> Command {
         .get_arguments()
         .flat_map(|arg| {
             let aliases = arg.get_all_aliases().unwrap_or_default();
-            arg.get_long().into_iter().chain(aliases).map(str::to_owned).collect::<Vec<_>>()
+            arg.get_long()
+                .into_iter()
+                .chain(aliases)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         })
         .collect();
     for arg in args {
-        let Some(long) = arg.to_str().and_then(|arg| arg.strip_prefix("--")) else { continue };
+        let Some(long) = arg.to_str().and_then(|arg| arg.strip_prefix("--")) else {
+            continue;
+        };
         let long = long.split('=').next().unwrap_or(long);
         if seen.iter().any(|name| name == long) {
             continue;
         }
-        let Some(flag) = SettingFlag::from_name(long) else { continue };
+        let Some(flag) = SettingFlag::from_name(long) else {
+            continue;
+        };
         seen.push(long.to_owned());
-        let arg = Arg::new(format!("flag {long}")).long(long.to_owned()).hide(true);
+        let arg = Arg::new(format!("flag {long}"))
+            .long(long.to_owned())
+            .hide(true);
         command = command.arg(match flag.arity() {
             0 => arg.action(ArgAction::SetTrue),
             count => arg
@@ -443,7 +493,9 @@ fn apply_settings(
     let mut given: Vec<(usize, Given)> = Vec::new();
     for id in matches.ids() {
         if let Some(long) = id.as_str().strip_prefix("flag ") {
-            let Some(flag) = SettingFlag::from_name(long) else { continue };
+            let Some(flag) = SettingFlag::from_name(long) else {
+                continue;
+            };
             for (index, values) in occurrences(matches, id.as_str(), flag.arity()) {
                 given.push((index, Given::Flag(flag, values)));
             }
@@ -455,7 +507,10 @@ fn apply_settings(
             };
             let arity = usize::from(fixed.is_none());
             for (index, values) in occurrences(matches, id.as_str(), arity) {
-                let value = fixed.clone().or(values.into_iter().next()).unwrap_or_default();
+                let value = fixed
+                    .clone()
+                    .or(values.into_iter().next())
+                    .unwrap_or_default();
                 given.push((index, Given::Value(name.to_owned(), value)));
             }
         }
@@ -464,7 +519,9 @@ fn apply_settings(
     for (_, given) in given {
         match given {
             Given::Value(name, value) => {
-                builder.set(&name, value.as_encoded_bytes()).map_err(setting_error)?;
+                builder
+                    .set(&name, value.as_encoded_bytes())
+                    .map_err(setting_error)?;
             }
             Given::Flag(flag, values) => {
                 features.extend(flag.feature());

@@ -115,9 +115,13 @@ impl Options for EvalOptions {
                 Ok(())
             },
         ),
-        Flag::switch("debugger", "Start a debugger where an evaluation fails.", |options: &mut Self| {
-            options.debugger = true;
-        }),
+        Flag::switch(
+            "debugger",
+            "Start a debugger where an evaluation fails.",
+            |options: &mut Self| {
+                options.debugger = true;
+            },
+        ),
     ];
 }
 
@@ -148,19 +152,35 @@ pub struct BuildOptions {
 
 impl Options for BuildOptions {
     const FLAGS: &'static [Flag<Self>] = &[
-        Flag::switch("dry-run", "Show what would be built, and build nothing.", |options: &mut Self| {
-            options.dry_run = true;
-        }),
-        Flag::switch("repair", "Build or fetch again what is broken in the store.", |options: &mut Self| {
-            options.mode = BuildMode::Repair;
-        }),
-        Flag::switch("check", "Build again and compare the results.", |options: &mut Self| {
-            options.mode = BuildMode::Check;
-        })
+        Flag::switch(
+            "dry-run",
+            "Show what would be built, and build nothing.",
+            |options: &mut Self| {
+                options.dry_run = true;
+            },
+        ),
+        Flag::switch(
+            "repair",
+            "Build or fetch again what is broken in the store.",
+            |options: &mut Self| {
+                options.mode = BuildMode::Repair;
+            },
+        ),
+        Flag::switch(
+            "check",
+            "Build again and compare the results.",
+            |options: &mut Self| {
+                options.mode = BuildMode::Check;
+            },
+        )
         .alias(&["rebuild"]),
-        Flag::switch("no-out-link", "Make no link to the result.", |options: &mut Self| {
-            options.no_out_link = true;
-        })
+        Flag::switch(
+            "no-out-link",
+            "Make no link to the result.",
+            |options: &mut Self| {
+                options.no_out_link = true;
+            },
+        )
         .alias(&["no-link"]),
         Flag::value(
             "out-link",

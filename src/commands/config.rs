@@ -35,7 +35,8 @@ impl Subcommand for ConfigShow {
                 Err(UsageError::new(message).into())
             }
             Some(name) => {
-                let shown = info(&name).filter(|info| info.name == name && visible(info.feature, settings));
+                let shown =
+                    info(&name).filter(|info| info.name == name && visible(info.feature, settings));
                 let value = shown.and_then(|info| settings.value_text(info.name));
                 ui::print(&format!("{}\n", value.ok_or(NoSetting(name))?))
             }
@@ -53,7 +54,11 @@ fn all_text(settings: &Settings) -> String {
     INFOS
         .iter()
         .map(|info| {
-            format!("{} = {}\n", info.name, settings.value_text(info.name).unwrap_or_default())
+            format!(
+                "{} = {}\n",
+                info.name,
+                settings.value_text(info.name).unwrap_or_default()
+            )
         })
         .collect()
 }

@@ -47,7 +47,10 @@ struct OtherFormat {
 fn hash_path(path: &Path, method: Method, algorithm: Algorithm) -> Result<Hash, Failure> {
     match method {
         Method::Flat => {
-            let error = |error| CannotRead { path: path.to_owned(), error };
+            let error = |error| CannotRead {
+                path: path.to_owned(),
+                error,
+            };
             let file = File::open(path).map_err(error)?;
             Ok(Hash::of_reader(algorithm, file).map_err(error)?.0)
         }
@@ -95,22 +98,51 @@ impl ClassicHash {
 
 impl Options for ClassicHash {
     const FLAGS: &'static [Flag<Self>] = &[
-        Flag::switch("flat", "Hash the contents of files, not their archives.", |o| {
-            o.method = Method::Flat;
+        Flag::switch(
+            "flat",
+            "Hash the contents of files, not their archives.",
+            |o| {
+                o.method = Method::Flat;
+            },
+        ),
+        Flag::value(
+            "type",
+            &["algorithm"],
+            "md5 (the default), sha1, sha256, sha512 or blake3.",
+            |o, values| {
+                o.algorithm = Some(algorithm(&values.text()?)?);
+                Ok(())
+            },
+        ),
+        Flag::switch("base16", "Print in hexadecimal (the default).", |o| {
+            o.format = Some(Format::Base16)
         }),
-        Flag::value("type", &["algorithm"], "md5 (the default), sha1, sha256, sha512 or blake3.", |o, values| {
-            o.algorithm = Some(algorithm(&values.text()?)?);
-            Ok(())
+        Flag::switch("base32", "Print in Nix's base-32.", |o| {
+            o.format = Some(Format::Nix32)
         }),
-        Flag::switch("base16", "Print in hexadecimal (the default).", |o| o.format = Some(Format::Base16)),
-        Flag::switch("base32", "Print in Nix's base-32.", |o| o.format = Some(Format::Nix32)),
-        Flag::switch("base64", "Print in base-64.", |o| o.format = Some(Format::Base64)),
-        Flag::switch("sri", "Print with the algorithm, as ALGORITHM-BASE64.", |o| o.format = Some(Format::Sri)),
-        Flag::switch("truncate", "Fold longer hashes to 160 bits.", |o| o.truncate = true),
-        Flag::switch("to-base16", "Convert hashes to hexadecimal.", |o| o.convert_to(Format::Base16)),
-        Flag::switch("to-base32", "Convert hashes to Nix's base-32.", |o| o.convert_to(Format::Nix32)),
-        Flag::switch("to-base64", "Convert hashes to base-64.", |o| o.convert_to(Format::Base64)),
-        Flag::switch("to-sri", "Convert hashes to ALGORITHM-BASE64.", |o| o.convert_to(Format::Sri)),
+        Flag::switch("base64", "Print in base-64.", |o| {
+            o.format = Some(Format::Base64)
+        }),
+        Flag::switch(
+            "sri",
+            "Print with the algorithm, as ALGORITHM-BASE64.",
+            |o| o.format = Some(Format::Sri),
+        ),
+        Flag::switch("truncate", "Fold longer hashes to 160 bits.", |o| {
+            o.truncate = true
+        }),
+        Flag::switch("to-base16", "Convert hashes to hexadecimal.", |o| {
+            o.convert_to(Format::Base16)
+        }),
+        Flag::switch("to-base32", "Convert hashes to Nix's base-32.", |o| {
+            o.convert_to(Format::Nix32)
+        }),
+        Flag::switch("to-base64", "Convert hashes to base-64.", |o| {
+            o.convert_to(Format::Base64)
+        }),
+        Flag::switch("to-sri", "Convert hashes to ALGORITHM-BASE64.", |o| {
+            o.convert_to(Format::Sri)
+        }),
     ];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
@@ -156,7 +188,11 @@ fn show_truncated(hash: &Hash, format: Format, truncate: bool) -> String {
     let folded = hash.compress20();
     match Hash::from_bytes(Algorithm::Sha1, &folded) {
         Some(folded) if format == Format::Sri => {
-            format!("{}-{}\n", hash.algorithm(), folded.format(Format::Base64, false))
+            format!(
+                "{}-{}\n",
+                hash.algorithm(),
+                folded.format(Format::Base64, false)
+            )
         }
         Some(folded) => show(&folded, format),
         None => show(hash, format),
@@ -167,7 +203,12 @@ fn show_truncated(hash: &Hash, format: Format, truncate: bool) -> String {
 #[derive(clap::Args)]
 pub struct HashPath {
     /// md5, sha1, sha256, sha512 or blake3.
-    #[arg(long = "algo", visible_alias = "type", value_name = "ALGORITHM", default_value = "sha256")]
+    #[arg(
+        long = "algo",
+        visible_alias = "type",
+        value_name = "ALGORITHM",
+        default_value = "sha256"
+    )]
     algorithm: String,
     /// What is hashed: the archive of the tree (nar) or the contents of the file (flat).
     #[arg(long, value_name = "METHOD", default_value = "nar")]
@@ -241,11 +282,18 @@ impl Subcommand for HashPath {
             "nar" => Method::Nar,
             "flat" => Method::Flat,
             other => {
-                let message = format!("unknown file ingestion method '{other}', expect 'flat' or 'nar'");
+                let message =
+                    format!("unknown file ingestion method '{other}', expect 'flat' or 'nar'");
                 return Err(UsageError::new(message).into());
             }
         };
-        print_hashes(&self.paths, method, &self.algorithm, &self.format, invocation)
+        print_hashes(
+            &self.paths,
+            method,
+            &self.algorithm,
+            &self.format,
+            invocation,
+        )
     }
 }
 
@@ -253,7 +301,12 @@ impl Subcommand for HashPath {
 #[derive(clap::Args)]
 pub struct HashFile {
     /// md5, sha1, sha256, sha512 or blake3.
-    #[arg(long = "type", visible_alias = "algo", value_name = "ALGORITHM", default_value = "sha256")]
+    #[arg(
+        long = "type",
+        visible_alias = "algo",
+        value_name = "ALGORITHM",
+        default_value = "sha256"
+    )]
     algorithm: String,
     #[command(flatten)]
     format: FormatArgs,
@@ -268,7 +321,13 @@ impl Subcommand for HashFile {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        print_hashes(&self.paths, Method::Flat, &self.algorithm, &self.format, invocation)
+        print_hashes(
+            &self.paths,
+            Method::Flat,
+            &self.algorithm,
+            &self.format,
+            invocation,
+        )
     }
 }
 
@@ -302,7 +361,12 @@ impl Subcommand for HashConvert {
         for hash in self.hashes {
             let (parsed, is) = Hash::parse_any_with_format(&hash, name)?;
             if let Some(promised) = promised.filter(|promised| *promised != is) {
-                return Err(OtherFormat { text: hash, is, promised }.into());
+                return Err(OtherFormat {
+                    text: hash,
+                    is,
+                    promised,
+                }
+                .into());
             }
             text += &show(&parsed, to);
         }

@@ -26,7 +26,10 @@ impl Subcommand for Help {
         if known {
             return ui::print(&docs::modern_help(&path));
         }
-        let bare = path.strip_prefix("rx-").or_else(|| path.strip_prefix("nix-")).unwrap_or(&path);
+        let bare = path
+            .strip_prefix("rx-")
+            .or_else(|| path.strip_prefix("nix-"))
+            .unwrap_or(&path);
         if let Some(entry) = commands::classic().iter().find(|entry| entry.name == bare) {
             return ui::print(&docs::classic_help(&format!("rx-{bare}"), entry));
         }

@@ -38,9 +38,15 @@ impl Subcommand for Links {
         let program = std::env::current_exe()?;
         std::fs::create_dir_all(&self.directory)?;
         let mut text = String::new();
-        let (main, prefix) = if self.nix { ("nix", "nix-") } else { ("rx", "rx-") };
+        let (main, prefix) = if self.nix {
+            ("nix", "nix-")
+        } else {
+            ("rx", "rx-")
+        };
         let names = CLASSIC_NAMES.iter().filter(|name| **name != "build-remote");
-        for name in std::iter::once(main.to_owned()).chain(names.map(|name| format!("{prefix}{name}"))) {
+        for name in
+            std::iter::once(main.to_owned()).chain(names.map(|name| format!("{prefix}{name}")))
+        {
             let link = self.directory.join(&name);
             if link == program {
                 continue;
@@ -54,10 +60,15 @@ impl Subcommand for Links {
 
 impl Links {
     fn make(&self, program: &Path, link: &Path) -> Result<(), CannotLink> {
-        let error = |error| CannotLink { link: link.to_owned(), error };
+        let error = |error| CannotLink {
+            link: link.to_owned(),
+            error,
+        };
         if self.force || std::fs::read_link(link).is_ok_and(|target| target == program) {
             match std::fs::remove_file(link) {
-                Err(problem) if problem.kind() != io::ErrorKind::NotFound => return Err(error(problem)),
+                Err(problem) if problem.kind() != io::ErrorKind::NotFound => {
+                    return Err(error(problem));
+                }
                 _ => {}
             }
         }

@@ -9,9 +9,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rx_store::progress::{
-    self, ActivityId, ActivityKind, Field, Level, Logger, ResultKind,
-};
+use rx_store::progress::{self, ActivityId, ActivityKind, Field, Level, Logger, ResultKind};
 
 use super::logger::{BuildLogs, build_line, warning};
 use super::output::render_size;
@@ -63,9 +61,14 @@ impl BarLogger {
     pub(super) fn new(logs: BuildLogs) -> BarLogger {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(12));
         bar.set_style(
-            ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+            ProgressStyle::with_template("{wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
-        BarLogger { bar, logs, state: Mutex::default() }
+        BarLogger {
+            bar,
+            logs,
+            state: Mutex::default(),
+        }
     }
 
     fn print(&self, line: &str) {
@@ -76,7 +79,10 @@ impl BarLogger {
     }
 
     fn with_state(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         change(&mut state);
         if state.paused == 0 {
             let line = state.line();
@@ -140,10 +146,21 @@ impl Logger for BarLogger {
     fn result(&self, id: ActivityId, kind: ResultKind, fields: &[Field]) {
         if let Some(line) = build_line(kind, fields) {
             if self.logs == BuildLogs::Show {
-                let state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                let name = state.activities.get(&id).map(|it| it.name.clone()).unwrap_or_default();
+                let state = self
+                    .state
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                let name = state
+                    .activities
+                    .get(&id)
+                    .map(|it| it.name.clone())
+                    .unwrap_or_default();
                 drop(state);
-                let prefix = if name.is_empty() { name } else { format!("{name}> ") };
+                let prefix = if name.is_empty() {
+                    name
+                } else {
+                    format!("{name}> ")
+                };
                 self.print(&format!("{prefix}{line}"));
             } else {
                 self.with_state(|state| {
@@ -158,7 +175,10 @@ impl Logger for BarLogger {
     }
 
     fn pause(&self) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         state.paused += 1;
         drop(state);
         self.bar.set_message("");
@@ -176,7 +196,9 @@ impl Logger for BarLogger {
 
 impl State {
     fn result(&mut self, id: ActivityId, kind: ResultKind, fields: &[Field]) {
-        let Some(activity) = self.activities.get_mut(&id) else { return };
+        let Some(activity) = self.activities.get_mut(&id) else {
+            return;
+        };
         match (kind, fields) {
             (ResultKind::SetPhase, [Field::Text(phase), ..]) => activity.phase.clone_from(phase),
             (
@@ -188,8 +210,12 @@ impl State {
                     Field::Int(failed),
                 ],
             ) => {
-                let counts =
-                    Counts { done: *done, expected: *expected, running: *running, failed: *failed };
+                let counts = Counts {
+                    done: *done,
+                    expected: *expected,
+                    running: *running,
+                    failed: *failed,
+                };
                 activity.counts = counts;
             }
             (ResultKind::SetExpected, [Field::Int(kind), Field::Int(count)]) => {
@@ -205,9 +231,17 @@ impl State {
     /// What is done, expected, running and failed of a kind, over all its activities.
     fn sum(&self, kind: ActivityKind) -> Counts {
         let totals = self.totals.get(&kind).copied().unwrap_or_default();
-        let mut sum = Counts { done: totals.done, failed: totals.failed, ..Counts::default() };
+        let mut sum = Counts {
+            done: totals.done,
+            failed: totals.failed,
+            ..Counts::default()
+        };
         let mut expected = totals.done;
-        for activity in self.activities.values().filter(|activity| activity.kind == kind) {
+        for activity in self
+            .activities
+            .values()
+            .filter(|activity| activity.kind == kind)
+        {
             sum.done += activity.counts.done;
             sum.running += activity.counts.running;
             sum.failed += activity.counts.failed;
@@ -235,7 +269,10 @@ impl State {
         if builds.expected > 0 || builds.failed > 0 {
             let mut text = format!("{}/{} built", builds.done, builds.expected);
             if builds.running > 0 {
-                text = format!("{}/{}/{} built", builds.running, builds.done, builds.expected);
+                text = format!(
+                    "{}/{}/{} built",
+                    builds.running, builds.done, builds.expected
+                );
             }
             if builds.failed > 0 {
                 text += &format!(" ({} failed)", builds.failed);
@@ -247,7 +284,11 @@ impl State {
         if copies.expected > 0 || bytes.done > 0 {
             let mut text = format!("{}/{} copied", copies.done, copies.expected);
             if bytes.expected > 0 {
-                text += &format!(" ({} of {})", render_size(bytes.done), render_size(bytes.expected));
+                text += &format!(
+                    " ({} of {})",
+                    render_size(bytes.done),
+                    render_size(bytes.expected)
+                );
             }
             counters.push(text);
         }
@@ -266,7 +307,9 @@ impl State {
     fn busiest(&self) -> Option<&Running> {
         self.activities
             .values()
-            .filter(|activity| activity.visible && !(activity.text.is_empty() && activity.name.is_empty()))
+            .filter(|activity| {
+                activity.visible && !(activity.text.is_empty() && activity.name.is_empty())
+            })
             .max_by_key(|activity| activity.since)
     }
 }
@@ -294,7 +337,9 @@ impl Running {
 
 /// The name of the store path in the first field, without hash and `.drv`.
 fn short_name(fields: &[Field]) -> String {
-    let Some(Field::Text(path)) = fields.first() else { return String::new() };
+    let Some(Field::Text(path)) = fields.first() else {
+        return String::new();
+    };
     let base = path.rsplit('/').next().unwrap_or(path);
     let name = match base.as_bytes().get(32) {
         Some(b'-') => base.get(33..).unwrap_or(base),
@@ -312,13 +357,27 @@ mod tests {
         let logger = BarLogger::new(BuildLogs::Hide);
         logger.bar.set_draw_target(ProgressDrawTarget::hidden());
         logger.start(1, Level::Info, ActivityKind::Builds, "", &[], 0);
-        logger.result(1, ResultKind::Progress, &[2.into(), 5.into(), 1.into(), 0.into()]);
+        logger.result(
+            1,
+            ResultKind::Progress,
+            &[2.into(), 5.into(), 1.into(), 0.into()],
+        );
         let path = "/nix/store/00000000000000000000000000000000-hello-2.12.drv";
-        logger.start(2, Level::Info, ActivityKind::Build, "building it", &[path.into()], 1);
+        logger.start(
+            2,
+            Level::Info,
+            ActivityKind::Build,
+            "building it",
+            &[path.into()],
+            1,
+        );
         logger.result(2, ResultKind::SetPhase, &["buildPhase".into()]);
         logger.result(2, ResultKind::BuildLogLine, &["cc main.c".into()]);
         let line = logger.state.lock().unwrap().line();
-        assert_eq!(line, "[1/2/5 built] building hello-2.12 (buildPhase): cc main.c");
+        assert_eq!(
+            line,
+            "[1/2/5 built] building hello-2.12 (buildPhase): cc main.c"
+        );
         logger.stop(2);
         let line = logger.state.lock().unwrap().line();
         assert_eq!(line, "[1/2/5 built] ");

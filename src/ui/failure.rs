@@ -8,7 +8,7 @@ use rx_store::interrupt::Interrupted;
 use rx_store::progress::{self, Level};
 use rx_store::settings::Feature;
 
-use super::report;
+use super::report::{self, Report};
 
 /// Why a command ended early. Made from any error by `?`.
 #[derive(Debug)]
@@ -20,6 +20,13 @@ pub enum Failure {
         /// The exit code.
         status: u8,
     },
+    /// Something went wrong that has been described already.
+    Report {
+        /// What, where and why.
+        report: Box<Report>,
+        /// The exit code.
+        status: u8,
+    },
     /// Nothing is left to say: end with this exit code.
     Status(u8),
 }
@@ -27,7 +34,10 @@ pub enum Failure {
 impl Failure {
     /// A failure with an exit code of its own.
     pub fn with_status(error: impl Error + 'static, status: u8) -> Failure {
-        Failure::Error { error: Box::new(error), status }
+        Failure::Error {
+            error: Box::new(error),
+            status,
+        }
     }
 
     /// A failure that consists of one sentence.
@@ -38,7 +48,10 @@ impl Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure::Error { error: Box::new(error), status: 1 }
+        Failure::Error {
+            error: Box::new(error),
+            status: 1,
+        }
     }
 }
 
@@ -56,7 +69,10 @@ pub struct UsageError {
 impl UsageError {
     /// A mistake, described as the reference does.
     pub fn new(message: impl Into<String>) -> UsageError {
-        UsageError { message: message.into(), hint: None }
+        UsageError {
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// Adds what to do instead.
@@ -97,6 +113,10 @@ pub struct FeatureDisabled(pub Feature);
 pub fn report_failure(program: &str, failure: &Failure) -> u8 {
     let (error, status) = match failure {
         Failure::Status(status) => return *status,
+        Failure::Report { report, status } => {
+            report::show_report(report);
+            return *status;
+        }
         Failure::Error { error, status } => (&**error, *status),
     };
     if is_broken_pipe(error) {
@@ -120,7 +140,10 @@ pub fn report_failure(program: &str, failure: &Failure) -> u8 {
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
             return true;
         }
         cause = error.source();
@@ -141,7 +164,10 @@ pub fn catch_panics() {
             std::process::exit(141);
         }
         progress::logger().finish();
-        let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+        let place = info
+            .location()
+            .map(|place| format!(" at {place}"))
+            .unwrap_or_default();
         use io::Write;
         let _ = writeln!(
             io::stderr(),

@@ -20,23 +20,34 @@ pub(super) struct JsonLogger {
 impl JsonLogger {
     /// To standard error, with the prefix `@nix `.
     pub(super) fn to_stderr() -> JsonLogger {
-        JsonLogger { out: Mutex::new(Some(Box::new(io::stderr()))), prefix: "@nix " }
+        JsonLogger {
+            out: Mutex::new(Some(Box::new(io::stderr()))),
+            prefix: "@nix ",
+        }
     }
 
     /// To a file or socket, without a prefix.
     pub(super) fn to_path(path: &Path) -> io::Result<JsonLogger> {
-        let socket = path.metadata().is_ok_and(|meta| meta.file_type().is_socket());
+        let socket = path
+            .metadata()
+            .is_ok_and(|meta| meta.file_type().is_socket());
         let out: Box<dyn Write + Send> = if socket {
             Box::new(UnixStream::connect(path)?)
         } else {
             Box::new(File::options().create(true).append(true).open(path)?)
         };
-        Ok(JsonLogger { out: Mutex::new(Some(out)), prefix: "" })
+        Ok(JsonLogger {
+            out: Mutex::new(Some(out)),
+            prefix: "",
+        })
     }
 
     fn write(&self, value: &Value) {
         let line = format!("{}{value}\n", self.prefix);
-        let mut out = self.out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut out = self
+            .out
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(writer) = out.as_mut()
             && writer.write_all(line.as_bytes()).is_err()
         {
@@ -128,7 +139,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("log");
         let logger = JsonLogger::to_path(&file).unwrap();
-        logger.start(7, Level::Info, ActivityKind::Build, "building x", &["/nix/store/x".into()], 0);
+        logger.start(
+            7,
+            Level::Info,
+            ActivityKind::Build,
+            "building x",
+            &["/nix/store/x".into()],
+            0,
+        );
         logger.result(7, ResultKind::Progress, &[1.into(), 2.into()]);
         logger.stop(7);
         logger.log(Level::Info, "done");

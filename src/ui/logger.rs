@@ -95,7 +95,9 @@ pub(super) fn warning(message: &str) -> String {
 
 /// A line of a builder's output that is to be shown.
 pub(super) fn build_line(kind: ResultKind, fields: &[Field]) -> Option<String> {
-    let Some(Field::Text(line)) = fields.first() else { return None };
+    let Some(Field::Text(line)) = fields.first() else {
+        return None;
+    };
     match kind {
         ResultKind::BuildLogLine => Some(line.clone()),
         ResultKind::PostBuildLogLine => Some(format!("post-build-hook: {line}")),
@@ -111,7 +113,10 @@ pub(super) fn without_escapes(text: &str) -> String {
         match char {
             '\x1b' => {
                 if chars.next_if_eq(&'[').is_some() {
-                    while chars.next().is_some_and(|c| !('\x40'..='\x7e').contains(&c)) {}
+                    while chars
+                        .next()
+                        .is_some_and(|c| !('\x40'..='\x7e').contains(&c))
+                    {}
                 }
             }
             '\r' | '\x07' => {}
@@ -249,13 +254,19 @@ mod tests {
 
     #[test]
     fn colours_and_cursor_movements_do_not_reach_log_files() {
-        assert_eq!(without_escapes("\x1b[31;1mred\x1b[0m\r plain\x1b[2K"), "red plain");
+        assert_eq!(
+            without_escapes("\x1b[31;1mred\x1b[0m\r plain\x1b[2K"),
+            "red plain"
+        );
         assert_eq!(without_escapes("\x1b["), "");
     }
 
     #[test]
     fn an_unknown_log_format_is_refused_with_the_known_ones() {
         let error = LogFormat::from_name("fancy").unwrap_err();
-        assert_eq!(error.message(), "option 'log-format' has an invalid value 'fancy'");
+        assert_eq!(
+            error.message(),
+            "option 'log-format' has an invalid value 'fancy'"
+        );
     }
 }

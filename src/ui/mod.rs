@@ -1,12 +1,15 @@
 //! Everything that people see: errors, warnings, progress, colours, and data on standard output.
 
+mod advice;
 mod bar;
+mod eval_error;
 mod failure;
 mod json_log;
 mod logger;
 mod output;
 pub mod report;
 
+pub use eval_error::{eval_failure, eval_report, label};
 pub use failure::{Failure, FeatureDisabled, UsageError, catch_panics, report_failure};
 pub use logger::{LogFormat, start_logging};
 pub use output::{print, print_bytes, print_json, render_size, stdout};

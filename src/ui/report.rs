@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};
 use rx_store::progress::{self, Place};
 
+use super::advice;
 use super::failure::UsageError;
 
 /// A source text with its name.
@@ -24,13 +25,37 @@ pub struct Source {
 }
 
 impl Source {
+    /// A source whose text may have any bytes.
+    pub fn new(name: String, text: &[u8]) -> Source {
+        Source {
+            name,
+            text: String::from_utf8_lossy(text).into(),
+        }
+    }
+
+    /// The part of the text that was at `span` in `original` before bytes were replaced.
+    pub fn span(&self, span: Range<usize>, original: &[u8]) -> Range<usize> {
+        if self.text.len() == original.len() {
+            return span;
+        }
+        let moved = |at: usize| String::from_utf8_lossy(&original[..at.min(original.len())]).len();
+        moved(span.start)..moved(span.end)
+    }
+
     /// Line and column of a byte, both from 1.
     pub fn place(&self, byte: usize) -> Place {
         let before = &self.text.as_bytes()[..byte.min(self.text.len())];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let start = before
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         let column = byte.saturating_sub(start) + 1;
-        Place { file: self.name.clone(), line: line as u64, column: column as u64 }
+        Place {
+            file: self.name.clone(),
+            line: line as u64,
+            column: column as u64,
+        }
     }
 }
 
@@ -52,6 +77,8 @@ pub struct Frame {
     pub text: String,
     /// Where.
     pub place: Option<Label>,
+    /// Is it shown without `--show-trace`?
+    pub always: bool,
 }
 
 /// An error, ready to be shown.
@@ -67,12 +94,17 @@ pub struct Report {
     pub causes: Vec<String>,
     /// What to do next.
     pub help: Vec<String>,
+    /// More that is wrong, as in a file with several mistakes.
+    pub also: Vec<Report>,
 }
 
 impl Report {
     /// A report that has nothing but a message.
     pub fn new(message: impl Into<String>) -> Report {
-        Report { message: message.into(), ..Report::default() }
+        Report {
+            message: message.into(),
+            ..Report::default()
+        }
     }
 
     /// The report of an error and of what caused it.
@@ -85,18 +117,29 @@ impl Report {
         while let Some(error) = cause {
             let text = error.to_string();
             // Many errors repeat their cause in their own message.
-            let known = report.message.contains(&text) || report.causes.iter().any(|it| it.contains(&text));
+            let known =
+                report.message.contains(&text) || report.causes.iter().any(|it| it.contains(&text));
             if !known {
                 report.causes.push(text);
             }
             cause = error.source();
+        }
+        if report.help.is_empty() {
+            let causes = report.causes.iter().map(String::as_str);
+            report.help.extend(
+                std::iter::once(report.message.as_str())
+                    .chain(causes)
+                    .find_map(advice::for_message),
+            );
         }
         report
     }
 
     /// Where it happened.
     pub fn place(&self) -> Option<Place> {
-        self.labels.first().map(|label| label.source.place(label.span.start))
+        self.labels
+            .first()
+            .map(|label| label.source.place(label.span.start))
     }
 
     /// The text of the report.
@@ -109,23 +152,35 @@ impl Report {
         for cause in &self.causes {
             text += &format!("\n       {} {}", paint.dim("because:"), indent(cause));
         }
-        let trace = if show_trace() { self.trace.len() } else { self.trace.len().min(SHORT_TRACE) };
-        for frame in &self.trace[..trace] {
+        let all = show_trace();
+        let mut left = SHORT_TRACE;
+        let mut hidden = 0;
+        for frame in &self.trace {
+            if !all && !frame.always {
+                if left == 0 || frame.place.is_none() {
+                    hidden += 1;
+                    continue;
+                }
+                left -= 1;
+            }
             text += &format!("\n       {} {}", paint.dim("…"), indent(&frame.text));
             if let Some(label) = &frame.place {
                 let place = label.source.place(label.span.start);
                 text += &format!("\n         at {}", paint.place(&show_place(&place)));
-                if show_trace() {
+                if all {
                     text += &snippet(label, style);
                 }
             }
         }
-        if trace < self.trace.len() {
-            let more = self.trace.len() - trace;
-            text += &format!("\n       ({more} more steps; use '--show-trace' to see them)");
+        if hidden > 0 {
+            let steps = if hidden == 1 { "step" } else { "steps" };
+            text += &format!("\n       ({hidden} more {steps}; use '--show-trace' to see them)");
         }
         for help in &self.help {
             text += &format!("\n{} {}", paint.help("help:"), indent(help));
+        }
+        for report in &self.also {
+            text += &format!("\n\n{}", report.render(style));
         }
         text
     }
@@ -157,7 +212,11 @@ pub enum Style {
 impl Style {
     /// The style for standard error.
     pub fn of_stderr() -> Style {
-        if super::colours() { Style::Fancy } else { Style::Plain }
+        if super::colours() {
+            Style::Fancy
+        } else {
+            Style::Plain
+        }
     }
 }
 
@@ -259,7 +318,10 @@ fn drawn_snippet(label: &Label) -> Option<String> {
         .render_report(&mut drawn, &drawing)
         .ok()?;
     // The first lines are the header for a message, which stands above already.
-    let body = drawn.find("╭─").and_then(|at| drawn[..at].rfind('\n')).map(|at| &drawn[at..])?;
+    let body = drawn
+        .find("╭─")
+        .and_then(|at| drawn[..at].rfind('\n'))
+        .map(|at| &drawn[at..])?;
     Some(body.trim_end().to_owned())
 }
 
@@ -292,7 +354,11 @@ struct Paint(bool);
 
 impl Paint {
     fn with(&self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.0 {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     fn error(&self, text: &str) -> String {
@@ -318,8 +384,15 @@ mod tests {
 
     fn label() -> Label {
         let text = "let\n  x = 1;\nin\n  y + x\n";
-        let source = Source { name: "/tmp/a.nix".into(), text: text.into() };
-        Label { source, span: 18..19, text: "not found in any scope".into() }
+        let source = Source {
+            name: "/tmp/a.nix".into(),
+            text: text.into(),
+        };
+        Label {
+            source,
+            span: 18..19,
+            text: "not found in any scope".into(),
+        }
     }
 
     #[test]
@@ -350,10 +423,20 @@ mod tests {
 
     #[test]
     fn spans_outside_of_the_text_are_no_crash() {
-        let source = Source { name: "x".into(), text: "ä".into() };
+        let source = Source {
+            name: "x".into(),
+            text: "ä".into(),
+        };
         for span in [0..0, 1..2, 2..9, 50..60] {
-            let label = Label { source: source.clone(), span, text: String::new() };
-            let report = Report { labels: vec![label], ..Report::new("m") };
+            let label = Label {
+                source: source.clone(),
+                span,
+                text: String::new(),
+            };
+            let report = Report {
+                labels: vec![label],
+                ..Report::new("m")
+            };
             report.render(Style::Fancy);
             report.render(Style::Plain);
         }
