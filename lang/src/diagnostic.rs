@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// After so many findings of one sort, reading a program stops.
+pub(crate) const MOST: usize = 200;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {

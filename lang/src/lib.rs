@@ -1,27 +1,29 @@
 //! The Nix language: text in, syntax out.
 //!
-//! - [`ast`]: the compact syntax for evaluation, with names interned by [`symbol`];
+//! - [`parse`] reads a program into the compact syntax of [`ast`], with names interned by [`symbol`];
+//! - [`scope`] finds undefined variables;
+//! - [`print`] prints what `nix-instantiate --parse` prints;
 //! - [`Diagnostic`]: what is wrong and where, with [`LineIndex`] for lines and columns.
+//!
+//! The way of the data: [`lexer`] (bytes to tokens), `grammar` (tokens to events), and two sinks of its events.
 
 pub mod ast;
+mod compact;
 pub mod diagnostic;
+mod grammar;
+pub mod lexer;
 pub mod line_index;
 pub mod options;
+mod parse;
+pub mod print;
+pub mod scope;
 pub mod symbol;
+pub mod syntax_kind;
 
 pub use ast::Ast;
 pub use diagnostic::{Diagnostic, ParseFailure};
 pub use line_index::LineIndex;
 pub use options::{Lint, ParseOptions};
+pub use parse::{parse, parse_tokens};
 pub use symbol::{Symbol, Symbols};
-
-/// Replaced by the sinks of the grammar.
-pub fn parse(_: &[u8], _: &ParseOptions<'_>) -> Result<Ast, ParseFailure> {
-    Ok(Ast::default())
-}
-
-/// Replaced by the printer.
-pub mod print {
-    /// Replaced by the printer.
-    pub fn expr(_: &crate::Ast, _: crate::ast::ExprId, _: &mut Vec<u8>) {}
-}
+pub use syntax_kind::SyntaxKind;

@@ -1,0 +1,65 @@
+//! A small cache in front of the table of names: a file uses the same few names again and again.
+
+use crate::symbol::{Symbol, Symbols};
+
+const SLOTS: usize = 2048;
+
+#[derive(Clone, Copy)]
+struct Slot {
+    start: u32,
+    len: u32,
+    symbol: Symbol,
+}
+
+/// Remembers where in the source a name was last seen, by a hash of its bytes. A slot holds one name.
+pub(super) struct NameCache {
+    slots: Box<[Slot]>,
+    symbols: &'static Symbols,
+}
+
+impl NameCache {
+    pub(super) fn new() -> Self {
+        NameCache {
+            slots: vec![Slot { start: 0, len: 0, symbol: Symbol(0) }; SLOTS].into_boxed_slice(),
+            symbols: Symbols::global(),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn intern(&mut self, source: &[u8], start: u32, end: u32) -> Symbol {
+        let name = &source[start as usize..end as usize];
+        let slot = &mut self.slots[hash(name) & (SLOTS - 1)];
+        if slot.len == end - start && source[slot.start as usize..][..slot.len as usize] == *name {
+            return slot.symbol;
+        }
+        let symbol = self.symbols.intern(name);
+        *slot = Slot { start, len: end - start, symbol };
+        symbol
+    }
+}
+
+/// Mixes the first and the last eight bytes and the length.
+#[inline(always)]
+fn hash(name: &[u8]) -> usize {
+    let (first, last) = if name.len() >= 8 {
+        (word(&name[..8]), word(&name[name.len() - 8..]))
+    } else if name.len() >= 4 {
+        (half(&name[..4]), half(&name[name.len() - 4..]))
+    } else if let (Some(&first), Some(&last)) = (name.first(), name.last()) {
+        (u64::from(first) | u64::from(name[name.len() / 2]) << 8, u64::from(last))
+    } else {
+        (0, 0)
+    };
+    let mixed = (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 48) as usize
+}
+
+#[inline(always)]
+fn word(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_le_bytes)
+}
+
+#[inline(always)]
+fn half(bytes: &[u8]) -> u64 {
+    u64::from(bytes.try_into().map_or(0, u32::from_le_bytes))
+}

@@ -1,0 +1,322 @@
+//! Source bytes to tokens.
+//!
+//! The language has modes: plain text, strings, indented strings, paths. `{` and `${` stack a plain mode, `}` takes it away and
+//! returns to the mode below, so `"a ${ { b = "c"; }.b } d"` nests as deep as one likes.
+//!
+//! Tokens are ranges of the source. Spaces and comments are not kept: they are what lies between tokens
+//! (see [`trivia`]).
+
+mod path;
+mod text;
+pub mod trivia;
+
+use logos::Logos;
+
+use crate::ast::DocComment;
+use crate::diagnostic::Diagnostic;
+use crate::options::ParseOptions;
+use crate::syntax_kind::SyntaxKind as K;
+
+/// The tokens of a source. The last one is [`Eof`](K::Eof), and it is the only one of its kind.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    /// What they are.
+    pub kinds: Vec<K>,
+    /// Where they begin.
+    pub starts: Vec<u32>,
+    /// Where they end.
+    pub ends: Vec<u32>,
+    /// Doc comments, by the offset of the token that follows each.
+    pub docs: Vec<(u32, DocComment)>,
+    /// What is wrong with single tokens.
+    pub errors: Vec<Diagnostic>,
+    /// Whether the caller's check asked to stop; then the tokens are incomplete.
+    pub interrupted: bool,
+}
+
+/// What a `}` returns to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Plain,
+    String,
+    IndentedString,
+    Path,
+}
+
+/// What comes next in plain mode.
+enum Next {
+    /// Another mode begins, or one is returned to, at this offset.
+    Switch(usize),
+    /// The source is at its end.
+    End,
+}
+
+struct Lexer<'a> {
+    source: &'a [u8],
+    modes: Vec<Mode>,
+    tokens: Tokens,
+    pending_doc: Option<DocComment>,
+    options: &'a ParseOptions<'a>,
+}
+
+/// Splits a source into tokens. Only the first 4 GiB minus one byte of it can be addressed; callers refuse longer ones.
+pub fn lex(source: &[u8], options: &ParseOptions<'_>) -> Tokens {
+    let capacity = source.len() / 6 + 16;
+    let mut lexer = Lexer {
+        source,
+        modes: Vec::new(),
+        tokens: Tokens {
+            kinds: Vec::with_capacity(capacity),
+            starts: Vec::with_capacity(capacity),
+            ends: Vec::with_capacity(capacity),
+            ..Tokens::default()
+        },
+        pending_doc: None,
+        options,
+    };
+    let mut position = 0;
+    loop {
+        let next = match lexer.modes.last() {
+            None | Some(Mode::Plain) => lexer.plain(position),
+            Some(Mode::String) => lexer.string(position),
+            Some(Mode::IndentedString) => lexer.indented_string(position),
+            Some(Mode::Path) => lexer.path(position, false),
+        };
+        match next {
+            Next::Switch(at) => position = at,
+            Next::End => return lexer.tokens,
+        }
+    }
+}
+
+impl<'a> Lexer<'a> {
+    #[inline(always)]
+    fn emit(&mut self, kind: K, start: usize, end: usize) {
+        self.tokens.kinds.push(kind);
+        self.tokens.starts.push(start as u32);
+        self.tokens.ends.push(end as u32);
+        if self.pending_doc.is_some() {
+            self.attach_doc(start);
+        }
+    }
+
+    #[cold]
+    fn attach_doc(&mut self, start: usize) {
+        if let Some(doc) = self.pending_doc.take() {
+            self.tokens.docs.push((start as u32, doc));
+        }
+    }
+
+    /// Ends the tokens. `at` is where a message would point.
+    fn end(&mut self, at: usize) -> Next {
+        self.emit(K::Eof, at, at);
+        Next::End
+    }
+
+    fn plain(&mut self, from: usize) -> Next {
+        let mut base = from;
+        let mut lexer = K::lexer(&self.source[base..]);
+        let mut count = 0_u32;
+        while let Some(found) = lexer.next() {
+            let span = lexer.span();
+            let (start, end) = (base + span.start, base + span.end);
+            let kind = match found {
+                Ok(kind) => kind,
+                Err(()) => {
+                    // One byte is one unexpected token, however long the attempt was.
+                    self.emit(K::Invalid, start, start + 1);
+                    base = start + 1;
+                    lexer = K::lexer(&self.source[base..]);
+                    continue;
+                }
+            };
+            match kind {
+                K::Whitespace => {}
+                K::LineComment => {
+                    let rest = &self.source[end..];
+                    lexer.bump(memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()));
+                }
+                K::BlockComment => match trivia::block_comment_end(self.source, start) {
+                    Some(close) => {
+                        lexer.bump(close - end);
+                        if trivia::is_doc_comment(&self.source[start..close]) {
+                            self.pending_doc = Some(DocComment { start: start as u32, end: close as u32 });
+                        }
+                    }
+                    None => {
+                        self.emit(K::Slash, start, start + 1);
+                        base = start + 1;
+                        lexer = K::lexer(&self.source[base..]);
+                    }
+                },
+                K::LeftBrace | K::DollarBrace => {
+                    self.modes.push(Mode::Plain);
+                    self.emit(kind, start, end);
+                }
+                K::RightBrace => {
+                    self.modes.pop();
+                    self.emit(kind, start, end);
+                    if !matches!(self.modes.last(), None | Some(Mode::Plain)) {
+                        return Next::Switch(end);
+                    }
+                }
+                K::Quote => {
+                    self.emit(kind, start, end);
+                    self.modes.push(Mode::String);
+                    return Next::Switch(end);
+                }
+                K::IndentedOpen => {
+                    self.emit(kind, start, end);
+                    self.modes.push(Mode::IndentedString);
+                    return Next::Switch(end);
+                }
+                K::Path | K::HomePath => {
+                    self.emit(kind, start, end);
+                    return self.path(end, self.source[end - 1] == b'/');
+                }
+                K::PathBeforeInterpolation | K::HomePathBeforeInterpolation => {
+                    let kind = if kind == K::PathBeforeInterpolation { K::Path } else { K::HomePath };
+                    self.emit(kind, start, end - 2);
+                    return self.path(end - 2, true);
+                }
+                K::PipeFrom | K::PipeInto => {
+                    if !self.options.pipe_operators {
+                        self.error(
+                            start,
+                            end,
+                            "experimental Nix feature 'pipe-operators' is disabled; add '--extra-experimental-features pipe-operators' to enable it",
+                        );
+                    }
+                    self.emit(kind, start, end);
+                }
+                K::Eof => return self.end(start),
+                _ => self.emit(kind, start, end),
+            }
+            count += 1;
+            if count & 0x3fff == 0 && self.asked_to_stop() {
+                return self.end(end);
+            }
+        }
+        self.end(self.source.len())
+    }
+
+    fn asked_to_stop(&mut self) -> bool {
+        if self.options.interrupted.is_some_and(|check| check()) {
+            self.tokens.interrupted = true;
+        }
+        self.tokens.interrupted
+    }
+
+    fn error(&mut self, start: usize, end: usize, message: impl Into<String>) {
+        if self.tokens.errors.len() < crate::diagnostic::MOST {
+            self.tokens.errors.push(Diagnostic::error(start as u32..end as u32, message));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(source: &str) -> Vec<(K, &str)> {
+        let tokens = lex(source.as_bytes(), &ParseOptions::default());
+        (0..tokens.kinds.len() - 1)
+            .map(|i| (tokens.kinds[i], &source[tokens.starts[i] as usize..tokens.ends[i] as usize]))
+            .collect()
+    }
+
+    #[test]
+    fn the_longest_token_wins() {
+        assert_eq!(kinds("a/b"), [(K::Path, "a/b"), (K::PathEnd, "")]);
+        assert_eq!(kinds("a /b"), [(K::Ident, "a"), (K::Path, "/b"), (K::PathEnd, "")]);
+        assert_eq!(kinds("a:b"), [(K::Uri, "a:b")]);
+        assert_eq!(kinds("a: b"), [(K::Ident, "a"), (K::Colon, ":"), (K::Ident, "b")]);
+        assert_eq!(kinds("1/2"), [(K::Path, "1/2"), (K::PathEnd, "")]);
+        assert_eq!(kinds("a-b' -c"), [(K::Ident, "a-b'"), (K::Minus, "-"), (K::Ident, "c")]);
+        assert_eq!(kinds("ifx if"), [(K::Ident, "ifx"), (K::If, "if")]);
+        assert_eq!(kinds("1.5.5 00.5"), [(K::Float, "1.5"), (K::Float, ".5"), (K::Integer, "00"), (K::Float, ".5")]);
+        assert_eq!(kinds("a<b>c"), [(K::Ident, "a"), (K::SearchPath, "<b>"), (K::Ident, "c")]);
+        assert_eq!(kinds("a...b"), [(K::Ident, "a"), (K::Ellipsis, "..."), (K::Ident, "b")]);
+        assert_eq!(kinds("a ++/b"), [(K::Ident, "a"), (K::Path, "++/b"), (K::PathEnd, "")]);
+        assert_eq!(kinds("a.b/c d"), [(K::Path, "a.b/c"), (K::PathEnd, ""), (K::Ident, "d")]);
+        assert_eq!(kinds("1.e"), [(K::Float, "1."), (K::Ident, "e")]);
+    }
+
+    #[test]
+    fn modes_nest() {
+        assert_eq!(
+            kinds(r#""a${{b="c";}.b}d"e"#),
+            [
+                (K::Quote, "\""),
+                (K::StringText, "a"),
+                (K::DollarBrace, "${"),
+                (K::LeftBrace, "{"),
+                (K::Ident, "b"),
+                (K::Equal, "="),
+                (K::Quote, "\""),
+                (K::StringText, "c"),
+                (K::Quote, "\""),
+                (K::Semicolon, ";"),
+                (K::RightBrace, "}"),
+                (K::Dot, "."),
+                (K::Ident, "b"),
+                (K::RightBrace, "}"),
+                (K::StringText, "d"),
+                (K::Quote, "\""),
+                (K::Ident, "e"),
+            ]
+        );
+    }
+
+    #[test]
+    fn dollars_and_quotes_in_strings_follow_the_language() {
+        assert_eq!(kinds(r#""$${a}$""#), [(K::Quote, "\""), (K::StringText, "$${a}$"), (K::Quote, "\"")]);
+        assert_eq!(
+            kinds("''a'$ $''b"),
+            [
+                (K::IndentedOpen, "''"),
+                (K::IndentedText, "a"),
+                (K::IndentedEscape, "'"),
+                (K::IndentedText, "$ "),
+                (K::IndentedEscape, "$"),
+                (K::IndentedClose, "''"),
+                (K::Ident, "b"),
+            ]
+        );
+        assert_eq!(
+            kinds("''a''${b}'''c''\\n$$''"),
+            [
+                (K::IndentedOpen, "''"),
+                (K::IndentedText, "a"),
+                (K::IndentedEscape, "''$"),
+                (K::IndentedText, "{b}"),
+                (K::IndentedEscape, "'''"),
+                (K::IndentedText, "c"),
+                (K::IndentedEscape, "''\\n"),
+                (K::IndentedText, "$$"),
+                (K::IndentedClose, "''"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_path_ends_with_a_token_of_its_own() {
+        assert_eq!(
+            kinds("./a/${b}c/d;"),
+            [
+                (K::Path, "./a/"),
+                (K::DollarBrace, "${"),
+                (K::Ident, "b"),
+                (K::RightBrace, "}"),
+                (K::PathText, "c/d"),
+                (K::PathEnd, ""),
+                (K::Semicolon, ";"),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_open_comment_is_a_slash() {
+        assert_eq!(kinds("/* a"), [(K::Slash, "/"), (K::Star, "*"), (K::Ident, "a")]);
+    }
+}

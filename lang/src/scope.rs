@@ -1,0 +1,226 @@
+//! Which names a program uses without binding them.
+//!
+//! One walk over the compact syntax, without native recursion. A count per symbol says how many enclosing scopes bind it. Inside
+//! a `with` nothing is undefined, since its attributes are not known.
+
+use crate::ast::{Ast, AttrName, AttrPath, AttrSetId, BindingValue, Expr, ExprId, LambdaId};
+use crate::diagnostic::Diagnostic;
+use crate::symbol::Symbol;
+
+/// Finds undefined variables. Keep one to look through many files: it reuses its memory.
+pub struct Resolver {
+    /// How many scopes bind a symbol, the global one included.
+    bound: Vec<u32>,
+    withs: u32,
+    steps: Vec<Step>,
+    found: Vec<Diagnostic>,
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Expr(ExprId),
+    LeaveSet(AttrSetId),
+    LeaveLambda(LambdaId),
+    EnterWith(ExprId),
+    LeaveWith,
+}
+
+impl Resolver {
+    /// With these names bound around every program.
+    pub fn new(globals: impl IntoIterator<Item = Symbol>) -> Self {
+        let mut resolver = Resolver { bound: Vec::new(), withs: 0, steps: Vec::new(), found: Vec::new() };
+        for symbol in globals {
+            resolver.bind(symbol);
+        }
+        resolver
+    }
+
+    /// The uses of undefined variables in a file, in the order in which binding meets them.
+    pub fn undefined(&mut self, ast: &Ast) -> Vec<Diagnostic> {
+        self.steps.push(Step::Expr(ast.root()));
+        while let Some(step) = self.steps.pop() {
+            match step {
+                Step::Expr(id) => self.expr(ast, id),
+                Step::LeaveSet(set) => {
+                    for binding in ast.bindings(ast.set(set)) {
+                        self.unbind(binding.name);
+                    }
+                }
+                Step::LeaveLambda(id) => {
+                    let lambda = ast.lambda(id);
+                    lambda.arg.into_iter().for_each(|arg| self.unbind(arg));
+                    for formal in ast.formals(lambda).unwrap_or_default() {
+                        self.unbind(formal.name);
+                    }
+                }
+                Step::EnterWith(body) => {
+                    self.withs += 1;
+                    self.steps.push(Step::Expr(body));
+                }
+                Step::LeaveWith => self.withs -= 1,
+            }
+        }
+        std::mem::take(&mut self.found)
+    }
+
+    #[inline]
+    fn bind(&mut self, symbol: Symbol) {
+        let index = symbol.index();
+        if index >= self.bound.len() {
+            self.bound.resize(index + 1 + index / 2, 0);
+        }
+        self.bound[index] += 1;
+    }
+
+    #[inline]
+    fn unbind(&mut self, symbol: Symbol) {
+        self.bound[symbol.index()] -= 1;
+    }
+
+    #[inline]
+    fn check(&mut self, symbol: Symbol, offset: u32) {
+        if self.withs == 0 && self.bound.get(symbol.index()).is_none_or(|&count| count == 0) {
+            self.report(symbol, offset);
+        }
+    }
+
+    #[cold]
+    fn report(&mut self, symbol: Symbol, offset: u32) {
+        let end = offset + symbol.name().len() as u32;
+        if self.found.len() < crate::diagnostic::MOST {
+            self.found.push(Diagnostic::error(offset..end, format!("undefined variable '{symbol}'")));
+        }
+    }
+
+    fn visit(&mut self, id: ExprId) {
+        self.steps.push(Step::Expr(id));
+    }
+
+    fn path(&mut self, ast: &Ast, path: AttrPath) {
+        for name in ast.attr_path(path).iter().rev() {
+            if let AttrName::Dynamic(id) = *name {
+                self.visit(id);
+            }
+        }
+    }
+
+    fn expr(&mut self, ast: &Ast, id: ExprId) {
+        match ast.expr(id) {
+            Expr::Int(_) | Expr::Float(_) | Expr::Str(_) | Expr::Path(_) | Expr::SearchPath(_) | Expr::CurPos => {}
+            Expr::Var(symbol) => self.check(symbol, ast.offset(id)),
+            Expr::Interp(parts) | Expr::PathInterp(parts) => {
+                self.steps.extend(ast.parts(parts).iter().rev().map(|part| Step::Expr(part.expr)));
+            }
+            Expr::Select { base, path } | Expr::HasAttr { base, path } => {
+                self.path(ast, path);
+                self.visit(base);
+            }
+            Expr::SelectOr { base, path, default } => {
+                self.path(ast, path);
+                self.visit(default);
+                self.visit(base);
+            }
+            Expr::Call { func, args } => {
+                self.steps.extend(ast.list(args).iter().rev().map(|&arg| Step::Expr(arg)));
+                self.visit(func);
+            }
+            Expr::List(elements) => self.steps.extend(ast.list(elements).iter().rev().map(|&element| Step::Expr(element))),
+            Expr::Lambda(id) => self.lambda(ast, id),
+            Expr::Attrs(set) => {
+                if ast.set(set).recursive {
+                    self.steps.push(Step::LeaveSet(set));
+                }
+                self.set(ast, set);
+            }
+            Expr::Let { set, body } => {
+                self.steps.push(Step::LeaveSet(set));
+                self.visit(body);
+                self.set(ast, set);
+            }
+            Expr::With { scope, body } => {
+                self.steps.extend([Step::LeaveWith, Step::EnterWith(body), Step::Expr(scope)]);
+            }
+            Expr::Assert { condition, body } => {
+                self.visit(body);
+                self.visit(condition);
+            }
+            Expr::If { condition, yes, no } => self.steps.extend([Step::Expr(no), Step::Expr(yes), Step::Expr(condition)]),
+            Expr::Not(operand) | Expr::Neg(operand) => self.visit(operand),
+            Expr::And(left, right)
+            | Expr::Or(left, right)
+            | Expr::Impl(left, right)
+            | Expr::Eq(left, right)
+            | Expr::NotEq(left, right)
+            | Expr::Update(left, right)
+            | Expr::Concat(left, right)
+            | Expr::Add { left, right, .. }
+            | Expr::Sub(left, right)
+            | Expr::Mul(left, right)
+            | Expr::Div(left, right)
+            | Expr::Less(left, right) => {
+                self.visit(right);
+                self.visit(left);
+            }
+        }
+    }
+
+    fn lambda(&mut self, ast: &Ast, id: LambdaId) {
+        let lambda = ast.lambda(id);
+        lambda.arg.into_iter().for_each(|arg| self.bind(arg));
+        self.steps.push(Step::LeaveLambda(id));
+        self.visit(lambda.body);
+        let formals = ast.formals(lambda).unwrap_or_default();
+        for formal in formals {
+            self.bind(formal.name);
+        }
+        self.steps.extend(formals.iter().rev().filter_map(|formal| formal.default.map(Step::Expr)));
+    }
+
+    /// Checks plain inherits in the scope around the set, then binds the names and plans the values.
+    fn set(&mut self, ast: &Ast, id: AttrSetId) {
+        let set = ast.set(id);
+        let bindings = ast.bindings(set);
+        for binding in bindings {
+            if binding.value == BindingValue::Inherit {
+                self.check(binding.name, binding.offset);
+            }
+        }
+        if set.recursive {
+            bindings.iter().for_each(|binding| self.bind(binding.name));
+        }
+        for dynamic in ast.dynamics(set).iter().rev() {
+            self.visit(dynamic.value);
+            self.visit(dynamic.name);
+        }
+        for binding in bindings.iter().rev() {
+            if let BindingValue::Plain(value) = binding.value {
+                self.visit(value);
+            }
+        }
+        self.steps.extend(ast.inherit_sources(set).iter().rev().map(|&source| Step::Expr(source)));
+    }
+}
+
+/// The names that C++ Nix binds around every program.
+#[rustfmt::skip]
+pub const GLOBALS: &[&str] = &[
+    "abort", "baseNameOf", "break", "builtins", "derivation", "derivationStrict", "dirOf", "false",
+    "fetchGit", "fetchMercurial", "fetchTarball", "fetchTree", "fromTOML", "import", "isNull",
+    "map", "null", "placeholder", "removeAttrs", "scopedImport", "throw", "toString", "true",
+    "__add", "__addDrvOutputDependencies", "__addErrorContext", "__all", "__any", "__appendContext",
+    "__attrNames", "__attrValues", "__bitAnd", "__bitOr", "__bitXor", "__catAttrs", "__ceil",
+    "__compareVersions", "__concatLists", "__concatMap", "__concatStringsSep", "__convertHash",
+    "__currentSystem", "__currentTime", "__deepSeq", "__div", "__elem", "__elemAt", "__fetchurl",
+    "__filter", "__filterSource", "__findFile", "__flakeRefToString", "__floor", "__foldl'",
+    "__fromJSON", "__functionArgs", "__genList", "__genericClosure", "__getAttr", "__getContext",
+    "__getEnv", "__getFlake", "__groupBy", "__hasAttr", "__hasContext", "__hashFile",
+    "__hashString", "__head", "__intersectAttrs", "__isAttrs", "__isBool", "__isFloat",
+    "__isFunction", "__isInt", "__isList", "__isPath", "__isString", "__langVersion", "__length",
+    "__lessThan", "__listToAttrs", "__mapAttrs", "__match", "__mul", "__nixPath", "__nixVersion",
+    "__parseDrvName", "__parseFlakeRef", "__partition", "__path", "__pathExists", "__readDir",
+    "__readFile", "__readFileType", "__replaceStrings", "__seq", "__sort", "__split",
+    "__splitVersion", "__storeDir", "__storePath", "__stringLength", "__sub", "__substring",
+    "__tail", "__toFile", "__toJSON", "__toPath", "__toXML", "__trace", "__traceVerbose",
+    "__tryEval", "__typeOf", "__unsafeDiscardOutputDependency", "__unsafeDiscardStringContext",
+    "__unsafeGetAttrPos", "__warn", "__zipAttrsWith",
+];
