@@ -106,8 +106,11 @@ impl Compiler<'_> {
     }
 
     pub(super) fn assertion(&mut self, condition: ExprId, body: ExprId, id: ExprId) -> Code {
-        let mut text = Vec::new();
-        rx_lang::print::expr(self.ast, condition, &mut text);
+        let paths = rx_lang::print::Paths::Resolved {
+            base: self.environment.base_dir,
+            home: self.environment.home.unwrap_or_default(),
+        };
+        let text = rx_lang::print::expr(self.ast, condition, &paths);
         let code = self.strict(condition);
         let sides = match code {
             Expr::Eq(binary) => Some((binary.left, binary.right)),
