@@ -1,6 +1,6 @@
 //! Help texts, from the same tables that the parsers use.
 
-use clap::Command;
+use clap::{Arg, ArgAction, Command, ValueHint};
 use rx_store::settings::{Feature, INFOS};
 use serde_json::{Map, Value, json};
 
@@ -92,6 +92,49 @@ fn overview() -> String {
         text += &format!("  rx-{:<25}{}\n", entry.name, entry.about);
     }
     text
+}
+
+/// A classic command as a `clap` command, for completion scripts and manual pages.
+pub fn classic_command(program: &str, entry: &ClassicEntry) -> Command {
+    let usage: Vec<String> = entry
+        .usage
+        .iter()
+        .map(|usage| format!("{program} {usage}"))
+        .collect();
+    let mut command = Command::new(program.to_owned())
+        .about(entry.about)
+        .override_usage(usage.join("\n"))
+        .after_help(entry.details.trim())
+        .disable_help_flag(true)
+        .disable_version_flag(true);
+    let mut letters: Vec<char> = Vec::new();
+    for (title, docs) in entry.docs() {
+        for doc in docs {
+            let mut arg = Arg::new(doc.long)
+                .long(doc.long)
+                .visible_aliases(doc.aliases)
+                .help(doc.help)
+                .help_heading(title);
+            // The first of two equal letters counts, as it does when parsing.
+            if let Some(letter) = doc.short.filter(|letter| !letters.contains(letter)) {
+                letters.push(letter);
+                arg = arg.short(letter);
+            }
+            command = command.arg(match doc.values {
+                [] if doc.repeats => arg.action(ArgAction::Count),
+                [] => arg.action(ArgAction::SetTrue),
+                names => arg
+                    .action(ArgAction::Append)
+                    .num_args(names.len())
+                    .value_names(names),
+            });
+        }
+    }
+    command.arg(
+        Arg::new("arguments")
+            .num_args(0..)
+            .value_hint(ValueHint::AnyPath),
+    )
 }
 
 /// All new commands as one `clap` tree, for completion scripts and manual pages.

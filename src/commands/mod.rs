@@ -1,5 +1,6 @@
 //! One module for each command, and the two tables that name them all.
 
+mod completions;
 mod config;
 mod hash;
 mod help;
@@ -24,6 +25,8 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<hash::ToBase32>(),
         Entry::of::<hash::ToBase64>(),
         Entry::of::<hash::ToSri>(),
+        Entry::of::<completions::Completions>(),
+        Entry::of::<completions::Man>(),
         Entry::of::<help::Help>(),
         Entry::of::<links::Links>(),
     ];

@@ -1,0 +1,36 @@
+# The habits of the project: `just check`, `just test NAME`, …; every line works without just, too.
+
+# What a change needs before it is shown to anybody.
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# All tests, or those whose name contains NAME.
+test NAME="":
+    cargo test --workspace -- {{NAME}}
+
+# Everything that must pass.
+ci:
+    .ci/run
+
+# Benchmarks.
+bench *ARGS:
+    cargo bench --workspace {{ARGS}}
+
+# The language's test programs, compared with a real Nix where one is installed.
+conformance *ARGS:
+    cargo test --test conformance -- {{ARGS}}
+
+# A nixpkgs tree (NIXPKGS): every file is read and round-tripped, attributes are compared.
+nixpkgs *ARGS:
+    cargo test --release --test nixpkgs -- --ignored {{ARGS}}
+
+# A fuzz target for a while (needs cargo-fuzz and a nightly compiler).
+fuzz TARGET SECONDS="60":
+    cargo fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+
+# Manual pages and completion scripts.
+docs DIR="target/share":
+    cargo run --release -- man {{DIR}}/man/man1
+    mkdir -p {{DIR}}/bash-completion/completions
+    cargo run --release -- completions bash > {{DIR}}/bash-completion/completions/rx
