@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use rx_lang::symbol::Symbol;
+use rx_store::derivation::HashModulo;
+use rx_store::path::{StoreDir, StorePath};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap::Word;
@@ -77,7 +79,13 @@ pub struct Evaluator {
     pub io: Box<dyn EvalIo>,
     /// Whether several threads evaluate.
     pub shared: bool,
+    /// `/nix/store`, or where the store is.
+    pub store_dir: StoreDir,
     pub(crate) waits: Waits,
+    /// What stands for derivations in those that use them.
+    pub(crate) drv_hashes: Mutex<FxHashMap<StorePath, HashModulo>>,
+    /// The parsed store paths of context elements, by the address of the element.
+    store_paths: Mutex<FxHashMap<usize, &'static StorePath>>,
     pub(crate) globals: OnceLock<FxHashMap<Symbol, Value>>,
     /// Paths that have been copied to the store, with what they became.
     pub(crate) copied: Mutex<FxHashMap<Vec<u8>, (Vec<u8>, crate::value::Context)>>,
@@ -116,7 +124,11 @@ impl Waits {
 impl Evaluator {
     /// A new evaluation.
     pub fn new(settings: EvalSettings, io: Box<dyn EvalIo>, shared: bool) -> &'static Evaluator {
+        let store_dir = StoreDir::new(&settings.store_dir).unwrap_or_default();
         Box::leak(Box::new(Evaluator {
+            store_dir,
+            drv_hashes: Mutex::default(),
+            store_paths: Mutex::default(),
             sources: Sources::default(),
             settings,
             io,
@@ -126,6 +138,44 @@ impl Evaluator {
             copied: Mutex::default(),
             imports: Mutex::default(),
         }))
+    }
+
+    /// What stands for a derivation in those that use it.
+    pub(crate) fn hash_modulo(&self, path: &StorePath) -> Result<HashModulo> {
+        if let Some(&known) = self.drv_hashes.lock().get(path) {
+            return Ok(known);
+        }
+        let derivation = self.io.read_derivation(path)?;
+        let hash = derivation
+            .hash_modulo::<LookupError>(&self.store_dir, &mut |path| {
+                self.hash_modulo(path).map_err(LookupError)
+            })
+            .map_err(|e| e.0)?;
+        self.drv_hashes.lock().insert(path.clone(), hash);
+        Ok(hash)
+    }
+
+    /// The store path at the root of a context element.
+    pub(crate) fn store_path_of(
+        &self,
+        element: &'static ContextElement,
+    ) -> Result<&'static StorePath> {
+        let key = crate::heap::address_of(element);
+        if let Some(&known) = self.store_paths.lock().get(&key) {
+            return Ok(known);
+        }
+        let path = self
+            .store_dir
+            .parse(element.store_path())
+            .map_err(|e| Error::other(e.to_string()))?;
+        let path: &'static StorePath = Box::leak(Box::new(path));
+        self.store_paths.lock().insert(key, path);
+        Ok(path)
+    }
+
+    /// Warns the user.
+    pub fn warn(&self, message: &str) {
+        self.io.warn(message);
     }
 
     /// Whether an experimental feature is enabled.
@@ -235,6 +285,14 @@ impl Vm {
         let word: &'static Word = Box::leak(Box::new(Word::new(thunk.word())));
         let word = *self.ev.imports.lock().entry(path.to_vec()).or_insert(word);
         self.force_word(word)
+    }
+}
+
+struct LookupError(Box<Error>);
+
+impl From<rx_store::derivation::DerivationError> for LookupError {
+    fn from(error: rx_store::derivation::DerivationError) -> Self {
+        LookupError(Error::other(error.to_string()))
     }
 }
 

@@ -7,12 +7,14 @@
 //! the reference's order. Errors carry the reference's core message.
 
 mod control;
+mod derivation;
 mod lists;
 mod types;
 
 use rustc_hash::FxHashMap;
 use rx_lang::symbol::{self, Symbol, known};
 
+use crate::code::ThunkCode;
 use crate::error::Result;
 use crate::value::attrs::Duplicates;
 use crate::value::{AttrsBuilder, Function, Value};
@@ -61,7 +63,12 @@ macro_rules! builtin {
 pub(crate) use builtin;
 
 /// All tables.
-const TABLES: &[&[Builtin]] = &[control::TABLE, lists::TABLE, types::TABLE];
+const TABLES: &[&[Builtin]] = &[
+    control::TABLE,
+    derivation::TABLE,
+    lists::TABLE,
+    types::TABLE,
+];
 
 /// All builtins that are functions.
 pub fn all() -> impl Iterator<Item = &'static Builtin> {
@@ -99,6 +106,12 @@ pub(crate) fn globals(vm: &mut Vm) -> FxHashMap<Symbol, Value> {
     constant(&mut globals, &mut builtins, "true", true, Value::TRUE);
     constant(&mut globals, &mut builtins, "false", true, Value::FALSE);
     constant(&mut globals, &mut builtins, "null", true, Value::NULL);
+    static DERIVATION: ThunkCode = ThunkCode::Native {
+        run: derivation::derivation_function,
+        captures: 0,
+    };
+    let derivation = vm.delay_native(&DERIVATION, &[]);
+    constant(&mut globals, &mut builtins, "derivation", true, derivation);
     let set = builtins.finish(&mut vm.heap, Duplicates::Last);
     globals.insert(known::BUILTINS, set);
     globals

@@ -340,7 +340,7 @@ impl Number {
 
 /// An arithmetic operation, with its words for messages.
 #[derive(Clone, Copy)]
-pub(crate) struct Operation {
+pub struct Operation {
     ints: fn(i64, i64) -> Option<i64>,
     floats: fn(f64, f64) -> f64,
     doing: &'static str,

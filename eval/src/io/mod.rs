@@ -3,6 +3,11 @@
 //! Everything goes through one trait, so that purity rules, read-only mode, tracked inputs and tests are
 //! implementations of it and not conditions in builtins.
 
+use std::collections::BTreeSet;
+
+use rx_store::derivation::Derivation;
+use rx_store::path::StorePath;
+
 use crate::error::Result;
 
 /// What kind of file a name stands for; symbolic links are not followed.
@@ -50,4 +55,20 @@ pub trait EvalIo: Send + Sync {
     fn add_to_store(&self, path: &[u8]) -> Result<Vec<u8>>;
     /// Seconds since 1970.
     fn now(&self) -> i64;
+
+    // ---- derivations --------------------------------------------------------------------------------
+
+    /// Puts a derivation into the store, unless evaluation is read-only.
+    fn write_derivation(
+        &self,
+        derivation: &Derivation,
+        path: &StorePath,
+        aterm: &[u8],
+    ) -> Result<()>;
+    /// A derivation that is in the store, or was written before by this evaluation.
+    fn read_derivation(&self, path: &StorePath) -> Result<Derivation>;
+    /// The path with everything that it refers to.
+    fn closure(&self, path: &StorePath) -> Result<BTreeSet<StorePath>>;
+    /// Tells the user something that is no error.
+    fn warn(&self, message: &str);
 }

@@ -1,6 +1,7 @@
 //! Values as text for people.
 
 mod describe;
+pub(crate) mod json;
 pub(crate) mod quote;
 
 /// A double as the language prints it: six significant digits, as `%g` does.

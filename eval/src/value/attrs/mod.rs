@@ -41,7 +41,7 @@ pub struct Entries {
 
 /// Remembers at which index a place in the code last found its name.
 #[derive(Debug, Default)]
-pub(crate) struct SelectCache(AtomicU64);
+pub struct SelectCache(AtomicU64);
 
 impl Attrs {
     #[inline(always)]
