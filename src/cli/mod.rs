@@ -68,7 +68,12 @@ fn program_name(path: &OsString) -> String {
 fn run(program: &str, mut args: Vec<OsString>) -> Result<(), Failure> {
     let mut builder = SettingsBuilder::load(Places::from_env())
         .map_err(|error| UsageError::new(error.to_string()))?;
-    // The default of the reference; scripts rely on seeing the output of builds.
+    let hook = &mut builder.settings_mut().build_hook;
+    if hook.first().is_some_and(|program| program == "nix")
+        && let Ok(own) = std::env::current_exe()
+    {
+        hook[0] = own.to_string_lossy().into_owned();
+    }
     let mut role = Role::from_program(program);
     if args.first().is_some_and(|arg| arg == "__build-remote") {
         args.remove(0);

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod doctor;
 mod hash;
 mod help;
 mod links;
@@ -18,6 +19,8 @@ pub fn classic() -> &'static [ClassicEntry] {
 pub fn modern() -> &'static [Entry] {
     const MODERN: &[Entry] = &[
         Entry::of::<config::ConfigShow>(),
+        Entry::of::<doctor::ConfigCheck>(),
+        Entry::of::<doctor::Doctor>(),
         Entry::of::<hash::HashConvert>(),
         Entry::of::<hash::HashFile>(),
         Entry::of::<hash::HashPath>(),

@@ -195,7 +195,7 @@ settings! { |places|
     /// Experimental features that are enabled.
     "experimental-features" experimental_features: BTreeSet<Feature> = BTreeSet::new();
     /// Programs that build derivations of given systems, as a JSON list.
-    "external-builders" external_builders: ExternalBuilders = ExternalBuilders::default(), gate ExternalBuilders;
+    "external-builders" external_builders: ExternalBuilders = ExternalBuilders::default();
     /// Other systems whose executables run on this machine.
     "extra-platforms" extra_platforms: StringSet = machine::extra_platforms() => varies;
     /// Build from source when a substitute turns out to be broken.

@@ -1,0 +1,436 @@
+//! `rx doctor`: looks at what builds and installations need, and says what to do where it is missing.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use rx_store::build::sandbox::namespaces_supported;
+use rx_store::fetch::download::{Downloader, Request};
+use rx_store::progress;
+use rx_store::settings::{SandboxMode, Settings, machine};
+use serde_json::{Value, json};
+
+use crate::cli::{Category, Invocation, Subcommand};
+use crate::ui::{self, Failure, render_size};
+
+/// Arguments of `rx doctor`.
+#[derive(clap::Args)]
+pub struct Doctor {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Subcommand for Doctor {
+    const PATH: &'static str = "doctor";
+    const ABOUT: &'static str = "Check what builds and installations need, and say what to do";
+    const CATEGORY: Category = Category::Own;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        examine(invocation, self.json)
+    }
+}
+
+/// Arguments of `rx config check`, which the reference has.
+#[derive(clap::Args)]
+pub struct ConfigCheck {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Subcommand for ConfigCheck {
+    const PATH: &'static str = "config check";
+    const ABOUT: &'static str = "Check the configuration and the system, as 'rx doctor' does";
+    const CATEGORY: Category = Category::Utility;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        examine(invocation, self.json)
+    }
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    /// Works, but could be better.
+    Weak,
+    /// Something will not work.
+    Bad,
+}
+
+struct Finding {
+    verdict: Verdict,
+    /// What was looked at.
+    subject: &'static str,
+    /// What was found.
+    found: String,
+    /// What to do.
+    advice: Option<String>,
+}
+
+impl Finding {
+    fn good(subject: &'static str, found: impl Into<String>) -> Finding {
+        Finding {
+            verdict: Verdict::Good,
+            subject,
+            found: found.into(),
+            advice: None,
+        }
+    }
+
+    fn weak(subject: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+        let advice = Some(advice.into());
+        Finding {
+            verdict: Verdict::Weak,
+            subject,
+            found: found.into(),
+            advice,
+        }
+    }
+
+    fn bad(subject: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Finding {
+        Finding {
+            verdict: Verdict::Bad,
+            ..Finding::weak(subject, found, advice)
+        }
+    }
+}
+
+fn examine(invocation: &Invocation, as_json: bool) -> Result<(), Failure> {
+    let settings = &*invocation.settings;
+    let mut findings = vec![
+        configuration(settings),
+        store(settings),
+        database(settings),
+        isolation(settings),
+        disk("disk of the store", &settings.places.store_dir),
+        disk(
+            "disk for builds",
+            settings
+                .build_dir
+                .as_deref()
+                .unwrap_or(&settings.places.temp_dir),
+        ),
+        search_path(settings),
+        certificates(settings),
+        programs(),
+    ];
+    if invocation.offline || !settings.substitute {
+        findings.push(Finding::good(
+            "caches",
+            "not asked: substitution is switched off",
+        ));
+    } else {
+        findings.extend(caches(settings));
+    }
+    if as_json {
+        ui::print_json(&findings.iter().map(to_json).collect::<Value>())?;
+    } else {
+        ui::print(&render(&findings))?;
+    }
+    if findings
+        .iter()
+        .any(|finding| finding.verdict == Verdict::Bad)
+    {
+        return Err(Failure::Status(1));
+    }
+    Ok(())
+}
+
+fn to_json(finding: &Finding) -> Value {
+    let verdict = match finding.verdict {
+        Verdict::Good => "good",
+        Verdict::Weak => "weak",
+        Verdict::Bad => "bad",
+    };
+    json!({
+        "advice": finding.advice,
+        "found": finding.found,
+        "subject": finding.subject,
+        "verdict": verdict,
+    })
+}
+
+fn render(findings: &[Finding]) -> String {
+    let colours = ui::stdout_colours();
+    let mut text = String::new();
+    for finding in findings {
+        let (mark, colour) = match finding.verdict {
+            Verdict::Good => ("ok  ", "32"),
+            Verdict::Weak => ("hint", "33"),
+            Verdict::Bad => ("FAIL", "31;1"),
+        };
+        let mark = if colours {
+            format!("\x1b[{colour}m{mark}\x1b[0m")
+        } else {
+            mark.to_owned()
+        };
+        let _ = writeln!(text, "{mark}  {:<18} {}", finding.subject, finding.found);
+        if let Some(advice) = &finding.advice {
+            let _ = writeln!(text, "      {:<18} → {advice}", "");
+        }
+    }
+    text
+}
+
+fn configuration(settings: &Settings) -> Finding {
+    let places = &settings.places;
+    let files: Vec<String> = std::iter::once(places.conf_dir.join("nix.conf"))
+        .chain(places.user_conf_files.iter().cloned())
+        .filter(|file| file.exists())
+        .map(|file| file.display().to_string())
+        .collect();
+    let mut found = match files.as_slice() {
+        [] => "no nix.conf, defaults apply".to_owned(),
+        files => files.join(", "),
+    };
+    if places.nix_config.is_some() {
+        found += ", NIX_CONFIG";
+    }
+    Finding::good("configuration", found)
+}
+
+fn writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// The nearest directory of a path that exists.
+fn existing(path: &Path) -> &Path {
+    path.ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"))
+}
+
+fn store(settings: &Settings) -> Finding {
+    let dir = &settings.places.store_dir;
+    if settings.store != "auto" && settings.store != "local" {
+        return Finding::good("store", format!("{} ({})", dir.display(), settings.store));
+    }
+    if dir.exists() && writable(dir) {
+        return Finding::good("store", format!("{}, writable", dir.display()));
+    }
+    if !dir.exists() && writable(existing(dir)) {
+        return Finding::good("store", format!("{}, will be made", dir.display()));
+    }
+    let socket = settings.places.state_dir.join("daemon-socket/socket");
+    if socket.exists() {
+        return Finding::good("store", format!("{}, through the daemon", dir.display()));
+    }
+    if namespaces_supported().user {
+        let private = settings.places.data_dir.join("root");
+        return Finding::good(
+            "store",
+            format!("{}, kept in {}", dir.display(), private.display()),
+        );
+    }
+    Finding::bad(
+        "store",
+        format!("{} cannot be written", dir.display()),
+        "let an administrator make it writable for you, or allow user namespaces",
+    )
+}
+
+fn database(settings: &Settings) -> Finding {
+    let file = settings.places.state_dir.join("db/db.sqlite");
+    match std::fs::metadata(&file) {
+        Ok(meta) => Finding::good(
+            "database",
+            format!("{}, {}", file.display(), render_size(meta.len())),
+        ),
+        Err(_) => Finding::good("database", format!("{}, will be made", file.display())),
+    }
+}
+
+fn isolation(settings: &Settings) -> Finding {
+    let can = namespaces_supported();
+    let advice = || {
+        let limit =
+            std::fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+        let armour =
+            std::fs::read_to_string("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+                .unwrap_or_default();
+        if limit.trim() == "0" {
+            "'sysctl user.max_user_namespaces=10000' allows user namespaces"
+        } else if armour.trim() == "1" {
+            "'sysctl kernel.apparmor_restrict_unprivileged_userns=0' allows user namespaces"
+        } else {
+            "run it where user namespaces are allowed (containers need '--privileged' or a seccomp profile)"
+        }
+    };
+    match (settings.sandbox, can.isolation) {
+        (SandboxMode::Disabled, true) => Finding::weak(
+            "isolation",
+            "builds see the whole system: 'sandbox' is off",
+            "remove 'sandbox = false' from the configuration",
+        ),
+        (SandboxMode::Disabled, false) => Finding::weak(
+            "isolation",
+            "builds see the whole system: 'sandbox' is off, and the kernel would not allow it",
+            advice(),
+        ),
+        (_, true) => {
+            let how = if can.user {
+                "with user namespaces"
+            } else {
+                "as root"
+            };
+            Finding::good("isolation", format!("builds are isolated {how}"))
+        }
+        (_, false) if settings.sandbox_fallback => Finding::weak(
+            "isolation",
+            "the kernel does not allow it: builds will see the whole system",
+            advice(),
+        ),
+        (_, false) => Finding::bad("isolation", "the kernel does not allow it", advice()),
+    }
+}
+
+fn disk(subject: &'static str, path: &Path) -> Finding {
+    let there = existing(path);
+    let Ok(stat) = rustix::fs::statvfs(there) else {
+        return Finding::weak(
+            subject,
+            format!("{} cannot be looked at", there.display()),
+            "check its permissions",
+        );
+    };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let found = format!("{} free at {}", render_size(free), there.display());
+    if stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Finding::bad(
+            subject,
+            format!("{} is read-only", there.display()),
+            "mount it writable, or choose another place",
+        );
+    }
+    if free < 1 << 30 || (stat.f_files > 0 && stat.f_favail < 10_000) {
+        return Finding::weak(
+            subject,
+            found,
+            "'rx-collect-garbage -d' frees what is not used",
+        );
+    }
+    Finding::good(subject, found)
+}
+
+fn search_path(settings: &Settings) -> Finding {
+    let words: Vec<_> = settings
+        .nix_path
+        .0
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    if words.is_empty() {
+        return Finding::weak(
+            "search path",
+            "empty: <nixpkgs> has no meaning",
+            "set NIX_PATH=nixpkgs=/path/to/nixpkgs, or 'rx-channel --add URL nixpkgs'",
+        );
+    }
+    let missing: Vec<&str> = words
+        .iter()
+        .map(|word| word.split_once('=').map_or(&**word, |(_, path)| path))
+        .filter(|path| path.starts_with('/') && !Path::new(path).exists())
+        .collect();
+    if missing.is_empty() {
+        Finding::good("search path", words.join(" "))
+    } else {
+        let found = format!("{} (missing: {})", words.join(" "), missing.join(", "));
+        Finding::weak(
+            "search path",
+            found,
+            "correct NIX_PATH or the setting 'nix-path'",
+        )
+    }
+}
+
+fn certificates(settings: &Settings) -> Finding {
+    match &settings.ssl_cert_file {
+        Some(file) if file.exists() => Finding::good("certificates", file.display().to_string()),
+        Some(file) => Finding::bad(
+            "certificates",
+            format!("{} does not exist", file.display()),
+            "correct NIX_SSL_CERT_FILE or the setting 'ssl-cert-file'",
+        ),
+        None => Finding::weak(
+            "certificates",
+            "none found",
+            "install the package 'ca-certificates', or set NIX_SSL_CERT_FILE",
+        ),
+    }
+}
+
+/// Programs that some commands call.
+fn programs() -> Finding {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let find = |name: &str| -> Option<PathBuf> {
+        std::env::split_paths(&path)
+            .map(|dir| dir.join(name))
+            .find(|file| file.is_file())
+    };
+    let missing: Vec<&str> = ["git", "ssh"]
+        .into_iter()
+        .filter(|name| find(name).is_none())
+        .collect();
+    let threads = machine::cpus();
+    if missing.is_empty() {
+        Finding::good(
+            "programs",
+            format!("git and ssh are there; {threads} threads run at once"),
+        )
+    } else {
+        let found = format!("not installed: {}", missing.join(", "));
+        Finding::weak(
+            "programs",
+            found,
+            "git fetches git sources, ssh reaches other stores",
+        )
+    }
+}
+
+fn caches(settings: &Settings) -> Vec<Finding> {
+    if settings.substituters.is_empty() {
+        return vec![Finding::weak(
+            "caches",
+            "none: everything is built here",
+            "add one to the setting 'substituters'",
+        )];
+    }
+    let mut patient = settings.clone();
+    patient.connect_timeout = 5;
+    patient.stalled_download_timeout = 5;
+    let downloader = Downloader::from_settings(&patient);
+    let reach = |url: &str| -> Finding {
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            return Finding::good("cache", format!("{url}, not asked"));
+        }
+        let mut request = Request::get(format!("{}/nix-cache-info", url.trim_end_matches('/')));
+        request.attempts = Some(1);
+        request.size_limit = Some(1 << 16);
+        match downloader.fetch(&request) {
+            Ok((_, body)) if body.starts_with(b"StoreDir:") => {
+                Finding::good("cache", format!("{url} answers"))
+            }
+            Ok(_) => Finding::weak(
+                "cache",
+                format!("{url} is no binary cache"),
+                "correct the setting 'substituters'",
+            ),
+            Err(error) => {
+                let reason = error.to_string();
+                let reason = reason.lines().next().unwrap_or_default();
+                Finding::weak(
+                    "cache",
+                    format!("{url} cannot be reached: {reason}"),
+                    "is the network up? Builds work without it",
+                )
+            }
+        }
+    };
+    let level = progress::level();
+    // Repeated attempts and their warnings are no news here.
+    progress::set_level(progress::Level::Error);
+    let findings = settings.substituters.iter().map(|url| reach(url)).collect();
+    progress::set_level(level);
+    findings
+}
