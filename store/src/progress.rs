@@ -234,6 +234,11 @@ pub trait Logger: Send + Sync {
     /// An activity reports.
     fn result(&self, _id: ActivityId, _kind: ResultKind, _fields: &[Field]) {}
 
+    /// Whether the user sees the builders' output as it comes; errors need not repeat it then.
+    fn shows_build_logs(&self) -> bool {
+        false
+    }
+
     /// Makes room on the terminal: nothing is drawn until [`Logger::resume`].
     fn pause(&self) {}
 

@@ -383,6 +383,16 @@ impl Builder {
         self.wait();
     }
 
+    /// Ends it, now that its output is over: kills it if it still runs, and gives its status if it
+    /// was about to end by itself.
+    pub fn end(&mut self) -> ExitStatus {
+        if self.ended.is_none() {
+            // A process that has begun to exit keeps its own status.
+            let _ = sys::kill(self.pid, libc::SIGKILL);
+        }
+        self.wait()
+    }
+
     /// Waits for its end; whatever it left behind is gone afterwards.
     pub fn wait(&mut self) -> ExitStatus {
         if let Some(status) = self.ended {

@@ -67,6 +67,12 @@ pub enum UsersError {
 const SLOT: u32 = 1 << 16;
 
 impl BuildUsers {
+    /// Whether the system has a group of this name.
+    pub fn group_exists(group: &str) -> bool {
+        read_accounts("/etc/group")
+            .is_ok_and(|groups| groups.iter().any(|fields| fields[0] == group))
+    }
+
     /// Takes a free user, or says with `None` that all are at work. `count` users are wanted.
     pub fn acquire(&self, state: &Path, count: u32) -> Result<Option<BuildUser>, UsersError> {
         match self {

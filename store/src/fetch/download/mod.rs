@@ -66,6 +66,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The entity tag of what the caller has already; the answer may then be "unchanged".
     pub etag: Option<String>,
+    /// Whether a `Content-Encoding` of the server is undone; without, the body is taken as sent.
+    pub decode: bool,
     /// What to send.
     pub upload: Option<Upload>,
     /// More bytes than this (after decoding) are an error.
@@ -84,6 +86,7 @@ impl Request {
             method,
             headers: Vec::new(),
             etag: None,
+            decode: true,
             upload: None,
             size_limit: None,
             attempts: None,
@@ -255,7 +258,7 @@ impl Downloader {
             }
         };
         let meta = answer.meta.clone();
-        let encodings = answer.encodings.clone();
+        let encodings = if request.decode { answer.encodings.clone() } else { Default::default() };
         let body = HttpBody::new(self.clone(), request.clone(), answer, permit, attempt, activity);
         let reader: Box<dyn Read + Send> = if meta.unchanged || request.method == Method::Head {
             Box::new(io::empty())

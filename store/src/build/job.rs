@@ -1,0 +1,1013 @@
+//! One build, from locks to registered outputs.
+//!
+//! ```text
+//! lock the outputs -> valid meanwhile? -> build user -> directories of ours alone -> environment
+//!   -> sandbox -> builder, its log, its deadlines -> outputs -> registration -> hook
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Gid, Mode, OFlags, Uid};
+
+use super::BuildMode;
+use super::backend::Backend;
+use super::builtin;
+use super::cancel::{Cancel, Ready};
+use super::environment::{BuildEnvironment, EnvironmentInput};
+use super::error::{BuildError, FailureKind};
+use super::hooks;
+use super::layout;
+use super::locks::PathLocks;
+use super::log::{BuildLog, LogFile};
+use super::options::Options;
+use super::outputs::{FinishedBuild, register_outputs};
+use super::sandbox::{
+    self, BuildUser, BuildUsers, ExitStatus, SandboxError, SandboxSpec, SandboxUser,
+};
+use crate::content_address::output_path_name;
+use crate::derivation::{BasicDerivation, Kind, output_placeholder, rewrite};
+use crate::fetch::download::Downloader;
+use crate::path::StorePath;
+use crate::progress::{self, Activity, ActivityKind, Level};
+use crate::remove::remove_tree;
+use crate::settings::{SandboxMode, Settings};
+
+/// What builds share.
+pub struct BuildContext<'a> {
+    /// The store.
+    pub store: &'a dyn Backend,
+    /// The user's settings.
+    pub settings: &'a Settings,
+    /// For `builtin:fetchurl`.
+    pub downloader: &'a Downloader,
+    /// Tells builders to stop.
+    pub cancel: &'a Cancel,
+}
+
+/// What to build.
+#[derive(Clone, Debug)]
+pub struct BuildRequest {
+    /// The derivation's path.
+    pub derivation_path: StorePath,
+    /// The derivation, its inputs resolved.
+    pub derivation: BasicDerivation,
+    /// Its options.
+    pub options: Options,
+    /// Its kind.
+    pub kind: Kind,
+    /// The closure of its inputs.
+    pub inputs: BTreeSet<StorePath>,
+    /// Why.
+    pub mode: BuildMode,
+}
+
+/// An output path that is known before building.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownOutput {
+    /// The path.
+    pub path: StorePath,
+    /// What is there.
+    pub status: PathStatus,
+}
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathStatus {
+    /// Nothing valid.
+    Absent,
+    /// What should be.
+    Valid,
+    /// It is registered, but its contents have changed.
+    Corrupt,
+}
+
+/// How an attempt ended without failing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// Built, or checked.
+    Built(BTreeMap<String, StorePath>),
+    /// Somebody else built it meanwhile.
+    AlreadyValid(BTreeMap<String, StorePath>),
+    /// Somebody else is building it; try again later.
+    Locked,
+    /// All build users are at work; try again later.
+    NoUser,
+}
+
+/// Tries to build.
+pub fn build(context: &BuildContext<'_>, request: &BuildRequest) -> Result<Attempt, BuildError> {
+    Job {
+        context,
+        request,
+        store: context.store,
+        settings: context.settings,
+    }
+    .run()
+}
+
+struct Job<'a> {
+    context: &'a BuildContext<'a>,
+    request: &'a BuildRequest,
+    store: &'a dyn Backend,
+    settings: &'a Settings,
+}
+
+/// What a running build has made on the host, removed in the end.
+struct Workspace {
+    /// Ours alone; the build directory is in it if the builder is isolated.
+    top: PathBuf,
+    /// The build directory.
+    build: PathBuf,
+    /// Root, store and `/tmp` of an isolated builder.
+    chroot: Option<PathBuf>,
+    keep: bool,
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        let remove = |path: &Path| {
+            if let Err(error) = remove_tree(path) {
+                progress::warn(format!("cannot remove '{}': {error}", path.display()));
+            }
+        };
+        if let Some(chroot) = &self.chroot {
+            remove(chroot);
+        }
+        if !self.keep {
+            remove(&self.top);
+        }
+    }
+}
+
+/// Paths that the builder is told, and what follows from them.
+struct Scratch {
+    paths: BTreeMap<String, StorePath>,
+    /// Placeholders and hash parts that are replaced in what the builder is told.
+    rewrites: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Stand-ins for valid paths, removed in the end.
+    redirected: Vec<StorePath>,
+}
+
+impl Job<'_> {
+    fn show(&self, path: &StorePath) -> String {
+        self.store.dir().display(path).to_string()
+    }
+
+    fn real(&self, path: &StorePath) -> PathBuf {
+        self.store.real_dir().join(path.base_name())
+    }
+
+    fn run(&self) -> Result<Attempt, BuildError> {
+        let known = self.known_outputs()?;
+        let Some(mut locks) = PathLocks::try_lock(self.lock_paths(&known)).map_err(BuildError::misc)?
+        else {
+            return Ok(Attempt::Locked);
+        };
+        // Somebody may have built it before we got the locks.
+        let known = self.known_outputs()?;
+        if self.request.mode != BuildMode::Check
+            && let Some(valid) = all_valid(&known)
+        {
+            locks.remove_files();
+            return Ok(Attempt::AlreadyValid(valid));
+        }
+        if self.request.mode != BuildMode::Check {
+            for output in known.values().flatten() {
+                if output.status == PathStatus::Absent {
+                    remove_tree(&self.real(&output.path)).map_err(BuildError::misc)?;
+                }
+            }
+        }
+        let isolated = self.isolated()?;
+        let user = match self.users() {
+            None => None,
+            Some(users) => {
+                let wanted = if self.wants_user_range() { 1 << 16 } else { 1 };
+                match users
+                    .acquire(self.store.state_dir(), wanted)
+                    .map_err(BuildError::misc)?
+                {
+                    Some(user) => Some(user),
+                    None => return Ok(Attempt::NoUser),
+                }
+            }
+        };
+        let outputs = self.build(&known, isolated, user.as_ref())?;
+        drop(user);
+        let built: BTreeSet<StorePath> = outputs.values().cloned().collect();
+        hooks::run_post_build_hook(
+            self.store,
+            self.settings,
+            &self.request.derivation_path,
+            &built,
+        )?;
+        locks.remove_files();
+        Ok(Attempt::Built(outputs))
+    }
+
+    /// Outputs with their paths and what is there, as far as that is known before building.
+    fn known_outputs(&self) -> Result<BTreeMap<String, Option<KnownOutput>>, BuildError> {
+        let request = self.request;
+        let mut known = BTreeMap::new();
+        for (name, output) in &request.derivation.outputs {
+            let path = if request.kind.is_impure() {
+                None
+            } else {
+                let declared = output
+                    .path(self.store.dir(), &request.derivation.name, name)
+                    .map_err(BuildError::misc)?;
+                match declared {
+                    Some(path) => Some(path),
+                    None => self.store.realisation(&request.derivation_path, name)?,
+                }
+            };
+            let output = match path {
+                None => None,
+                Some(path) => {
+                    let status = if !self.store.is_valid(&path)? {
+                        PathStatus::Absent
+                    } else if request.mode == BuildMode::Repair
+                        && !self.store.contents_are_good(&path)?
+                    {
+                        PathStatus::Corrupt
+                    } else {
+                        PathStatus::Valid
+                    };
+                    Some(KnownOutput { path, status })
+                }
+            };
+            known.insert(name.clone(), output);
+        }
+        Ok(known)
+    }
+
+    fn lock_paths(&self, known: &BTreeMap<String, Option<KnownOutput>>) -> Vec<PathBuf> {
+        known
+            .iter()
+            .map(|(name, output)| match output {
+                Some(output) => self.real(&output.path),
+                None => self.store.real_dir().join(format!(
+                    "{}.{name}",
+                    self.request.derivation_path.base_name()
+                )),
+            })
+            .collect()
+    }
+
+    /// Whether the builder gets a root of its own.
+    fn isolated(&self) -> Result<bool, BuildError> {
+        let no_chroot = self.request.options.no_chroot;
+        let relocated = self.store.dir().as_path() != self.store.real_dir();
+        let wanted = match self.settings.sandbox {
+            SandboxMode::Enabled if no_chroot => {
+                return Err(BuildError::misc(format!(
+                    "derivation '{}' has '__noChroot' set, but that's not allowed when 'sandbox' is 'true'",
+                    self.show(&self.request.derivation_path)
+                )));
+            }
+            SandboxMode::Enabled => true,
+            SandboxMode::Disabled => relocated,
+            SandboxMode::Relaxed => {
+                relocated || (self.request.kind.is_sandboxed() && !no_chroot)
+            }
+        };
+        if !wanted || sandbox::namespaces_supported().isolation {
+            return Ok(wanted);
+        }
+        if !self.settings.sandbox_fallback || relocated {
+            return Err(BuildError::misc(SandboxError::NoNamespaces));
+        }
+        static WARNED: std::sync::Once = std::sync::Once::new();
+        WARNED.call_once(|| {
+            progress::warn(
+                "auto-disabling sandboxing because the prerequisite namespaces are not available and 'sandbox-fallback' is enabled; use '--no-sandbox' or specify 'sandbox = false' setting to silence this warning",
+            );
+        });
+        Ok(false)
+    }
+
+    fn users(&self) -> Option<BuildUsers> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        if self.settings.auto_allocate_uids {
+            return Some(BuildUsers::Range {
+                start: self.settings.start_id,
+                count: self.settings.id_count,
+            });
+        }
+        let group = &self.settings.build_users_group;
+        // The default group need not exist: root then builds in a user namespace without it.
+        let wanted = !group.is_empty()
+            && (group != "nixbld" || BuildUsers::group_exists(group));
+        wanted.then(|| BuildUsers::Group(group.clone()))
+    }
+
+    fn wants_user_range(&self) -> bool {
+        self.request
+            .options
+            .required_system_features
+            .contains("uid-range")
+    }
+
+    fn build(
+        &self,
+        known: &BTreeMap<String, Option<KnownOutput>>,
+        isolated: bool,
+        user: Option<&BuildUser>,
+    ) -> Result<BTreeMap<String, StorePath>, BuildError> {
+        let request = self.request;
+        if let Some(user) = user {
+            // Nothing of an earlier build may be alive when files are given to this user.
+            sandbox::kill_processes_of(user.uid).map_err(BuildError::misc)?;
+        }
+        let scratch = self.choose_scratch_paths(known, isolated)?;
+        let mut workspace = self.make_workspace(isolated, user)?;
+        let seen_build_dir = if isolated {
+            self.settings.sandbox_build_dir.clone()
+        } else {
+            workspace.build.clone()
+        };
+        let environment = BuildEnvironment::new(
+            self.store,
+            &EnvironmentInput {
+                derivation: &request.derivation,
+                options: &request.options,
+                kind: request.kind,
+                inputs: &request.inputs,
+                build_dir: seen_build_dir.as_os_str().as_bytes(),
+                rewrites: &scratch.rewrites,
+                settings: self.settings,
+            },
+        )
+        .map_err(|error| BuildError::misc(error))?;
+        write_files(&workspace.build, &environment, user)?;
+
+        let verb = match request.mode {
+            BuildMode::Normal => "building",
+            BuildMode::Repair => "repairing outputs of",
+            BuildMode::Check => "checking outputs of",
+        };
+        let shown = self.show(&request.derivation_path);
+        let mut file = self.open_log()?;
+        let start_activity = || {
+            BuildLog::new(Activity::start(
+                Level::Info,
+                ActivityKind::Build,
+                format!("{verb} '{shown}'"),
+                &[shown.as_str().into(), "".into(), 1u64.into(), 1u64.into()],
+            ))
+        };
+        let result = if request.derivation.is_builtin() {
+            let log = start_activity();
+            let outputs = scratch
+                .paths
+                .iter()
+                .map(|(name, path)| (name.clone(), self.scratch_dir(&workspace).join(path.base_name())))
+                .collect();
+            let _entered = log.activity().enter();
+            builtin::run(self.context, request, &environment, &outputs, isolated)
+        } else {
+            let spec = self.spec(&workspace, &environment, &scratch, isolated, user, &seen_build_dir)?;
+            self.run_builder(&spec, start_activity, file.as_mut())
+        };
+        if let Some(file) = file {
+            file.finish();
+        }
+        let finished = result.and_then(|()| {
+            register_outputs(&FinishedBuild {
+                store: self.store,
+                settings: self.settings,
+                derivation_path: &request.derivation_path,
+                derivation: &request.derivation,
+                options: &request.options,
+                mode: request.mode,
+                known,
+                scratch: &scratch.paths,
+                scratch_dir: &self.scratch_dir(&workspace),
+                inputs: &request.inputs,
+                owners: user
+                    .filter(|_| !request.derivation.is_builtin())
+                    .map(|user| user.uid..user.uid.saturating_add(user.count)),
+                exposed: !request.kind.is_sandboxed() && !request.derivation.is_builtin(),
+                build_dir: &workspace.build,
+            })
+        });
+        match finished {
+            Ok(outputs) => {
+                for path in &scratch.redirected {
+                    remove_tree(&self.real(path)).map_err(BuildError::misc)?;
+                }
+                self.register_realisations(&outputs)?;
+                Ok(outputs)
+            }
+            Err(error) => {
+                self.keep_failed(&mut workspace, &error);
+                if !isolated {
+                    self.remove_failed_outputs(known, &scratch);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Where the scratch paths are on the host.
+    fn scratch_dir(&self, workspace: &Workspace) -> PathBuf {
+        match &workspace.chroot {
+            Some(chroot) => chroot.join("store"),
+            None => self.store.real_dir().to_owned(),
+        }
+    }
+
+    /// A builder without a root of its own cannot write to paths that are valid, so it gets others.
+    fn choose_scratch_paths(
+        &self,
+        known: &BTreeMap<String, Option<KnownOutput>>,
+        isolated: bool,
+    ) -> Result<Scratch, BuildError> {
+        let mut scratch = Scratch {
+            paths: BTreeMap::new(),
+            rewrites: BTreeMap::new(),
+            redirected: Vec::new(),
+        };
+        for (name, output) in known {
+            let path = match output {
+                None => self.fallback_path(
+                    &format!(
+                        "rewrite:{}:name:{name}",
+                        self.request.derivation_path.base_name()
+                    ),
+                    &output_path_name(&self.request.derivation.name, name),
+                )?,
+                Some(output) if isolated || output.status == PathStatus::Absent => {
+                    output.path.clone()
+                }
+                Some(output) => {
+                    let path = self.fallback_path(
+                        &format!(
+                            "rewrite:{}:{}",
+                            self.request.derivation_path.base_name(),
+                            output.path.base_name()
+                        ),
+                        output.path.name(),
+                    )?;
+                    scratch.rewrites.insert(
+                        output.path.hash_part().as_bytes().to_vec(),
+                        path.hash_part().as_bytes().to_vec(),
+                    );
+                    scratch.redirected.push(path.clone());
+                    path
+                }
+            };
+            if !isolated {
+                let stale = output.as_ref().is_none_or(|output| output.path != path);
+                if stale {
+                    remove_tree(&self.real(&path)).map_err(BuildError::misc)?;
+                }
+            }
+            scratch.rewrites.insert(
+                output_placeholder(name).into_bytes(),
+                self.store.dir().print(&path),
+            );
+            scratch.paths.insert(name.clone(), path);
+        }
+        Ok(scratch)
+    }
+
+    /// A path that no derivation and no content has.
+    fn fallback_path(&self, kind: &str, name: &str) -> Result<StorePath, BuildError> {
+        let zero = crate::hash::Hash::zero(crate::hash::Algorithm::Sha256);
+        self.store
+            .dir()
+            .make_store_path(kind.as_bytes(), &zero, name)
+            .map_err(BuildError::misc)
+    }
+
+    fn make_workspace(
+        &self,
+        isolated: bool,
+        user: Option<&BuildUser>,
+    ) -> Result<Workspace, BuildError> {
+        let parent = self
+            .settings
+            .build_dir
+            .clone()
+            .unwrap_or_else(|| self.store.state_dir().join("builds"));
+        let failed = |path: &Path, error: io::Error| {
+            BuildError::misc(format!("creating directory '{}': {error}", path.display()))
+        };
+        fs::create_dir_all(&parent).map_err(|error| failed(&parent, error))?;
+        if user.is_some() {
+            refuse_world_writable(&parent)?;
+        }
+        let top = make_private_dir(&parent)?;
+        let mut workspace = Workspace {
+            build: top.clone(),
+            top,
+            chroot: None,
+            keep: false,
+        };
+        let private = |path: &Path| {
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(path)
+                .map_err(|error| failed(path, error))
+        };
+        if isolated {
+            workspace.build = workspace.top.join("build");
+            private(&workspace.build)?;
+            let chroot = self.store.real_dir().join(format!(
+                "{}.chroot",
+                self.request.derivation_path.base_name()
+            ));
+            remove_tree(&chroot).map_err(|error| failed(&chroot, error))?;
+            private(&chroot)?;
+            workspace.chroot = Some(chroot.clone());
+            for (name, mode) in [("root", 0o700), ("store", 0o1775), ("tmp", 0o1777)] {
+                let path = chroot.join(name);
+                private(&path)?;
+                if mode != 0o700 {
+                    fs::set_permissions(&path, PermissionsExt::from_mode(mode))
+                        .map_err(|error| failed(&path, error))?;
+                }
+                if name == "store"
+                    && let Some(user) = user
+                {
+                    rustix::fs::chown(&path, None, Some(Gid::from_raw(user.gid)))
+                        .map_err(|error| failed(&path, error.into()))?;
+                }
+            }
+        }
+        if let Some(user) = user {
+            rustix::fs::chown(
+                &workspace.build,
+                Some(Uid::from_raw(user.uid)),
+                Some(Gid::from_raw(user.gid)),
+            )
+            .map_err(|error| failed(&workspace.build, error.into()))?;
+        }
+        Ok(workspace)
+    }
+
+    fn open_log(&self) -> Result<Option<LogFile>, BuildError> {
+        if !self.settings.keep_build_log {
+            return Ok(None);
+        }
+        LogFile::create(
+            self.store.log_dir(),
+            &self.request.derivation_path,
+            self.settings.compress_build_log,
+        )
+        .map(Some)
+        .map_err(|error| BuildError::misc(format!("creating log file: {error}")))
+    }
+
+    fn spec(
+        &self,
+        workspace: &Workspace,
+        environment: &BuildEnvironment,
+        scratch: &Scratch,
+        isolated: bool,
+        user: Option<&BuildUser>,
+        directory: &Path,
+    ) -> Result<SandboxSpec, BuildError> {
+        let request = self.request;
+        let builder = &request.derivation.builder;
+        let name = builder.rsplit(|&b| b == b'/').next().unwrap_or(builder);
+        let mut arguments = vec![name.to_vec()];
+        arguments.extend(
+            request
+                .derivation
+                .args
+                .iter()
+                .map(|argument| rewrite(argument, &scratch.rewrites)),
+        );
+        if !isolated && Path::new("/homeless-shelter").exists() {
+            return Err(BuildError::misc(
+                "home directory '/homeless-shelter' exists; please remove it to assure purity of builds without sandboxing",
+            ));
+        }
+        let user_namespace = isolated && sandbox::namespaces_supported().user;
+        if isolated && !user_namespace && user.is_none() {
+            return Err(BuildError::misc(
+                "cannot perform a sandboxed build because user namespaces are not enabled; check /proc/sys/user/max_user_namespaces",
+            ));
+        }
+        let sandbox_user = self.sandbox_user(user_namespace, user);
+        let isolation = match &workspace.chroot {
+            None => None,
+            Some(chroot) => Some(layout::isolation(
+                &layout::LayoutInput {
+                    store: self.store,
+                    settings: self.settings,
+                    derivation_path: &request.derivation_path,
+                    derivation: &request.derivation,
+                    options: &request.options,
+                    private_network: request.kind.is_sandboxed(),
+                    inputs: &request.inputs,
+                    chroot,
+                    build_dir: &workspace.build,
+                    user_range: self.wants_user_range(),
+                },
+                user_namespace,
+                sandbox_user.as_ref(),
+            )?),
+        };
+        Ok(SandboxSpec {
+            program: builder.clone(),
+            arguments,
+            environment: environment
+                .variables
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            directory: directory.to_owned(),
+            isolation,
+            user: sandbox_user,
+            personality: Some(layout::personality(
+                &request.derivation.platform,
+                self.settings.impersonate_linux_26,
+            )),
+            allow_new_privileges: self.settings.allow_new_privileges,
+            filter_system_calls: self.settings.filter_syscalls,
+        })
+    }
+
+    fn sandbox_user(&self, user_namespace: bool, user: Option<&BuildUser>) -> Option<SandboxUser> {
+        let range = user.is_some_and(|user| user.count > 1);
+        let (inside_uid, inside_gid) = if range { (0, 0) } else { (1000, 100) };
+        match (user, user_namespace) {
+            (Some(user), true) => Some(SandboxUser {
+                inside_uid,
+                inside_gid,
+                outside_uid: user.uid,
+                outside_gid: user.gid,
+                count: user.count,
+                groups: Vec::new(),
+            }),
+            (Some(user), false) => Some(SandboxUser {
+                inside_uid: user.uid,
+                inside_gid: user.gid,
+                outside_uid: user.uid,
+                outside_gid: user.gid,
+                count: 1,
+                groups: user.groups.clone(),
+            }),
+            (None, true) => Some(SandboxUser {
+                inside_uid,
+                inside_gid,
+                outside_uid: rustix::process::geteuid().as_raw(),
+                outside_gid: rustix::process::getegid().as_raw(),
+                count: 1,
+                groups: Vec::new(),
+            }),
+            (None, false) => None,
+        }
+    }
+
+    /// Starts the builder and follows it to its end.
+    fn run_builder(
+        &self,
+        spec: &SandboxSpec,
+        start_activity: impl FnOnce() -> BuildLog,
+        mut file: Option<&mut LogFile>,
+    ) -> Result<(), BuildError> {
+        let mut builder = match sandbox::spawn(spec) {
+            Ok(builder) => builder,
+            Err(error @ SandboxError::Execute { .. }) => {
+                let mut log = start_activity();
+                let line = format!("error: {error}\n");
+                log.write(line.as_bytes());
+                log.finish();
+                if let Some(file) = &mut file {
+                    file.write(line.as_bytes());
+                }
+                return Err(self.builder_failed(ExitStatus::Code(1), &log));
+            }
+            Err(error) => {
+                return Err(BuildError::misc(format!(
+                    "{error}\nwhile setting up the build environment"
+                )));
+            }
+        };
+        let mut log = start_activity();
+        let started = Instant::now();
+        let mut last_output = started;
+        let mut written = 0u64;
+        let mut buffer = vec![0u8; 1 << 16];
+        let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+        let (total, silent) = (limit(self.settings.timeout), limit(self.settings.max_silent_time));
+        loop {
+            let now = Instant::now();
+            let deadlines = [
+                silent.map(|limit| (last_output + limit, limit)),
+                total.map(|limit| (started + limit, limit)),
+            ];
+            let nearest = deadlines.into_iter().flatten().min();
+            if let Some((deadline, limit)) = nearest
+                && now >= deadline
+            {
+                builder.kill();
+                log.finish();
+                return Err(BuildError::new(
+                    FailureKind::TimedOut,
+                    format!(
+                        "building '{}' timed out after {} seconds",
+                        self.show(&self.request.derivation_path),
+                        limit.as_secs()
+                    ),
+                ));
+            }
+            let wait = nearest.map(|(deadline, _)| {
+                (deadline - now).as_millis().min(1 << 30) as u64 + 1
+            });
+            match self.context.cancel.wait_readable(builder.output(), wait) {
+                Ok(Ready::Readable) => {}
+                Ok(Ready::NotYet) => continue,
+                Ok(Ready::Cancelled) => {
+                    builder.kill();
+                    log.finish();
+                    return Err(BuildError::cancelled());
+                }
+                Err(error) => return Err(BuildError::misc(error)),
+            }
+            let count = match rustix::io::read(builder.output(), &mut buffer) {
+                // A terminal whose last user is gone fails instead of ending.
+                Ok(0) | Err(rustix::io::Errno::IO) => break,
+                Ok(count) => count,
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                Err(error) => return Err(BuildError::misc(error)),
+            };
+            last_output = Instant::now();
+            written += count as u64;
+            let most = self.settings.max_build_log_size;
+            if most > 0 && written > most {
+                builder.kill();
+                log.finish();
+                return Err(BuildError::new(
+                    FailureKind::LogLimit,
+                    format!(
+                        "building of '{}' killed after writing more than {most} bytes of log output",
+                        self.show(&self.request.derivation_path)
+                    ),
+                ));
+            }
+            log.write(&buffer[..count]);
+            if let Some(file) = &mut file {
+                file.write(&buffer[..count]);
+            }
+        }
+        // A builder that has closed its output counts as done; if it runs on, it is killed.
+        let status = builder.end();
+        log.finish();
+        if status.success() {
+            Ok(())
+        } else {
+            Err(self.builder_failed(status, &log))
+        }
+    }
+
+    /// The report on a builder that failed.
+    fn builder_failed(&self, status: ExitStatus, log: &BuildLog) -> BuildError {
+        let request = self.request;
+        let shown = self.show(&request.derivation_path);
+        let mut message = format!("Cannot build '{shown}'.\nReason: builder {status}.");
+        message += &known_output_list(self.store, &request.derivation);
+        if !progress::logger().shows_build_logs() {
+            message += &log_excerpt(log, self.settings.log_lines);
+            let command = if self
+                .settings
+                .enabled(crate::settings::Feature::NixCommand)
+            {
+                "nix log"
+            } else {
+                "nix-store -l"
+            };
+            if log.tail().0.next().is_some() {
+                message += &format!("For full logs, run:\n  {command} {shown}");
+            }
+        }
+        let full = self.disk_is_full();
+        if full {
+            message += "\nnote: build failure may have been caused by lack of free disk space";
+        }
+        let kind = if full || !request.kind.is_sandboxed() {
+            FailureKind::Transient
+        } else {
+            FailureKind::Permanent
+        };
+        BuildError::new(kind, message)
+    }
+
+    fn disk_is_full(&self) -> bool {
+        const NEEDED: u64 = 8 << 20;
+        rustix::fs::statvfs(self.store.real_dir())
+            .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_bsize) < NEEDED)
+    }
+
+    /// The directory of a failed build is kept if the user wants that.
+    fn keep_failed(&self, workspace: &mut Workspace, error: &BuildError) {
+        // Built-in builders may have had passwords there.
+        if !self.settings.keep_failed
+            || self.request.derivation.is_builtin()
+            || error.kind == FailureKind::Cancelled
+        {
+            return;
+        }
+        progress::log(
+            Level::Error,
+            format!("note: keeping build directory '{}'", workspace.build.display()),
+        );
+        let open = |path: &Path| fs::set_permissions(path, PermissionsExt::from_mode(0o755));
+        if open(&workspace.build)
+            .and_then(|()| open(&workspace.top))
+            .is_ok()
+        {
+            workspace.keep = true;
+        }
+    }
+
+    /// What a failed builder wrote to the store itself.
+    fn remove_failed_outputs(&self, known: &BTreeMap<String, Option<KnownOutput>>, scratch: &Scratch) {
+        for (name, path) in &scratch.paths {
+            let valid = known
+                .get(name)
+                .and_then(Option::as_ref)
+                .is_some_and(|output| output.path == *path && output.status == PathStatus::Valid);
+            if !valid && self.store.is_valid(path).is_ok_and(|valid| !valid) {
+                let _ = remove_tree(&self.real(path));
+            }
+        }
+    }
+
+    fn register_realisations(
+        &self,
+        outputs: &BTreeMap<String, StorePath>,
+    ) -> Result<(), BuildError> {
+        let wanted = self
+            .settings
+            .enabled(crate::settings::Feature::CaDerivations)
+            && !self.request.kind.is_impure()
+            && self.request.mode != BuildMode::Check;
+        if wanted {
+            for (name, path) in outputs {
+                self.store
+                    .register_realisation(&self.request.derivation_path, name, path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn all_valid(
+    known: &BTreeMap<String, Option<KnownOutput>>,
+) -> Option<BTreeMap<String, StorePath>> {
+    known
+        .iter()
+        .map(|(name, output)| match output {
+            Some(output) if output.status == PathStatus::Valid => {
+                Some((name.clone(), output.path.clone()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// The outputs that would have been, for the report of a failure.
+pub fn known_output_list(store: &dyn Backend, derivation: &BasicDerivation) -> String {
+    let mut paths: Vec<StorePath> = derivation
+        .output_paths(store.dir())
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, path)| path)
+        .collect();
+    paths.sort();
+    if paths.is_empty() {
+        return String::new();
+    }
+    paths.iter().fold("\nOutput paths:".to_owned(), |text, path| {
+        text + &format!("\n  {}", store.dir().display(path))
+    })
+}
+
+/// The log from its first error on, at least the last `least` lines, at most a few hundred.
+fn log_excerpt(log: &BuildLog, least: u64) -> String {
+    const MOST: usize = 500;
+    let (lines, before) = log.tail();
+    let lines: Vec<&str> = lines.collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let least = usize::try_from(least).unwrap_or(MOST);
+    let first_error = lines
+        .iter()
+        .position(|line| looks_like_error(line))
+        // What came just before an error often explains it.
+        .map_or(lines.len(), |at| at.saturating_sub(3));
+    let start = first_error
+        .min(lines.len().saturating_sub(least))
+        .max(lines.len().saturating_sub(MOST.max(least)));
+    let shown = &lines[start..];
+    let heading = if start == 0 && before == 0 {
+        format!("\nLog ({} lines):\n", shown.len())
+    } else {
+        format!("\nLast {} log lines:\n", shown.len())
+    };
+    shown
+        .iter()
+        .fold(heading, |text, line| text + "> " + line + "\n")
+}
+
+fn looks_like_error(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    ["error:", "error ", "fatal:", "failed", "undefined reference", "no such file", "not found"]
+        .iter()
+        .any(|sign| lower.contains(sign))
+}
+
+/// A directory that only we may enter, under a name that nobody has.
+fn make_private_dir(parent: &Path) -> Result<PathBuf, BuildError> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("nix-{}-{number}", std::process::id()));
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(BuildError::misc(format!(
+                    "creating directory '{}': {error}",
+                    path.display()
+                )));
+            }
+        }
+    }
+}
+
+fn refuse_world_writable(path: &Path) -> Result<(), BuildError> {
+    for path in path.ancestors() {
+        let status = rustix::fs::lstat(path).map_err(BuildError::misc)?;
+        let link = rustix::fs::FileType::from_raw_mode(status.st_mode)
+            == rustix::fs::FileType::Symlink;
+        if link || status.st_mode & 0o002 != 0 {
+            return Err(BuildError::misc(format!(
+                "Path '{}' is world-writable or a symlink. That's not allowed for security.",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the files that the builder finds; the directory is still empty and ours.
+fn write_files(
+    directory: &Path,
+    environment: &BuildEnvironment,
+    user: Option<&BuildUser>,
+) -> Result<(), BuildError> {
+    if environment.files.is_empty() {
+        return Ok(());
+    }
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory_fd =
+        rustix::fs::open(directory, flags, Mode::empty()).map_err(BuildError::misc)?;
+    for (name, content) in &environment.files {
+        let failed = |error: io::Error| {
+            BuildError::misc(format!(
+                "creating file '{}': {error}",
+                directory.join(OsStr::from_bytes(name)).display()
+            ))
+        };
+        if name.contains(&b'/') || matches!(name.as_slice(), b"" | b"." | b"..") {
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        }
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(
+            &directory_fd,
+            name.as_slice(),
+            flags,
+            Mode::from_raw_mode(0o644),
+        )
+        .map_err(|error| failed(error.into()))?;
+        let mut file = fs::File::from(file);
+        io::Write::write_all(&mut file, content).map_err(failed)?;
+        if let Some(user) = user {
+            rustix::fs::fchown(
+                &file,
+                Some(Uid::from_raw(user.uid)),
+                Some(Gid::from_raw(user.gid)),
+            )
+            .map_err(|error| failed(error.into()))?;
+        }
+    }
+    Ok(())
+}
