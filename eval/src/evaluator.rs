@@ -46,6 +46,10 @@ pub struct EvalSettings {
     pub home: Option<Vec<u8>>,
     /// `/nix/store` unless told otherwise.
     pub store_dir: Vec<u8>,
+    /// What `<…>` looks through: `-I`, `NIX_PATH`, the setting `nix-path`.
+    pub search_path: Vec<crate::outside::SearchEntry>,
+    /// What relative elements of the search path are relative to.
+    pub current_dir: Vec<u8>,
 }
 
 impl Default for EvalSettings {
@@ -65,6 +69,8 @@ impl Default for EvalSettings {
             features: Vec::new(),
             home: None,
             store_dir: b"/nix/store".to_vec(),
+            search_path: Vec::new(),
+            current_dir: b"/".to_vec(),
         }
     }
 }
@@ -89,6 +95,8 @@ pub struct Evaluator {
     pub(crate) globals: OnceLock<FxHashMap<Symbol, Value>>,
     /// Paths that have been copied to the store, with what they became.
     pub(crate) copied: Mutex<FxHashMap<Vec<u8>, (Vec<u8>, crate::value::Context)>>,
+    /// Elements of the search path, with where they are.
+    pub(crate) search_roots: Mutex<FxHashMap<Vec<u8>, Option<Vec<u8>>>>,
     /// Imported files by canonical path.
     pub(crate) imports: Mutex<FxHashMap<Vec<u8>, &'static Word>>,
 }
@@ -136,6 +144,7 @@ impl Evaluator {
             waits: Waits::default(),
             globals: OnceLock::new(),
             copied: Mutex::default(),
+            search_roots: Mutex::default(),
             imports: Mutex::default(),
         }))
     }
@@ -145,7 +154,7 @@ impl Evaluator {
         if let Some(&known) = self.drv_hashes.lock().get(path) {
             return Ok(known);
         }
-        let derivation = self.io.read_derivation(path)?;
+        let derivation = self.io.store().read_derivation(path)?;
         let hash = derivation
             .hash_modulo::<LookupError>(&self.store_dir, &mut |path| {
                 self.hash_modulo(path).map_err(LookupError)

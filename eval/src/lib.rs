@@ -12,6 +12,7 @@ pub mod evaluator;
 pub mod heap;
 pub mod interp;
 pub mod io;
+pub mod outside;
 mod print;
 pub mod source;
 pub mod stats;

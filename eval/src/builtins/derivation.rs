@@ -397,7 +397,7 @@ impl Builder {
             })?;
         let aterm = self.derivation.to_aterm(dir);
         let path = self.derivation.path_of(dir, &aterm).map_err(outside)?;
-        ev.io.write_derivation(&self.derivation, &path, &aterm)?;
+        ev.io.store().write_derivation(&self.derivation, &path, &aterm)?;
         ev.drv_hashes.lock().insert(path.clone(), modulo);
         self.result(vm, &path)
     }
@@ -473,11 +473,12 @@ impl Builder {
 
     /// A derivation with its whole closure and all outputs in it (the context of `drvPath`).
     fn add_closure(&mut self, vm: &mut Vm, path: &StorePath) -> Result<()> {
-        for path in vm.ev.io.closure(path)? {
+        for path in vm.ev.io.store().closure(path)? {
             if path.is_derivation() {
                 let names = vm
                     .ev
                     .io
+                    .store()
                     .read_derivation(&path)?
                     .outputs
                     .keys()

@@ -8,6 +8,9 @@
 
 mod control;
 mod derivation;
+mod environment;
+mod files;
+mod imports;
 mod lists;
 mod types;
 
@@ -66,6 +69,9 @@ pub(crate) use builtin;
 const TABLES: &[&[Builtin]] = &[
     control::TABLE,
     derivation::TABLE,
+    environment::TABLE,
+    files::TABLE,
+    imports::TABLE,
     lists::TABLE,
     types::TABLE,
 ];
@@ -102,6 +108,9 @@ pub(crate) fn globals(vm: &mut Vm) -> FxHashMap<Symbol, Value> {
             builtin.global,
             value,
         );
+    }
+    for (name, value) in environment::constants(vm) {
+        constant(&mut globals, &mut builtins, name, false, value);
     }
     constant(&mut globals, &mut builtins, "true", true, Value::TRUE);
     constant(&mut globals, &mut builtins, "false", true, Value::FALSE);

@@ -1,22 +1,29 @@
 //! What evaluation can reach outside itself: files, the environment, the clock, the store.
 //!
-//! Everything goes through one trait, so that purity rules, read-only mode, tracked inputs and tests are
-//! implementations of it and not conditions in builtins.
+//! Everything goes through two traits, so that purity rules, read-only mode, tracked inputs and tests are
+//! implementations of them and not conditions in builtins:
+//!
+//! - [`EvalIo`]: files, environment, clock. [`SystemIo`] is the machine itself.
+//! - [`EvalStore`]: what evaluation adds to the store and wants from it. [`ComputedStore`] only computes
+//!   paths (`--readonly-mode`).
 
-use std::collections::BTreeSet;
+mod computed;
+mod resolve;
+mod store;
+mod system;
 
-use rx_store::derivation::Derivation;
-use rx_store::path::StorePath;
+pub use computed::ComputedStore;
+pub use resolve::resolve_expr_path;
+pub use store::{EvalStore, KeepEntry, Realised, TreeSource};
+pub use system::SystemIo;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// What kind of file a name stands for; symbolic links are not followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileKind {
     /// A regular file.
     Regular,
-    /// A regular file that may be executed.
-    Executable,
     /// A directory.
     Directory,
     /// A symbolic link.
@@ -29,7 +36,7 @@ impl FileKind {
     /// What `builtins.readDir` says.
     pub const fn name(self) -> &'static str {
         match self {
-            FileKind::Regular | FileKind::Executable => "regular",
+            FileKind::Regular => "regular",
             FileKind::Directory => "directory",
             FileKind::Symlink => "symlink",
             FileKind::Unknown => "unknown",
@@ -45,30 +52,41 @@ pub trait EvalIo: Send + Sync {
     fn read_dir(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, FileKind)>>;
     /// What a name stands for, or nothing when there is no such file; links are not followed at the end.
     fn kind(&self, path: &[u8]) -> Result<Option<FileKind>>;
-    /// The same path with all symbolic links followed, also the last.
+    /// The same path with all symbolic links followed, also the last. What does not exist stays as it is.
     fn resolve(&self, path: &[u8]) -> Result<Vec<u8>>;
     /// Where a symbolic link points.
     fn read_link(&self, path: &[u8]) -> Result<Vec<u8>>;
-    /// A variable of the environment (empty in pure evaluation).
+    /// A variable of the environment (nothing in pure evaluation).
     fn env(&self, name: &[u8]) -> Option<Vec<u8>>;
-    /// Copies a file or directory to the store (or only finds out where it would be) and gives the store path.
-    fn add_to_store(&self, path: &[u8]) -> Result<Vec<u8>>;
     /// Seconds since 1970.
     fn now(&self) -> i64;
-
-    // ---- derivations --------------------------------------------------------------------------------
-
-    /// Puts a derivation into the store, unless evaluation is read-only.
-    fn write_derivation(
-        &self,
-        derivation: &Derivation,
-        path: &StorePath,
-        aterm: &[u8],
-    ) -> Result<()>;
-    /// A derivation that is in the store, or was written before by this evaluation.
-    fn read_derivation(&self, path: &StorePath) -> Result<Derivation>;
-    /// The path with everything that it refers to.
-    fn closure(&self, path: &StorePath) -> Result<BTreeSet<StorePath>>;
     /// Tells the user something that is no error.
-    fn warn(&self, message: &str);
+    fn warn(&self, message: &str) {
+        rx_store::progress::warn(message);
+    }
+    /// The store.
+    fn store(&self) -> &dyn EvalStore;
+    /// Whether a URI may be fetched; an error in the user's words if not.
+    fn check_uri(&self, uri: &str) -> Result<()> {
+        let _ = uri;
+        Ok(())
+    }
+    /// Lets a path be read from now on although evaluation is restricted: something the evaluation itself
+    /// put there, or was told to use.
+    fn allow(&self, path: &[u8]) {
+        let _ = path;
+    }
+    /// Copies a file or directory to the store (or only finds out where it would be) and gives the store path.
+    fn add_to_store(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
+        let store = self.store();
+        let added = store.add_tree(&mut TreeSource::plain(name, path))?;
+        Ok(store.dir().print(&added))
+    }
+}
+
+/// An error about the outside.
+#[cold]
+pub(crate) fn outside(error: impl std::fmt::Display) -> Box<Error> {
+    Error::new(ErrorKind::Outside, error.to_string())
 }
