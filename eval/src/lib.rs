@@ -17,6 +17,7 @@ mod print;
 pub mod source;
 pub mod stats;
 mod suggest;
+pub mod text;
 pub mod value;
 pub mod vm;
 

@@ -1,0 +1,3 @@
+//! Text formats and algorithms of the language, as pure functions over bytes: nothing here knows of values.
+
+pub mod regex;
