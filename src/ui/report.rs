@@ -293,8 +293,8 @@ fn clip(line: &str) -> &str {
 /// The snippet as `miette` draws it.
 fn drawn_snippet(label: &Label) -> Option<String> {
     let text = &label.source.text;
-    let start = label.span.start.min(text.len());
-    let end = label.span.end.clamp(start, text.len());
+    let start = boundary(text, label.span.start);
+    let end = boundary(text, label.span.end).max(start);
     // Drawing counts columns; a line of a megabyte would fill the screen.
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
@@ -323,6 +323,15 @@ fn drawn_snippet(label: &Label) -> Option<String> {
         .and_then(|at| drawn[..at].rfind('\n'))
         .map(|at| &drawn[at..])?;
     Some(body.trim_end().to_owned())
+}
+
+/// The nearest beginning of a character at or before a byte.
+fn boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
 }
 
 #[derive(Debug)]
