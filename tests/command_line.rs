@@ -110,7 +110,12 @@ fn configuration_comes_from_files_then_the_environment_then_the_line() {
     assert_eq!(outcome.err, "warning: unknown setting 'nonsense'\n");
     assert_eq!(place.line("rx config show log-lines").out, "3\n");
     assert_eq!(place.line("rx config show cores").out, "2\n");
-    assert_eq!(place.line("rx --quiet --quiet --quiet config show cores").err, "");
+    assert_eq!(
+        place
+            .line("rx --quiet --quiet --quiet config show cores")
+            .err,
+        ""
+    );
 }
 
 #[test]

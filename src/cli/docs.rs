@@ -181,6 +181,20 @@ fn insert(parent: Command, path: &'static str, command: Command) -> Command {
 pub fn dump(word: &str) -> Option<String> {
     let value = match word {
         "__dump-cli" => json!({ "args": dump_commands(), "settings": dump_settings() }),
+        "__dump-language" => rx_eval::builtins::all()
+            .map(|builtin| {
+                let mut value = Map::new();
+                value.insert("args".into(), json!(builtin.arguments));
+                value.insert("doc".into(), json!(builtin.doc));
+                if let Some(feature) = builtin.feature {
+                    value.insert("experimental-feature".into(), json!(feature));
+                }
+                (builtin.name.to_owned(), value.into())
+            })
+            .collect::<std::collections::BTreeMap<String, Value>>()
+            .into_iter()
+            .collect::<Map<_, _>>()
+            .into(),
         "__dump-xp-features" => Feature::ALL
             .iter()
             .map(|feature| (feature.name().to_owned(), json!(feature.description())))

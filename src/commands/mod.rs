@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod doc;
 mod doctor;
 mod hash;
 mod help;
@@ -20,6 +21,7 @@ pub fn modern() -> &'static [Entry] {
     const MODERN: &[Entry] = &[
         Entry::of::<config::ConfigShow>(),
         Entry::of::<doctor::ConfigCheck>(),
+        Entry::of::<doc::Doc>(),
         Entry::of::<doctor::Doctor>(),
         Entry::of::<hash::HashConvert>(),
         Entry::of::<hash::HashFile>(),

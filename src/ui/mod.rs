@@ -6,12 +6,14 @@ mod eval_error;
 mod failure;
 mod json_log;
 mod logger;
+mod markdown;
 mod output;
 pub mod report;
 
 pub use eval_error::{eval_failure, eval_report, label};
 pub use failure::{Failure, FeatureDisabled, UsageError, catch_panics, report_failure};
 pub use logger::{LogFormat, start_logging};
+pub use markdown::render_markdown;
 pub use output::{print, print_bytes, print_json, render_size, stdout};
 
 use std::io::IsTerminal;

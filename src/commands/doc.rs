@@ -1,0 +1,110 @@
+//! `rx doc NAME`: what a builtin, a setting or an experimental feature is for.
+
+use rx_eval::builtins::{self, Builtin};
+use rx_store::settings::{Feature, INFOS, SettingInfo, info};
+
+use crate::cli::{Category, Invocation, Subcommand, suggest};
+use crate::ui::{self, Failure, UsageError};
+
+/// Arguments of `rx doc`.
+#[derive(clap::Args)]
+pub struct Doc {
+    /// A builtin (map, builtins.fetchurl), a setting (max-jobs) or an experimental feature (flakes);
+    /// all names are listed if this is missing.
+    name: Option<String>,
+}
+
+impl Subcommand for Doc {
+    const PATH: &'static str = "doc";
+    const ABOUT: &'static str = "Explain a builtin, a setting or an experimental feature";
+    const CATEGORY: Category = Category::Own;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let Some(name) = self.name else {
+            return ui::print(&list());
+        };
+        let plain = name.strip_prefix("builtins.").unwrap_or(&name);
+        let plain = plain.strip_prefix("__").unwrap_or(plain);
+        let mut text = String::new();
+        if let Some(builtin) = builtins::all().find(|builtin| builtin.name == plain) {
+            text += &builtin_text(builtin);
+        }
+        if let Some(setting) = info(&name) {
+            let value = invocation
+                .settings
+                .value_text(setting.name)
+                .unwrap_or_default();
+            text += &setting_text(setting, value.trim());
+        }
+        if let Some(feature) = Feature::from_name(&name) {
+            text += &format!(
+                "# experimental feature {name}\n\n{}\n",
+                feature.description()
+            );
+        }
+        if !text.is_empty() {
+            return ui::print(&ui::render_markdown(&text));
+        }
+        let error = UsageError::new(format!("nothing is called '{name}'"));
+        let names = builtins::all()
+            .map(|builtin| builtin.name)
+            .chain(INFOS.iter().map(|info| info.name))
+            .chain(Feature::ALL.iter().map(|feature| feature.name()));
+        Err(match suggest::nearest(plain, names) {
+            Some(name) => error.hint(format!("did you mean '{name}'?")).into(),
+            None => error.hint("'rx doc' lists all names").into(),
+        })
+    }
+}
+
+/// The documentation of a builtin as Markdown; the REPL shows it, too.
+pub fn builtin_text(builtin: &Builtin) -> String {
+    let arguments: String = builtin
+        .arguments
+        .iter()
+        .map(|name| format!(" *{name}*"))
+        .collect();
+    let mut text = format!(
+        "# builtins.{}\n\n`{}`{arguments}\n\n",
+        builtin.name, builtin.name
+    );
+    text += builtin.doc.trim();
+    text.push('\n');
+    if let Some(feature) = builtin.feature {
+        text += &format!("\nOnly with the experimental feature `{feature}`.\n");
+    }
+    text
+}
+
+fn setting_text(setting: &SettingInfo, value: &str) -> String {
+    let mut text = format!("# setting {}\n\n{}\n\n", setting.name, setting.description);
+    text += &format!("Type: {}. Value here: `{value}`\n", setting.kind);
+    if !setting.aliases.is_empty() {
+        text += &format!("Also called: {}\n", setting.aliases.join(", "));
+    }
+    let flags = match (setting.flag, setting.appendable) {
+        (true, _) => format!("`--{0}`, `--no-{0}`", setting.name),
+        (_, true) => format!("`--{0} VALUE`, `--extra-{0} VALUE`", setting.name),
+        _ => format!("`--{} VALUE`", setting.name),
+    };
+    text += &format!("Options: {flags}\n");
+    if let Some(feature) = setting.feature {
+        text += &format!("Only with the experimental feature `{}`.\n", feature.name());
+    }
+    text
+}
+
+fn list() -> String {
+    let mut names: Vec<&str> = builtins::all().map(|builtin| builtin.name).collect();
+    names.sort_unstable();
+    let mut text = format!("builtins:\n  {}\n\nsettings:\n", names.join(" "));
+    for setting in INFOS {
+        let first = setting.description.lines().next().unwrap_or_default();
+        text += &format!("  {:<34} {first}\n", setting.name);
+    }
+    text += "\nexperimental features:\n";
+    for feature in Feature::ALL {
+        text += &format!("  {:<34} {}\n", feature.name(), feature.description());
+    }
+    text
+}
