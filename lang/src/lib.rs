@@ -2,6 +2,7 @@
 //!
 //! - [`parse`] reads a program into the compact syntax of [`ast`], with names interned by [`symbol`];
 //! - [`scope`] finds undefined variables;
+//! - [`tree`] keeps every byte, with typed views, for formatters, linters and editors;
 //! - [`print`] prints what `nix-instantiate --parse` prints;
 //! - [`Diagnostic`]: what is wrong and where, with [`LineIndex`] for lines and columns.
 //!
@@ -19,6 +20,7 @@ pub mod print;
 pub mod scope;
 pub mod symbol;
 pub mod syntax_kind;
+pub mod tree;
 
 pub use ast::Ast;
 pub use diagnostic::{Diagnostic, ParseFailure};

@@ -276,7 +276,31 @@ pub enum SyntaxKind {
 
 use SyntaxKind as K;
 
+/// All kinds, each at its number.
+#[rustfmt::skip]
+const ALL: [SyntaxKind; 96] = [
+    K::Eof, K::Invalid, K::Whitespace, K::LineComment, K::BlockComment, K::Ident, K::Integer,
+    K::Float, K::Path, K::HomePath, K::SearchPath, K::Uri, K::PathBeforeInterpolation,
+    K::HomePathBeforeInterpolation, K::PathText, K::PathEnd, K::StringText, K::IndentedText,
+    K::IndentedEscape, K::If, K::Then, K::Else, K::Assert, K::With, K::Let, K::In, K::Rec,
+    K::Inherit, K::Or, K::Ellipsis, K::EqualEqual, K::NotEqual, K::LessEqual, K::GreaterEqual,
+    K::Less, K::Greater, K::AndAnd, K::OrOr, K::Arrow, K::Update, K::Concat, K::PipeFrom,
+    K::PipeInto, K::Plus, K::Minus, K::Star, K::Slash, K::Bang, K::Question, K::Equal, K::Colon,
+    K::Semicolon, K::Comma, K::Dot, K::At, K::LeftParen, K::RightParen, K::LeftBracket,
+    K::RightBracket, K::LeftBrace, K::RightBrace, K::DollarBrace, K::Quote, K::IndentedOpen,
+    K::IndentedClose, K::Root, K::Error, K::Variable, K::Literal, K::String, K::IndentedString,
+    K::Interpolation, K::PathExpr, K::Paren, K::List, K::AttrSet, K::LetIn, K::LegacyLet, K::Lambda,
+    K::Pattern, K::Formal, K::WithExpr, K::AssertExpr, K::IfExpr, K::Select, K::HasAttr, K::Apply,
+    K::Binary, K::Unary, K::Pipe, K::AttrPath, K::StringName, K::DynamicName, K::Binding,
+    K::InheritBinding, K::InheritSource,
+];
+
 impl SyntaxKind {
+    /// The kind of a number that came from a kind; for any other, [`Error`](SyntaxKind::Error).
+    pub fn from_raw(raw: u16) -> Self {
+        ALL.get(raw as usize).copied().unwrap_or(K::Error)
+    }
+
     /// Space or comment.
     #[inline]
     pub fn is_trivia(self) -> bool {
@@ -384,5 +408,19 @@ impl SyntaxKind {
             K::Quote => "'\"'",
             _ => "invalid token",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_stands_at_its_number() {
+        for (number, kind) in ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, number);
+        }
+        assert_eq!(SyntaxKind::from_raw(K::InheritSource as u16), K::InheritSource);
+        assert_eq!(SyntaxKind::from_raw(ALL.len() as u16), K::Error);
     }
 }

@@ -249,7 +249,7 @@ impl Compact<'_> {
         let begin = self.ast.text.len();
         match &source[start as usize..end as usize] {
             b"'''" => self.ast.text.extend_from_slice(b"''"),
-            [b'\'', b'\'', b'\\', escaped] => self.unescape(&[b'\\', *escaped], start, end),
+            [b'\'', b'\'', escaped @ ..] if escaped.len() > 1 => self.unescape(escaped, start, end),
             [.., last] => self.ast.text.push(*last),
             [] => {}
         }

@@ -48,7 +48,7 @@ pub(crate) trait Sink {
 /// Reads a whole program into the sink; gives the sink back with what was wrong.
 pub(crate) fn program<S: Sink>(source: &[u8], tokens: &Tokens, options: &ParseOptions<'_>, sink: S) -> Outcome<S> {
     let mut grammar = Grammar::new(source, tokens, options, sink);
-    let mark = grammar.mark();
+    let mark = grammar.sink.mark(0);
     grammar.expression();
     grammar.expect_end();
     grammar.sink.node(mark, K::Root);
@@ -134,12 +134,6 @@ impl<'a, S: Sink> Grammar<'a, S> {
     #[inline(always)]
     fn at(&self, kind: K) -> bool {
         self.current() == kind
-    }
-
-    /// Where the current token begins.
-    #[inline(always)]
-    fn start(&self) -> u32 {
-        self.starts[self.position]
     }
 
     /// Where the token before the current one ends.

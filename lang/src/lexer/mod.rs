@@ -123,9 +123,10 @@ impl<'a> Lexer<'a> {
             let kind = match found {
                 Ok(kind) => kind,
                 Err(()) => {
-                    // One byte is one unexpected token, however long the attempt was.
-                    self.emit(K::Invalid, start, start + 1);
-                    base = start + 1;
+                    // One character is one unexpected token, however long the attempt was.
+                    let end = start + 1 + text::continuation_len(&self.source[start + 1..]);
+                    self.emit(K::Invalid, start, end);
+                    base = end;
                     lexer = K::lexer(&self.source[base..]);
                     continue;
                 }

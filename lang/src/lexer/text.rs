@@ -68,7 +68,8 @@ impl Lexer<'_> {
                 (b'$', Some(b'\'') | None) | (b'\'', Some(b'$') | None) => 1,
                 (b'\'', Some(b'\'')) => match (source.get(at + 2), source.get(at + 3)) {
                     (Some(b'$' | b'\''), _) => 3,
-                    (Some(b'\\'), Some(_)) => 4,
+                    // All of a character, so that a token never ends inside of one.
+                    (Some(b'\\'), Some(_)) => 4 + continuation_len(&source[at + 4..]),
                     _ => {
                         self.indented_text(start, at);
                         self.emit(K::IndentedClose, at, at + 2);
@@ -94,4 +95,9 @@ impl Lexer<'_> {
             self.emit(K::IndentedText, start, end);
         }
     }
+}
+
+/// How many bytes that continue a UTF-8 character stand at the beginning.
+pub(super) fn continuation_len(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !(0x80..0xc0).contains(byte)).unwrap_or(bytes.len())
 }
