@@ -7,7 +7,9 @@ use logos::Logos;
 
 /// What a token or a tree node is.
 ///
-/// The patterns decide by longest match, as the language does: `a/b` is a path, `a:b` a URI, `a.b` three tokens.
+/// The longest token wins. So `a/b` is a path, `a:b` a URI and `a.b` three tokens; but to look for the slash or colon from every
+/// name on would make `a.b.c.d` quadratic. Paths and URIs that begin with a name or number have no pattern therefore, the lexer
+/// looks for them where one can be.
 #[derive(Logos, Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[logos(utf8 = false)]
 #[repr(u8)]
@@ -40,7 +42,7 @@ pub enum SyntaxKind {
     #[regex(r"(([1-9][0-9]*\.[0-9]*)|(0?\.[0-9]+))([Ee][+\-]?[0-9]+)?")]
     Float,
     /// A path, or its part before the first interpolation.
-    #[regex(r"[a-zA-Z0-9._\-+]*(/[a-zA-Z0-9._\-+]+)+/?")]
+    #[regex(r"(/[a-zA-Z0-9._\-+]+)+/?")]
     Path,
     /// A path that begins with `~/`, or its part before the first interpolation.
     #[regex(r"~(/[a-zA-Z0-9._\-+]+)+/?")]
@@ -49,10 +51,9 @@ pub enum SyntaxKind {
     #[regex(r"<[a-zA-Z0-9._\-+]+(/[a-zA-Z0-9._\-+]+)*>")]
     SearchPath,
     /// A URI without quotes.
-    #[regex(r"[a-zA-Z][a-zA-Z0-9+\-.]*:[a-zA-Z0-9%/?:@&=+$,\-_.!~*']+")]
     Uri,
     /// A path whose first piece ends where an interpolation begins. Only inside the lexer.
-    #[regex(r"[a-zA-Z0-9._\-+]*/\$\{")]
+    #[token(b"/${")]
     PathBeforeInterpolation,
     /// Likewise for `~/${`.
     #[token(b"~/${")]

@@ -10,6 +10,8 @@ mod path;
 mod text;
 pub mod trivia;
 
+use std::ops::Range;
+
 use logos::Logos;
 
 use crate::ast::DocComment;
@@ -56,6 +58,11 @@ struct Lexer<'a> {
     modes: Vec<Mode>,
     tokens: Tokens,
     pending_doc: Option<DocComment>,
+    /// The last run of bytes that looked for a slash, and the last that looked for a colon.
+    path_run: Range<usize>,
+    scheme_run: Range<usize>,
+    /// No block comment ends from here on.
+    no_comment_end: bool,
     options: &'a ParseOptions<'a>,
 }
 
@@ -72,6 +79,9 @@ pub fn lex(source: &[u8], options: &ParseOptions<'_>) -> Tokens {
             ..Tokens::default()
         },
         pending_doc: None,
+        path_run: 0..0,
+        scheme_run: 0..0,
+        no_comment_end: false,
         options,
     };
     let mut position = 0;
@@ -131,13 +141,24 @@ impl<'a> Lexer<'a> {
                     continue;
                 }
             };
+            if self.continues(start, end) {
+                if let Some((kind, end)) = self.longer_token(start) {
+                    self.emit(kind, start, end);
+                    if kind == K::Path {
+                        return self.path(end, self.source[end - 1] == b'/');
+                    }
+                    base = end;
+                    lexer = K::lexer(&self.source[base..]);
+                    continue;
+                }
+            }
             match kind {
                 K::Whitespace => {}
                 K::LineComment => {
                     let rest = &self.source[end..];
                     lexer.bump(memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()));
                 }
-                K::BlockComment => match trivia::block_comment_end(self.source, start) {
+                K::BlockComment => match self.block_comment_end(start) {
                     Some(close) => {
                         lexer.bump(close - end);
                         if trivia::is_doc_comment(&self.source[start..close]) {
@@ -199,6 +220,15 @@ impl<'a> Lexer<'a> {
             }
         }
         self.end(self.source.len())
+    }
+
+    fn block_comment_end(&mut self, start: usize) -> Option<usize> {
+        if self.no_comment_end {
+            return None;
+        }
+        let end = trivia::block_comment_end(self.source, start);
+        self.no_comment_end = end.is_none();
+        end
     }
 
     fn asked_to_stop(&mut self) -> bool {
