@@ -13,7 +13,7 @@ pub mod heap;
 pub mod interp;
 pub mod io;
 pub mod outside;
-mod print;
+pub mod print;
 pub mod source;
 pub mod stats;
 mod suggest;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rx_lang::symbol::Symbol;
+
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::evaluator::Evaluator;
 use crate::heap::{self, Heap, Stack};
@@ -46,6 +48,8 @@ pub struct Vm {
     /// This evaluator's number, for thunks that are busy.
     pub(crate) id: u32,
     native_limit: usize,
+    /// The names of attributes as strings, by symbol; absent until somebody asks.
+    names: Vec<Value>,
 }
 
 /// About where the native stack is now.
@@ -70,6 +74,7 @@ impl Vm {
             depth: 0,
             max_depth: ev.settings.max_call_depth,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            names: Vec::new(),
             native_limit: (native_position().saturating_sub(left)).saturating_add(RED_ZONE),
         }
     }
@@ -147,6 +152,27 @@ impl Vm {
     /// A string without context.
     pub fn str(&mut self, bytes: &[u8]) -> Value {
         Str::new(&mut self.heap, bytes)
+    }
+
+    /// The name as a string; the same one every time.
+    #[inline]
+    pub fn name(&mut self, symbol: Symbol) -> Value {
+        match self.names.get(symbol.index()) {
+            Some(&name) if !name.is_absent() => name,
+            _ => self.new_name(symbol),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn new_name(&mut self, symbol: Symbol) -> Value {
+        if self.names.len() <= symbol.index() {
+            let len = (symbol.index() + 1).next_power_of_two().max(4096);
+            self.names.resize(len, Value::ABSENT);
+        }
+        let name = self.str(symbol.name());
+        self.names[symbol.index()] = name;
+        name
     }
 
     /// An integer.

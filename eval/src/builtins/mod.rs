@@ -6,12 +6,17 @@
 //! A builtin gets its arguments unevaluated (see [`Builtin::strict`]) and asks the [`Vm`] to force what it needs, in
 //! the reference's order. Errors carry the reference's core message.
 
+mod arithmetic;
+mod attrs;
+mod contexts;
 mod control;
 mod derivation;
 mod environment;
 mod files;
 mod imports;
 mod lists;
+mod order;
+mod strings;
 mod types;
 
 use rustc_hash::FxHashMap;
@@ -67,12 +72,17 @@ pub(crate) use builtin;
 
 /// All tables.
 const TABLES: &[&[Builtin]] = &[
+    arithmetic::TABLE,
+    attrs::TABLE,
+    contexts::TABLE,
     control::TABLE,
     derivation::TABLE,
     environment::TABLE,
     files::TABLE,
     imports::TABLE,
     lists::TABLE,
+    order::TABLE,
+    strings::TABLE,
     types::TABLE,
 ];
 

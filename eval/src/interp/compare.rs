@@ -18,17 +18,11 @@ impl Vm {
     }
 
     /// Equality of elements of lists and sets: the same object is equal to itself, whatever it holds.
-    fn equal_elements(&mut self, a: Value, b: Value) -> Result<bool> {
-        if a == b && !a.is_thunk() && a.as_float().is_none() {
+    pub(crate) fn equal_elements(&mut self, a: Value, b: Value) -> Result<bool> {
+        if a == b {
+            // Even if it is a function or not a number: the reference compares addresses before it looks at values.
+            self.force(a)?;
             return Ok(true);
-        }
-        if a == b && a.is_thunk() {
-            // The same thunk: the reference compares the addresses of values before it looks at them.
-            let value = self.force(a)?;
-            if value.as_float().is_none() {
-                return Ok(true);
-            }
-            return self.equal_forced(value, value);
         }
         self.equal(a, b)
     }
@@ -68,7 +62,8 @@ impl Vm {
         Ok(true)
     }
 
-    fn is_derivation(&mut self, attrs: Attrs) -> Result<bool> {
+    /// Whether the set's `type` says `derivation`.
+    pub(crate) fn is_derivation(&mut self, attrs: Attrs) -> Result<bool> {
         let Some(kind) = attrs.get(known::TYPE) else {
             return Ok(false);
         };

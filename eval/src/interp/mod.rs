@@ -8,10 +8,12 @@ mod attrs;
 mod call;
 mod coerce;
 mod compare;
+mod deep;
 mod force;
 mod operators;
 
 pub use coerce::{Coercion, CopyMode};
+pub(crate) use operators::Operation;
 
 use crate::code::{Code, Expr, LambdaCode, ThunkSite, Var};
 use crate::error::{Error, ErrorKind, Result};

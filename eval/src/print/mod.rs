@@ -1,8 +1,11 @@
 //! Values as text for people.
 
-mod describe;
+mod classic;
 pub(crate) mod json;
 pub(crate) mod quote;
+mod value;
+
+pub use value::{PrintErrors, PrintOptions};
 
 /// A double as the language prints it: six significant digits, as `%g` does.
 pub(crate) fn float(f: f64) -> String {

@@ -2,28 +2,24 @@
 
 /// Words that cannot be attribute names without quotes.
 const KEYWORDS: &[&[u8]] = &[
-    b"if", b"then", b"else", b"assert", b"with", b"let", b"in", b"rec", b"inherit", b"or",
+    b"if", b"then", b"else", b"assert", b"with", b"let", b"in", b"rec", b"inherit",
 ];
 
-/// The string in quotes with escapes; at most `limit` bytes of it.
-pub(crate) fn string(bytes: &[u8], limit: usize, out: &mut Vec<u8>) {
+/// The string in quotes with escapes.
+pub(crate) fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    let shown = &bytes[..bytes.len().min(limit)];
-    for (i, &byte) in shown.iter().enumerate() {
+    for (i, &byte) in bytes.iter().enumerate() {
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            b'$' if shown.get(i + 1) == Some(&b'{') => out.extend_from_slice(b"\\$"),
+            b'$' if bytes.get(i + 1) == Some(&b'{') => out.extend_from_slice(b"\\$"),
             _ => out.push(byte),
         }
     }
     out.push(b'"');
-    if bytes.len() > limit {
-        out.extend(format!(" «{} bytes elided»", bytes.len() - limit).into_bytes());
-    }
 }
 
 /// An attribute name, in quotes when it is no identifier.
@@ -36,6 +32,6 @@ pub(crate) fn attr_name(name: &[u8], out: &mut Vec<u8>) {
     if identifier {
         out.extend_from_slice(name)
     } else {
-        string(name, usize::MAX, out)
+        string(name, out)
     }
 }

@@ -91,6 +91,11 @@ impl List {
             .map(|w| Value::from_word(heap::load(w)).peel())
     }
 
+    /// What stands in the list, thunks even when they are finished: that says who shares them.
+    pub(crate) fn slots(self) -> impl ExactSizeIterator<Item = Value> {
+        self.words().iter().map(|w| Value::from_word(heap::load(w)))
+    }
+
     /// Whether two lists are the same object.
     pub fn same(self, other: List) -> bool {
         self.0 == other.0

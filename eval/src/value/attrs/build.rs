@@ -4,6 +4,7 @@ use rx_lang::symbol::Symbol;
 use smallvec::SmallVec;
 
 use super::{Attrs, Keys, keys};
+use crate::error::Result;
 use crate::heap::{self, Heap};
 use crate::source::Pos;
 use crate::value::Value;
@@ -51,8 +52,8 @@ impl AttrsBuilder {
         self.entries.is_empty()
     }
 
-    /// The set.
-    pub fn finish(mut self, heap: &mut Heap, duplicates: Duplicates) -> Value {
+    /// Puts the attributes in order and leaves one of each name.
+    pub(crate) fn resolve(&mut self, duplicates: Duplicates) {
         let entries = &mut self.entries;
         let sorted = entries
             .windows(2)
@@ -64,6 +65,20 @@ impl AttrsBuilder {
             entries.sort_by(|a, b| keys::compare(a.0, b.0));
             entries.dedup_by(|later, earlier| later.0 == earlier.0);
         }
+    }
+
+    /// Replaces each value by what `each` makes of it, with a position.
+    pub(crate) fn try_map(&mut self, mut each: impl FnMut(Value) -> Result<(Pos, Value)>) -> Result<()> {
+        for entry in &mut self.entries {
+            (entry.1, entry.2) = each(entry.2)?;
+        }
+        Ok(())
+    }
+
+    /// The set.
+    pub fn finish(mut self, heap: &mut Heap, duplicates: Duplicates) -> Value {
+        self.resolve(duplicates);
+        let entries = &self.entries;
         let names = entries
             .iter()
             .map(|e| e.0)

@@ -13,6 +13,7 @@
 mod build;
 mod keys;
 mod layout;
+mod subset;
 mod update;
 
 pub use build::{AttrsBuilder, Duplicates};
@@ -219,6 +220,16 @@ impl Entries {
     #[inline]
     pub fn value(&self, index: usize) -> Value {
         Value::from_word(heap::load(&self.words[index])).peel()
+    }
+
+    /// What stands at `index`, a thunk even when it is finished: that says who shares it.
+    pub(crate) fn slot(&self, index: usize) -> Value {
+        Value::from_word(heap::load(&self.words[index]))
+    }
+
+    /// All slots in order; see [`Entries::slot`].
+    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = Value> + use<> {
+        self.words.iter().map(|w| Value::from_word(heap::load(w)))
     }
 
     /// Puts a finished value in the place of its thunk.

@@ -27,6 +27,8 @@ struct Transition {
 pub(crate) struct ShapeCache {
     transitions: FxHashMap<(usize, usize), &'static Transition>,
     layouts: FxHashMap<(u32, Box<[Pos]>), &'static Layout>,
+    /// Layouts of parts of sets: the layout of the whole, with a bit for each name that the part has.
+    pub(super) parts: FxHashMap<(usize, u128), &'static Layout>,
 }
 
 impl ShapeCache {
