@@ -46,22 +46,46 @@ fn div(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn bit_and(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
-    let x = vm.expect_int(args[0], pos, "while evaluating the first argument passed to builtins.bitAnd")?;
-    let y = vm.expect_int(args[1], pos, "while evaluating the second argument passed to builtins.bitAnd")?;
+    let x = vm.expect_int(
+        args[0],
+        pos,
+        "while evaluating the first argument passed to builtins.bitAnd",
+    )?;
+    let y = vm.expect_int(
+        args[1],
+        pos,
+        "while evaluating the second argument passed to builtins.bitAnd",
+    )?;
     Ok(vm.int(x & y))
 }
 
 fn bit_or(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
-    let x = vm.expect_int(args[0], pos, "while evaluating the first argument passed to builtins.bitOr")?;
-    let y = vm.expect_int(args[1], pos, "while evaluating the second argument passed to builtins.bitOr")?;
+    let x = vm.expect_int(
+        args[0],
+        pos,
+        "while evaluating the first argument passed to builtins.bitOr",
+    )?;
+    let y = vm.expect_int(
+        args[1],
+        pos,
+        "while evaluating the second argument passed to builtins.bitOr",
+    )?;
     Ok(vm.int(x | y))
 }
 
 fn bit_xor(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
-    let x = vm.expect_int(args[0], pos, "while evaluating the first argument passed to builtins.bitXor")?;
-    let y = vm.expect_int(args[1], pos, "while evaluating the second argument passed to builtins.bitXor")?;
+    let x = vm.expect_int(
+        args[0],
+        pos,
+        "while evaluating the first argument passed to builtins.bitXor",
+    )?;
+    let y = vm.expect_int(
+        args[1],
+        pos,
+        "while evaluating the second argument passed to builtins.bitXor",
+    )?;
     Ok(vm.int(x ^ y))
 }
 

@@ -31,7 +31,9 @@ pub(super) const TABLE: &[Builtin] = &[
 
 fn attr_names(vm: &mut Vm, args: &[Value]) -> Result {
     let what = "while evaluating the argument passed to builtins.attrNames";
-    let entries = vm.expect_attrs(args[0], vm.call_pos, what)?.entries(&mut vm.heap);
+    let entries = vm
+        .expect_attrs(args[0], vm.call_pos, what)?
+        .entries(&mut vm.heap);
     let mut list = ListBuilder::new(&mut vm.heap, entries.len());
     for &name in entries.names() {
         list.push(vm.name(name));
@@ -41,23 +43,21 @@ fn attr_names(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn attr_values(vm: &mut Vm, args: &[Value]) -> Result {
     let what = "while evaluating the argument passed to builtins.attrValues";
-    let entries = vm.expect_attrs(args[0], vm.call_pos, what)?.entries(&mut vm.heap);
+    let entries = vm
+        .expect_attrs(args[0], vm.call_pos, what)?
+        .entries(&mut vm.heap);
     let mut list = ListBuilder::new(&mut vm.heap, entries.len());
     entries.iter().for_each(|(_, value)| list.push(value));
     Ok(list.finish())
 }
 
 /// The set's attribute, not forced; `what` says which set lacks it.
-fn required(
-    vm: &mut Vm,
-    attrs: Attrs,
-    name: Symbol,
-    cache: &SelectCache,
-    what: &str,
-) -> Result {
+fn required(vm: &mut Vm, attrs: Attrs, name: Symbol, cache: &SelectCache, what: &str) -> Result {
     match attrs.word_cached(name, cache) {
         Some(word) => Ok(Value::from_word(heap::load(word)).peel()),
-        None => Err(vm.missing_attribute(attrs, name, Pos::NONE).frame(Pos::NONE, what)),
+        None => Err(vm
+            .missing_attribute(attrs, name, Pos::NONE)
+            .frame(Pos::NONE, what)),
     }
 }
 
@@ -84,7 +84,9 @@ fn has_attr(vm: &mut Vm, args: &[Value]) -> Result {
     let attrs = vm.expect_attrs(args[1], pos, what)?;
     // A name that was never interned is in no set.
     let name = symbol::Symbols::global().find(name);
-    Ok(Value::bool(name.is_some_and(|name| attrs.word(name).is_some())))
+    Ok(Value::bool(
+        name.is_some_and(|name| attrs.word(name).is_some()),
+    ))
 }
 
 fn unsafe_get_attr_pos(vm: &mut Vm, args: &[Value]) -> Result {
@@ -103,7 +105,8 @@ fn cat_attrs(vm: &mut Vm, args: &[Value]) -> Result {
     let name = symbol::intern(vm.expect_plain_str(args[0], pos, what)?);
     let what = "while evaluating the second argument passed to builtins.catAttrs";
     let list = vm.expect_list(args[1], pos, what)?;
-    let what = "while evaluating an element in the list passed as second argument to builtins.catAttrs";
+    let what =
+        "while evaluating an element in the list passed as second argument to builtins.catAttrs";
     let cache = SelectCache::default();
     let mut found = SmallVec::<[Value; 16]>::new();
     for element in list.iter() {
@@ -132,7 +135,10 @@ fn function_args(vm: &mut Vm, args: &[Value]) -> Result {
     let next_is_last = |code: &crate::code::LambdaCode| {
         code.arity == 1 || matches!(function.view(), FunctionView::Partial(_))
     };
-    let Some(formals) = code.filter(|code| next_is_last(code)).and_then(|code| code.formals) else {
+    let Some(formals) = code
+        .filter(|code| next_is_last(code))
+        .and_then(|code| code.formals)
+    else {
         return Ok(Attrs::empty(&mut vm.heap));
     };
     if let Some(&known) = formals.function_args.get() {
@@ -140,7 +146,11 @@ fn function_args(vm: &mut Vm, args: &[Value]) -> Result {
     }
     let mut set = AttrsBuilder::new(formals.list.len());
     for formal in formals.list {
-        set.push_at(formal.name, formal.pos, Value::bool(formal.default.is_some()));
+        set.push_at(
+            formal.name,
+            formal.pos,
+            Value::bool(formal.default.is_some()),
+        );
     }
     let set = set.finish(&mut vm.heap, Duplicates::Last);
     Ok(*formals.function_args.get_or_init(|| set))
@@ -215,7 +225,11 @@ fn list_to_attrs(vm: &mut Vm, args: &[Value]) -> Result {
             return Ok((Pos::NONE, pair));
         };
         let value = required(vm, pair, known::VALUE, &values, PAIR)?;
-        let pos = if few { pair.pos(known::VALUE) } else { Pos::NONE };
+        let pos = if few {
+            pair.pos(known::VALUE)
+        } else {
+            Pos::NONE
+        };
         Ok((pos, value))
     })?;
     Ok(pairs.finish(&mut vm.heap, Duplicates::First))
@@ -223,7 +237,9 @@ fn list_to_attrs(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn map_attrs(vm: &mut Vm, args: &[Value]) -> Result {
     let what = "while evaluating the second argument passed to builtins.mapAttrs";
-    let entries = vm.expect_attrs(args[1], vm.call_pos, what)?.entries(&mut vm.heap);
+    let entries = vm
+        .expect_attrs(args[1], vm.call_pos, what)?
+        .entries(&mut vm.heap);
     let function = args[0].peel();
     let layout = entries.layout().keys().plain();
     let (set, words) = Attrs::with_layout(&mut vm.heap, layout);
@@ -278,7 +294,8 @@ fn group_by(vm: &mut Vm, args: &[Value]) -> Result {
     let function = vm.expect_function(args[0], pos, what)?;
     let what = "while evaluating the second argument passed to builtins.groupBy";
     let list = vm.expect_list(args[1], pos, what)?;
-    let what = "while evaluating the return value of the grouping function passed to builtins.groupBy";
+    let what =
+        "while evaluating the return value of the grouping function passed to builtins.groupBy";
     let mut groups = Groups::default();
     for element in list.iter() {
         let name = vm.call(function, &[element])?;
@@ -294,11 +311,14 @@ fn zip_attrs_with(vm: &mut Vm, args: &[Value]) -> Result {
     let function = vm.expect_function(args[0], pos, what)?;
     let what = "while evaluating the second argument passed to builtins.zipAttrsWith";
     let list = vm.expect_list(args[1], pos, what)?;
-    let what = "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
+    let what =
+        "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
     let mut groups = Groups::default();
     for element in list.iter() {
         let entries = vm.expect_attrs(element, pos, what)?.entries(&mut vm.heap);
-        entries.iter().for_each(|(name, value)| groups.add(name, value));
+        entries
+            .iter()
+            .for_each(|(name, value)| groups.add(name, value));
     }
     Ok(groups.finish(vm, |vm, name, values| {
         let name = vm.name(name);

@@ -62,9 +62,8 @@ fn add_drv_output_dependencies(vm: &mut Vm, args: &[Value]) -> Result {
             let count = elements.len();
             let mut message = b"context of string '".to_vec();
             message.extend_from_slice(&text);
-            message.extend(
-                format!("' must have exactly one element, but has {count}").into_bytes(),
-            );
+            message
+                .extend(format!("' must have exactly one element, but has {count}").into_bytes());
             return Err(Error::other(message).at(pos));
         }
     };
@@ -138,7 +137,12 @@ fn append_context(vm: &mut Vm, args: &[Value]) -> Result {
     let text = vm.expect_str(args[0], pos, what)?;
     let what = "while evaluating the second argument passed to builtins.appendContext";
     let entries = vm.expect_attrs(args[1], pos, what)?.entries(&mut vm.heap);
-    let mut elements = text.context().elements().iter().map(|&e| e.clone()).collect::<Vec<_>>();
+    let mut elements = text
+        .context()
+        .elements()
+        .iter()
+        .map(|&e| e.clone())
+        .collect::<Vec<_>>();
     for (i, (name, info)) in entries.iter().enumerate() {
         mentioned(vm, symbol::name(name), info, entries.pos(i), &mut elements)?;
     }

@@ -14,14 +14,29 @@ use crate::vm::Vm;
 
 pub(super) const TABLE: &[Builtin] = &[
     builtin!("abort", ["s"], abort, "Ends the evaluation with the message `s`; nothing catches it.", strict: 1, global: true),
-    builtin!("addErrorContext", ["context", "value"], add_error_context, "Gives `value`; if that fails, `context` is shown on the way to the error."),
+    builtin!(
+        "addErrorContext",
+        ["context", "value"],
+        add_error_context,
+        "Gives `value`; if that fails, `context` is shown on the way to the error."
+    ),
     builtin!("break", ["v"], pause, "Gives `v`. In the debugger, evaluation stops here.", strict: 1, global: true),
     builtin!("deepSeq", ["e1", "e2"], deep_seq, "Evaluates `e1` with everything in it, then gives `e2`.", strict: 1),
     builtin!("seq", ["e1", "e2"], seq, "Evaluates `e1`, then gives `e2`.", strict: 3),
     builtin!("throw", ["s"], throw, "Fails with the message `s`; `tryEval` catches it.", strict: 1, global: true),
     builtin!("trace", ["e1", "e2"], trace, "Shows `e1` on standard error, then gives `e2`.", strict: 1),
-    builtin!("traceVerbose", ["e1", "e2"], trace_verbose, "As `trace` if the setting `trace-verbose` is on; else just `e2`."),
-    builtin!("tryEval", ["e"], try_eval, "Evaluates `e` (not what is in it). Gives a set with `success` and `value`; after a `throw` or a failed `assert` both are false."),
+    builtin!(
+        "traceVerbose",
+        ["e1", "e2"],
+        trace_verbose,
+        "As `trace` if the setting `trace-verbose` is on; else just `e2`."
+    ),
+    builtin!(
+        "tryEval",
+        ["e"],
+        try_eval,
+        "Evaluates `e` (not what is in it). Gives a set with `success` and `value`; after a `throw` or a failed `assert` both are false."
+    ),
     builtin!("warn", ["e1", "e2"], warn, "Shows the string `e1` as a warning, then gives `e2`. With the setting `abort-on-warn` it fails instead.", strict: 1),
 ];
 

@@ -5,8 +5,8 @@ use smallvec::SmallVec;
 use crate::builtins::{Builtin, builtin};
 use crate::error::{Error, Result};
 use crate::source::Pos;
-use crate::value::{AttrsBuilder, List, ListBuilder, Value};
 use crate::value::attrs::Duplicates;
+use crate::value::{AttrsBuilder, List, ListBuilder, Value};
 use crate::vm::Vm;
 
 pub(super) const TABLE: &[Builtin] = &[
@@ -62,7 +62,8 @@ fn elem_at(vm: &mut Vm, args: &[Value]) -> Result {
         Some(element) => vm.force(element),
         None => {
             let len = list.len();
-            let message = format!("'builtins.elemAt' called with index {index} on a list of size {len}");
+            let message =
+                format!("'builtins.elemAt' called with index {index} on a list of size {len}");
             Err(Error::other(message).at(pos))
         }
     }
@@ -93,7 +94,8 @@ fn filter(vm: &mut Vm, args: &[Value]) -> Result {
     }
     let what = "while evaluating the first argument passed to builtins.filter";
     let function = vm.expect_function(args[0], pos, what)?;
-    let what = "while evaluating the return value of the filtering function passed to builtins.filter";
+    let what =
+        "while evaluating the return value of the filtering function passed to builtins.filter";
     let mut kept = SmallVec::<[Value; 32]>::new();
     for element in list.iter() {
         if holds(vm, function, element, pos, what)? {
@@ -121,8 +123,12 @@ fn partition(vm: &mut Vm, args: &[Value]) -> Result {
     let function = vm.expect_function(args[0], pos, what)?;
     let what = "while evaluating the second argument passed to builtins.partition";
     let list = vm.expect_list(args[1], pos, what)?;
-    let what = "while evaluating the return value of the partition function passed to builtins.partition";
-    let (mut right, mut wrong) = (SmallVec::<[Value; 16]>::new(), SmallVec::<[Value; 16]>::new());
+    let what =
+        "while evaluating the return value of the partition function passed to builtins.partition";
+    let (mut right, mut wrong) = (
+        SmallVec::<[Value; 16]>::new(),
+        SmallVec::<[Value; 16]>::new(),
+    );
     for element in list.iter() {
         let element = vm.force(element)?;
         if holds(vm, function, element, pos, what)? {

@@ -5,11 +5,11 @@ use rx_lang::symbol::known;
 
 use crate::builtins::{Builtin, builtin};
 use crate::error::{Error, Result};
+use crate::heap;
 use crate::source::Pos;
 use crate::value::attrs::SelectCache;
 use crate::value::function::FunctionView;
 use crate::value::{Attrs, Value, View};
-use crate::heap;
 use crate::vm::Vm;
 
 pub(super) const TABLE: &[Builtin] = &[
@@ -49,7 +49,8 @@ fn sort(vm: &mut Vm, args: &[Value]) -> Result {
             })?;
         }
     } else {
-        let what = "while evaluating the return value of the sorting function passed to builtins.sort";
+        let what =
+            "while evaluating the return value of the sorting function passed to builtins.sort";
         merge_sort(&mut elements, &mut |a, b| {
             let result = vm.call(comparator, &[a, b])?;
             match result.as_bool() {
@@ -62,9 +63,9 @@ fn sort(vm: &mut Vm, args: &[Value]) -> Result {
 }
 
 fn is_less_than(function: Value) -> bool {
-    function.as_function().is_some_and(|f| {
-        matches!(f.view(), FunctionView::Builtin(builtin) if builtin.name == "lessThan")
-    })
+    function.as_function().is_some_and(
+        |f| matches!(f.view(), FunctionView::Builtin(builtin) if builtin.name == "lessThan"),
+    )
 }
 
 /// Sorts integers or strings, whose comparison cannot fail; false when there is something else.
@@ -148,7 +149,12 @@ fn runs(elements: &mut [Value], less: &mut Less<'_>) -> Result<Vec<usize>> {
 }
 
 /// Merges two ordered neighbours; the second begins at `middle`.
-fn merge(elements: &mut [Value], middle: usize, left: &mut Vec<Value>, less: &mut Less<'_>) -> Result<()> {
+fn merge(
+    elements: &mut [Value],
+    middle: usize,
+    left: &mut Vec<Value>,
+    less: &mut Less<'_>,
+) -> Result<()> {
     left.clear();
     left.extend_from_slice(&elements[..middle]);
     let (mut i, mut j, mut out) = (0, middle, 0);
@@ -174,13 +180,15 @@ fn generic_closure(vm: &mut Vm, args: &[Value]) -> Result {
     let what = "while evaluating the first argument passed to builtins.genericClosure";
     let attrs = vm.expect_attrs(args[0], pos, what)?;
     let start = part(vm, attrs, known::START_SET)?;
-    let what = "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure";
+    let what =
+        "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure";
     let start = vm.expect_list(start, pos, what)?;
     if start.is_empty() {
         return Ok(start.value());
     }
     let operator = part(vm, attrs, known::OPERATOR)?;
-    let what = "while evaluating the 'operator' attribute passed as argument to builtins.genericClosure";
+    let what =
+        "while evaluating the 'operator' attribute passed as argument to builtins.genericClosure";
     let operator = vm.expect_function(operator, pos, what)?;
 
     let key_cache = SelectCache::default();
@@ -195,7 +203,9 @@ fn generic_closure(vm: &mut Vm, args: &[Value]) -> Result {
         })?;
         let Some(key) = item.word_cached(known::KEY, &key_cache) else {
             let text = shown(vm, "in genericClosure element ", item.value());
-            return Err(vm.missing_attribute(item, known::KEY, Pos::NONE).frame(Pos::NONE, text));
+            return Err(vm
+                .missing_attribute(item, known::KEY, Pos::NONE)
+                .frame(Pos::NONE, text));
         };
         let key = vm.force_word(key)?;
         let is_new = keys.insert(vm, key, item).map_err(|e| {
@@ -217,7 +227,11 @@ fn generic_closure(vm: &mut Vm, args: &[Value]) -> Result {
                 Ok(())
             });
         if let Err(error) = more {
-            let text = shown(vm, "while calling operator on genericClosure element ", item.value());
+            let text = shown(
+                vm,
+                "while calling operator on genericClosure element ",
+                item.value(),
+            );
             return Err(error.frame(Pos::NONE, text));
         }
     }
@@ -228,9 +242,10 @@ fn generic_closure(vm: &mut Vm, args: &[Value]) -> Result {
 fn part(vm: &mut Vm, attrs: Attrs, name: rx_lang::Symbol) -> Result {
     match attrs.word(name) {
         Some(word) => Ok(Value::from_word(heap::load(word)).peel()),
-        None => Err(vm
-            .missing_attribute(attrs, name, Pos::NONE)
-            .frame(Pos::NONE, "in the attrset passed as argument to builtins.genericClosure")),
+        None => Err(vm.missing_attribute(attrs, name, Pos::NONE).frame(
+            Pos::NONE,
+            "in the attrset passed as argument to builtins.genericClosure",
+        )),
     }
 }
 
@@ -268,10 +283,11 @@ impl KeySet {
                 return Ok(new);
             }
             self.ordered = std::mem::take(&mut self.hashed);
-            self.ordered.sort_by(|a, b| match (a.0.as_str(), b.0.as_str()) {
-                (Some(a), Some(b)) => a.as_bytes().cmp(b.as_bytes()),
-                _ => a.0.as_int().cmp(&b.0.as_int()),
-            });
+            self.ordered
+                .sort_by(|a, b| match (a.0.as_str(), b.0.as_str()) {
+                    (Some(a), Some(b)) => a.as_bytes().cmp(b.as_bytes()),
+                    _ => a.0.as_int().cmp(&b.0.as_int()),
+                });
         }
         self.insert_ordered(vm, key, element)
     }

@@ -46,12 +46,14 @@ fn string_length(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn substring(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
-    let what = "while evaluating the first argument (the start offset) passed to builtins.substring";
+    let what =
+        "while evaluating the first argument (the start offset) passed to builtins.substring";
     let start = vm.expect_int(args[0], pos, what)?;
     let Ok(start) = usize::try_from(start) else {
         return Err(Error::other("negative start position in 'substring'").at(pos));
     };
-    let what = "while evaluating the second argument (the substring length) passed to builtins.substring";
+    let what =
+        "while evaluating the second argument (the substring length) passed to builtins.substring";
     let len = vm.expect_int(args[1], pos, what)?;
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let what = "while evaluating the third argument (the string) passed to builtins.substring";
@@ -106,7 +108,8 @@ fn replace_strings(vm: &mut Vm, args: &[Value]) -> Result {
     let what = "while evaluating the second argument passed to builtins.replaceStrings";
     let to = vm.expect_list(args[1], pos, what)?;
     if from.len() != to.len() {
-        let message = "'from' and 'to' arguments passed to builtins.replaceStrings have different lengths";
+        let message =
+            "'from' and 'to' arguments passed to builtins.replaceStrings have different lengths";
         return Err(Error::other(message).at(pos));
     }
     let what = "while evaluating one of the strings to replace passed to builtins.replaceStrings";
@@ -195,7 +198,8 @@ impl<'a> Replacement<'a> {
         if let Some(known) = self.used[index] {
             return Ok(known);
         }
-        let what = "while evaluating one of the replacement strings passed to builtins.replaceStrings";
+        let what =
+            "while evaluating one of the replacement strings passed to builtins.replaceStrings";
         let value = self.to.get(index).unwrap_or(Value::NULL);
         let text = vm.expect_str(value, pos, what)?;
         *context = context.union(text.context());

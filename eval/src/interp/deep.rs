@@ -28,7 +28,12 @@ impl Vm {
                 let entries = attrs.entries(&mut self.heap);
                 for (i, (name, value)) in entries.iter().enumerate() {
                     self.force_part(value, seen).context(entries.pos(i), || {
-                        [b"while evaluating the attribute '", symbol::name(name), b"'"].concat()
+                        [
+                            b"while evaluating the attribute '",
+                            symbol::name(name),
+                            b"'",
+                        ]
+                        .concat()
                     })?;
                 }
             }

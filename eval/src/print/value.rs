@@ -226,7 +226,11 @@ impl Printer<'_> {
     fn attrs(&mut self, vm: &mut Vm, attrs: Attrs, depth: usize) -> Result<()> {
         // All empty sets are one.
         let entries = attrs.entries(&mut vm.heap);
-        let identity = if entries.is_empty() { 1 } else { attrs.value().word() };
+        let identity = if entries.is_empty() {
+            1
+        } else {
+            attrs.value().word()
+        };
         if !self.is_new(identity) {
             return Ok(());
         }

@@ -68,7 +68,10 @@ impl AttrsBuilder {
     }
 
     /// Replaces each value by what `each` makes of it, with a position.
-    pub(crate) fn try_map(&mut self, mut each: impl FnMut(Value) -> Result<(Pos, Value)>) -> Result<()> {
+    pub(crate) fn try_map(
+        &mut self,
+        mut each: impl FnMut(Value) -> Result<(Pos, Value)>,
+    ) -> Result<()> {
         for entry in &mut self.entries {
             (entry.1, entry.2) = each(entry.2)?;
         }
