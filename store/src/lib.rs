@@ -12,3 +12,8 @@ pub mod build;
 pub mod derivation;
 pub mod nar;
 pub mod remove;
+pub mod canonical;
+pub mod crash;
+pub mod git_hash;
+pub mod lock;
+pub mod store;

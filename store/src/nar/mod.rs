@@ -34,6 +34,7 @@ pub(crate) use dump::read_directory;
 pub use dump::{FileKind, Filter, dump, dump_filtered};
 pub use listing::{Listing, ListingKind, Lookup};
 pub use read::{Event, Reader};
+pub(crate) use restore::STORE_TIME;
 pub use restore::{RestoreOptions, restore, restore_at, restore_events};
 pub use tree::{Tree, TreeParseError};
 pub use write::Writer;

@@ -1,0 +1,597 @@
+//! Adding objects: contents in place first, the row last.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{self as rfs, FileType, Mode, OFlags};
+
+use super::spool::{Spool, Spooled, TempDir};
+use super::{BATCH, LocalStore, open_regular};
+use crate::content_address::{ContentAddress, Method, References};
+use crate::crash;
+use crate::derivation::Derivation;
+use crate::hash::{Algorithm, Hash, Hasher};
+use crate::lock::PathLocks;
+use crate::nar::{self, Reader, RestoreOptions, Tree, Writer};
+use crate::path::StorePath;
+use crate::remove::remove_tree_at;
+use crate::store::api::{AddFlags, Contents, Store};
+use crate::store::error::StoreError;
+use crate::store::info::PathInfo;
+use crate::store::references::Tee;
+
+/// Archives up to this size are kept in memory until their path is known.
+const IN_MEMORY: usize = 16 << 20;
+
+/// A stream whose bytes are hashed as they are consumed.
+pub(super) struct HashingReader<R> {
+    pub(super) input: R,
+    pub(super) hasher: Hasher,
+}
+
+impl<R: BufRead> Read for HashingReader<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let data = self.fill_buf()?;
+        let n = data.len().min(out.len());
+        out[..n].copy_from_slice(&data[..n]);
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl<R: BufRead> BufRead for HashingReader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.input.fill_buf()
+    }
+
+    fn consume(&mut self, n: usize) {
+        if let Ok(data) = self.input.fill_buf() {
+            let n = n.min(data.len());
+            self.hasher.update(&data[..n]);
+        }
+        self.input.consume(n);
+    }
+}
+
+impl LocalStore {
+    pub(super) fn add(
+        &self,
+        name: &str,
+        contents: Contents<'_>,
+        method: Method,
+        algorithm: Algorithm,
+        references: &BTreeSet<StorePath>,
+        flags: AddFlags,
+    ) -> Result<StorePath, StoreError> {
+        match (method, contents) {
+            (Method::Text | Method::Flat, Contents::Bytes(bytes)) => {
+                self.add_bytes(name, bytes, method, algorithm, references, flags)
+            }
+            (Method::Text | Method::Flat, Contents::Path(path)) => {
+                let mut file = io::BufReader::new(open_regular(path)?);
+                self.add_stream(name, &mut file, method, algorithm, references, flags)
+            }
+            (Method::Text | Method::Flat, Contents::Stream(input)) => {
+                self.add_stream(name, input, method, algorithm, references, flags)
+            }
+            (_, contents) => {
+                self.add_tree(name, contents, method, algorithm, references, flags)
+            }
+        }
+    }
+
+    /// Adds a regular file that is not in memory, by way of its archive.
+    fn add_stream(
+        &self,
+        name: &str,
+        input: &mut dyn BufRead,
+        method: Method,
+        algorithm: Algorithm,
+        references: &BTreeSet<StorePath>,
+        flags: AddFlags,
+    ) -> Result<StorePath, StoreError> {
+        let mut bytes = Vec::new();
+        (&mut *input).take(IN_MEMORY as u64 + 1).read_to_end(&mut bytes)?;
+        if bytes.len() <= IN_MEMORY {
+            return self.add_bytes(name, &bytes, method, algorithm, references, flags);
+        }
+        // Too large for memory: written beside its place under a private name, then moved.
+        let temp = TempDir::new(self)?;
+        let target = temp.path.join("x");
+        let failed = |e: io::Error| StoreError::file("writing to file", &target, e);
+        let mut out = File::create_new(&target).map_err(failed)?;
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(&bytes);
+        out.write_all(&bytes).map_err(failed)?;
+        drop(bytes);
+        loop {
+            let data = input.fill_buf()?;
+            if data.is_empty() {
+                break;
+            }
+            hasher.update(data);
+            out.write_all(data).map_err(failed)?;
+            let n = data.len();
+            input.consume(n);
+        }
+        make_canonical_file(&out).map_err(failed)?;
+        drop(out);
+        let address = ContentAddress { method, hash: hasher.finish() };
+        let path = self.content_path(name, &address, references)?;
+        self.install(&path, flags, |place| {
+            let hash = move_into_place(&temp, place)?;
+            Ok(content_info(&path, hash, address, references))
+        })?;
+        Ok(path)
+    }
+
+    fn content_path(
+        &self,
+        name: &str,
+        address: &ContentAddress,
+        references: &BTreeSet<StorePath>,
+    ) -> Result<StorePath, StoreError> {
+        let references = References::to(references.clone());
+        Ok(self.config.dir.make_content_path(name, address, &references)?)
+    }
+
+    fn add_bytes(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        method: Method,
+        algorithm: Algorithm,
+        references: &BTreeSet<StorePath>,
+        flags: AddFlags,
+    ) -> Result<StorePath, StoreError> {
+        let address = ContentAddress { method, hash: Hash::of(algorithm, bytes) };
+        let path = self.content_path(name, &address, references)?;
+        if path.is_derivation() && method == Method::Text {
+            // Its outputs are checked before anybody relies on it.
+            let derivation = Derivation::parse(&self.config.dir, bytes, path.derivation_name()?)
+                .map_err(|error| StoreError::ParseDerivation { path: self.shown(&path), error })?;
+            self.add_temp_root(&path)?;
+            if flags.repair || !self.is_valid(&path)? {
+                self.check_derivation(&path, &derivation)?;
+                self.place_derivation(&path, &derivation, bytes, address, flags)?;
+            }
+            return Ok(path);
+        }
+        self.install(&path, flags, |place| {
+            write_flat(place, bytes)?;
+            Ok(content_info(&path, flat_nar_hash(bytes)?, address, references))
+        })?;
+        Ok(path)
+    }
+
+    /// Adds a `.drv` file of a derivation whose output paths the caller has just computed.
+    pub(super) fn add_derivation(
+        &self,
+        derivation: &Derivation,
+        flags: AddFlags,
+    ) -> Result<StorePath, StoreError> {
+        let text = derivation.to_aterm(&self.config.dir);
+        let path = derivation.path_of(&self.config.dir, &text)?;
+        self.add_temp_root(&path)?;
+        if flags.repair || !self.is_valid(&path)? {
+            let hash = Hash::of(Algorithm::Sha256, &text);
+            let address = ContentAddress { method: Method::Text, hash };
+            self.place_derivation(&path, derivation, &text, address, flags)?;
+        }
+        Ok(path)
+    }
+
+    fn place_derivation(
+        &self,
+        path: &StorePath,
+        derivation: &Derivation,
+        text: &[u8],
+        address: ContentAddress,
+        flags: AddFlags,
+    ) -> Result<(), StoreError> {
+        let references = derivation.references();
+        for reference in &references {
+            if !self.is_valid(reference)? {
+                return Err(StoreError::InvalidPath(self.shown(reference)));
+            }
+        }
+        let outputs = self.known_outputs(derivation)?;
+        let mut info = None;
+        self.in_place(path, flags, |place| {
+            write_flat(place, text)?;
+            info = Some(content_info(path, flat_nar_hash(text)?, address, &references));
+            Ok(())
+        })?;
+        let Some(info) = info else { return Ok(()) };
+        if flags.repair && self.is_valid(path)? {
+            return Ok(());
+        }
+        let full = {
+            let mut pending = self.pending.lock();
+            if pending.paths.insert(path.clone()) {
+                pending.outputs.insert(path.clone(), outputs);
+                pending.infos.push(info);
+            }
+            pending.infos.len() >= BATCH
+        };
+        if full { self.register_pending() } else { Ok(()) }
+    }
+
+    /// Adds a tree, or a file that is hashed as a tree.
+    fn add_tree(
+        &self,
+        name: &str,
+        contents: Contents<'_>,
+        method: Method,
+        algorithm: Algorithm,
+        references: &BTreeSet<StorePath>,
+        flags: AddFlags,
+    ) -> Result<StorePath, StoreError> {
+        let mut spool = Spool::new(self, IN_MEMORY);
+        // The archive's SHA-256 is registered whatever the address is made of, and most often they are the same.
+        let mut tee = Tee(Hasher::new(Algorithm::Sha256), &mut spool);
+        let mut second = (method == Method::NixArchive && algorithm != Algorithm::Sha256)
+            .then(|| Hasher::new(algorithm));
+        let written = match &mut second {
+            None => write_nar(contents, &mut tee),
+            Some(second) => write_nar(contents, &mut Tee(second, &mut tee)),
+        };
+        let Tee(hasher, _) = tee;
+        if let Err(error) = written {
+            return Err(spool.into_error(error));
+        }
+        let nar_size = hasher.bytes();
+        let nar_hash = hasher.finish();
+        let spooled = spool.finish()?;
+        let hash = match method {
+            Method::NixArchive => second.map_or(nar_hash, Hasher::finish),
+            Method::Flat | Method::Text => hash_flat(&spooled, algorithm)?,
+            Method::Git => {
+                let tree = match &spooled {
+                    Spooled::Memory(nar) => read_tree(&nar[..])?,
+                    Spooled::Restored(dir) => {
+                        let nar = nar::dump(&dir.path.join("x"), Vec::new())?;
+                        read_tree(&nar[..])?
+                    }
+                };
+                crate::git_hash::hash_tree(algorithm, &tree)
+            }
+        };
+        let address = ContentAddress { method, hash };
+        let path = self.content_path(name, &address, references)?;
+        self.install(&path, flags, |place| {
+            match &spooled {
+                Spooled::Memory(nar) => {
+                    let mut reader = Reader::new(&nar[..]);
+                    nar::restore_at(&mut reader, place, RestoreOptions { canonical: true })?;
+                }
+                Spooled::Restored(dir) => rename_canonical(dir, place)?,
+            }
+            Ok(content_info(&path, (nar_hash, nar_size), address, references))
+        })?;
+        Ok(path)
+    }
+
+    /// Adds an archive under a given path.
+    pub(super) fn add_archive(
+        &self,
+        info: &PathInfo,
+        input: &mut dyn BufRead,
+        flags: AddFlags,
+    ) -> Result<(), StoreError> {
+        let dir = &self.config.dir;
+        if flags.check_signatures
+            && self.config.require_signatures
+            && info.count_valid_signatures(dir, &self.config.trusted_keys) == 0
+        {
+            return Err(StoreError::Unsigned(self.shown(&info.path)));
+        }
+        if info.content_address.is_some() && !info.is_content_addressed(dir)? {
+            return Err(StoreError::FalseAddress(self.shown(&info.path)));
+        }
+        self.install(&info.path, flags, |place| {
+            let temp = TempDir::new(self)?;
+            let hashing =
+                HashingReader { input, hasher: Hasher::new(Algorithm::Sha256) };
+            let mut reader = Reader::new(hashing);
+            let options = RestoreOptions { canonical: true };
+            nar::restore_events(
+                &mut reader,
+                temp.fd.as_fd(),
+                &c"x".to_owned(),
+                &temp.path.join("x"),
+                options,
+            )?;
+            let hasher = reader.into_inner().hasher;
+            let found_size = hasher.bytes();
+            let found = hasher.finish();
+            if found != info.nar_hash {
+                return Err(StoreError::HashMismatch {
+                    path: self.shown(&info.path),
+                    specified: info.nar_hash.sri(),
+                    found: found.sri(),
+                });
+            }
+            if info.nar_size != 0 && found_size != info.nar_size {
+                return Err(StoreError::SizeMismatch {
+                    path: self.shown(&info.path),
+                    specified: info.nar_size,
+                    found: found_size,
+                });
+            }
+            if let Some(address) = &info.content_address {
+                let found = hash_modulo_self(&temp.path.join("x"), address, &info.path)?;
+                if found != address.hash {
+                    return Err(StoreError::AddressMismatch {
+                        path: self.shown(&info.path),
+                        specified: address.hash.format(crate::hash::Format::Nix32, true),
+                        found: found.format(crate::hash::Format::Nix32, true),
+                    });
+                }
+            }
+            rename_canonical(&temp, place)?;
+            let mut info = info.clone();
+            info.nar_size = found_size;
+            Ok(info)
+        })
+    }
+
+    /// Puts contents in place with `make` unless the path is valid, and registers what it returns.
+    fn install(
+        &self,
+        path: &StorePath,
+        flags: AddFlags,
+        make: impl FnOnce(&Path) -> Result<PathInfo, StoreError>,
+    ) -> Result<(), StoreError> {
+        self.add_temp_root(path)?;
+        if !flags.repair && self.is_valid(path)? {
+            return Ok(());
+        }
+        self.auto_gc()?;
+        let mut info = None;
+        self.in_place(path, flags, |place| {
+            info = Some(make(place)?);
+            crash::point("add:in-place");
+            if self.config.auto_optimise {
+                self.optimise_path(place, flags.repair)?;
+            }
+            if let Some(info) = &info {
+                self.register(std::slice::from_ref(info))?;
+            }
+            Ok(())
+        })?;
+        self.forget_cached(path);
+        Ok(())
+    }
+
+    /// Locks the path, and when it is still not valid removes what is in its place and runs `make`.
+    fn in_place(
+        &self,
+        path: &StorePath,
+        flags: AddFlags,
+        make: impl FnOnce(&Path) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let place = self.physical(path);
+        let failed = |e| StoreError::file("locking", &place, e);
+        let mut locks = if self.locks_held.read().contains(path) {
+            PathLocks::default()
+        } else {
+            PathLocks::acquire([place.clone()], &mut |_| {
+                crate::progress::info(format!("waiting for lock on '{}'...", self.shown(path)));
+            })
+            .map_err(failed)?
+        };
+        crash::point("add:locked");
+        // Somebody else may have made it while we waited.
+        if flags.repair || !self.is_valid_uncached(path)? {
+            let name = CString::new(path.to_string()).map_err(|e| failed(e.into()))?;
+            remove_tree_at(self.store_fd.as_fd(), &name)
+                .map_err(|e| StoreError::file("removing", &place, e))?;
+            if let Err(error) = make(&place) {
+                // Nothing half made stays behind; the row was not written.
+                if !self.is_valid_uncached(path).unwrap_or(true) {
+                    let _ = remove_tree_at(self.store_fd.as_fd(), &name);
+                }
+                locks.set_deletion(true);
+                return Err(error);
+            }
+        }
+        locks.set_deletion(true);
+        Ok(())
+    }
+}
+
+fn content_info(
+    path: &StorePath,
+    (nar_hash, nar_size): (Hash, u64),
+    address: ContentAddress,
+    references: &BTreeSet<StorePath>,
+) -> PathInfo {
+    let mut info = PathInfo::new(path.clone(), nar_hash, nar_size);
+    info.references.clone_from(references);
+    info.content_address = Some(address);
+    info
+}
+
+/// Hash and size of the archive of one file that may not be executed.
+fn flat_nar_hash(bytes: &[u8]) -> Result<(Hash, u64), StoreError> {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut writer = Writer::new(&mut hasher);
+    writer.file(b"", false, bytes.len() as u64)?;
+    writer.contents(bytes)?;
+    writer.finish()?;
+    let size = hasher.bytes();
+    Ok((hasher.finish(), size))
+}
+
+fn make_canonical_file(file: &File) -> io::Result<()> {
+    rfs::fchmod(file, Mode::from_raw_mode(0o444))?;
+    rfs::futimens(file, &nar::STORE_TIME)?;
+    Ok(())
+}
+
+fn write_flat(place: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let write = || -> io::Result<()> {
+        let mut file = File::create_new(place)?;
+        crash::point("add:created");
+        file.write_all(bytes)?;
+        make_canonical_file(&file)
+    };
+    write().map_err(|e| StoreError::file("writing to file", place, e))
+}
+
+/// Moves `x` of a private directory to its place in the store, whole and canonical.
+fn rename_canonical(temp: &TempDir, place: &Path) -> Result<(), StoreError> {
+    let failed = |e: rustix::io::Errno| StoreError::file("renaming to", place, e);
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let handle = rfs::openat(&temp.fd, c"x", flags, Mode::empty()).map_err(failed)?;
+    let stat = rfs::fstat(&handle).map_err(failed)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return rfs::renameat(&temp.fd, c"x", rfs::CWD, place).map_err(failed);
+    }
+    // Moving a directory changes its entry `..`, for which it must be writable by its owner.
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+    let dir = rfs::openat(&temp.fd, c"x", flags, Mode::empty()).map_err(failed)?;
+    rfs::fchmod(&dir, Mode::from_raw_mode(0o755)).map_err(failed)?;
+    rfs::renameat(&temp.fd, c"x", rfs::CWD, place).map_err(failed)?;
+    crash::point("add:renamed");
+    rfs::fchmod(&dir, Mode::from_raw_mode(0o555)).map_err(failed)?;
+    rfs::futimens(&dir, &nar::STORE_TIME).map_err(failed)
+}
+
+fn move_into_place(temp: &TempDir, place: &Path) -> Result<(Hash, u64), StoreError> {
+    rename_canonical(temp, place)?;
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    nar::dump(place, &mut hasher)?;
+    let size = hasher.bytes();
+    Ok((hasher.finish(), size))
+}
+
+fn write_nar(contents: Contents<'_>, mut out: &mut dyn Write) -> Result<(), StoreError> {
+    match contents {
+        Contents::Path(path) => {
+            nar::dump(path, &mut out)?;
+            Ok(())
+        }
+        Contents::Filtered(path, filter) => {
+            nar::dump_filtered(path, &mut out, filter)?;
+            Ok(())
+        }
+        Contents::Nar(input) => crate::store::memory::copy_nar(input, out),
+        Contents::Bytes(bytes) => {
+            let mut writer = Writer::new(&mut out);
+            writer.file(b"", false, bytes.len() as u64)?;
+            writer.contents(bytes)?;
+            writer.finish()?;
+            Ok(())
+        }
+        Contents::Stream(input) => {
+            let mut bytes = Vec::new();
+            input.read_to_end(&mut bytes)?;
+            write_nar(Contents::Bytes(&bytes), out)
+        }
+    }
+}
+
+fn read_tree(nar: &[u8]) -> Result<Tree, StoreError> {
+    Tree::read(&mut Reader::new(nar)).map_err(|_| StoreError::Format("unreadable archive"))
+}
+
+fn hash_flat(spooled: &Spooled, algorithm: Algorithm) -> Result<Hash, StoreError> {
+    match spooled {
+        Spooled::Memory(nar) => {
+            let flat = crate::store::memory::flat_contents(nar)?
+                .ok_or(StoreError::Format("a flat hash needs a regular file"))?;
+            Ok(Hash::of(algorithm, &flat))
+        }
+        Spooled::Restored(dir) => {
+            Ok(Hash::of_reader(algorithm, open_regular(&dir.path.join("x"))?)?.0)
+        }
+    }
+}
+
+/// The hash that an address claims for contents in which the object's own digest counts as zeros, with the places
+/// where it stood hashed behind.
+pub fn hash_modulo_self(
+    contents: &Path,
+    address: &ContentAddress,
+    path: &StorePath,
+) -> Result<Hash, StoreError> {
+    let algorithm = address.hash.algorithm();
+    match address.method {
+        Method::Git => {
+            let nar = nar::dump(contents, Vec::new())?;
+            Ok(crate::git_hash::hash_tree(algorithm, &read_tree(&nar[..])?))
+        }
+        Method::Flat | Method::Text => {
+            let mut sink = ModuloHasher::new(algorithm, path);
+            io::copy(&mut open_regular(contents)?, &mut sink)?;
+            Ok(sink.finish())
+        }
+        Method::NixArchive => {
+            let sink = ModuloHasher::new(algorithm, path);
+            Ok(nar::dump(contents, sink)?.finish())
+        }
+    }
+}
+
+/// Hashes a stream with all occurrences of one digest replaced by zeros; their positions follow as text.
+pub struct ModuloHasher {
+    hasher: Hasher,
+    needle: [u8; 32],
+    held: Vec<u8>,
+    position: u64,
+    matches: Vec<u64>,
+}
+
+impl ModuloHasher {
+    /// Starts; `path`'s digits are what is replaced.
+    pub fn new(algorithm: Algorithm, path: &StorePath) -> Self {
+        ModuloHasher {
+            hasher: Hasher::new(algorithm),
+            needle: *path.hash_part().as_bytes(),
+            held: Vec::new(),
+            position: 0,
+            matches: Vec::new(),
+        }
+    }
+
+    fn drain(&mut self, keep: usize) {
+        let mut start = 0;
+        while let Some(at) = memchr::memmem::find(&self.held[start..], &self.needle) {
+            let at = start + at;
+            self.held[at..at + 32].fill(0);
+            self.matches.push(self.position + at as u64);
+            start = at + 32;
+        }
+        let end = self.held.len().saturating_sub(keep).max(start);
+        self.hasher.update(&self.held[..end]);
+        self.position += end as u64;
+        self.held.drain(..end);
+    }
+
+    /// The hash.
+    pub fn finish(mut self) -> Hash {
+        self.drain(0);
+        for position in std::mem::take(&mut self.matches) {
+            self.hasher.update(format!("|{position}").as_bytes());
+        }
+        self.hasher.finish()
+    }
+}
+
+impl Write for ModuloHasher {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(data);
+        self.drain(31);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

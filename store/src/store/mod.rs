@@ -1,0 +1,39 @@
+//! Stores: where store objects live, what is known of them, and how they come and go.
+//!
+//! | file | what |
+//! |---|---|
+//! | `api` | [`Store`], the interface that evaluator, builder and caches use |
+//! | `info` | [`PathInfo`], what a store knows of an object |
+//! | `derived` | [`DerivedPath`]: objects named by what builds them |
+//! | `realisation` | what outputs of content-addressed derivations were built to |
+//! | `signature` | keys and signatures |
+//! | `references` | finding store paths in bytes |
+//! | `closure` | closures and orders of paths |
+//! | `export` | the stream of `--export` and `--import` |
+//! | `address` | the texts that name stores |
+//! | `memory` | a store that computes paths and keeps nothing on disk |
+//! | `local` | the store on this machine's disk |
+
+pub mod address;
+pub mod api;
+pub mod closure;
+pub mod derived;
+pub mod error;
+pub mod export;
+pub mod info;
+pub mod local;
+pub mod memory;
+pub mod realisation;
+pub mod references;
+pub mod signature;
+
+pub use api::{
+    AddFlags, BuildMode, Builder, Contents, GcAction, GcOptions, GcResults, Missing, Roots, Store,
+    Substitutable,
+};
+pub use derived::{DerivedPath, OutputsSpec, SingleDerivedPath};
+pub use error::StoreError;
+pub use info::PathInfo;
+pub use local::{LocalConfig, LocalStore};
+pub use memory::MemoryStore;
+pub use realisation::{DrvOutput, Realisation};
