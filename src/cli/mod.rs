@@ -8,6 +8,7 @@
 
 mod classic;
 mod common;
+mod complete;
 pub mod docs;
 mod entry;
 mod flag;

@@ -294,9 +294,9 @@ impl Kind for BTreeMap<String, String> {
 
     /// Each pair has a space before it, also the first, as the reference prints it.
     fn text(&self) -> String {
-        self.iter()
-            .map(|(name, value)| format!(" {name}={value}"))
-            .collect()
+        self.iter().fold(String::new(), |text, (name, value)| {
+            text + " " + name + "=" + value
+        })
     }
 
     fn json(&self) -> Value {
