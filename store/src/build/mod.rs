@@ -35,6 +35,7 @@ mod outputs;
 mod references;
 mod rewriting;
 pub mod sandbox;
+mod scheduler;
 pub mod structured_attrs;
 
 pub use backend::{Backend, BackendError, BuiltPath, Substituted};
@@ -45,10 +46,11 @@ pub use git_hash::git_hash;
 pub use job::{Attempt, BuildContext, BuildRequest, build};
 pub use options::{Options, OptionsError};
 pub use references::ReferenceScanner;
+pub use scheduler::{Outcome, RunError, Target, realise};
 pub use rewriting::{ModuloHasher, RewritingWriter, Rewrites};
 
 /// Why something is built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BuildMode {
     /// To have it.
     #[default]
