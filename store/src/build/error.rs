@@ -68,6 +68,12 @@ impl BuildError {
     }
 }
 
+impl From<crate::derivation::DerivationError> for BuildError {
+    fn from(error: crate::derivation::DerivationError) -> Self {
+        Self::misc(error)
+    }
+}
+
 impl From<BackendError> for BuildError {
     fn from(error: BackendError) -> Self {
         Self::misc(error)

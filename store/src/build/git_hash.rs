@@ -91,6 +91,6 @@ mod tests {
         let blob = git_hash(&dir.path().join("hello"), Algorithm::Sha1).unwrap();
         assert_eq!(blob.base16(), "ce013625030ba8dba906f756967f9e9ca394464a");
         let tree = git_hash(dir.path(), Algorithm::Sha1).unwrap();
-        assert_eq!(tree.base16(), "aaa96ced2d9a1c8e72c56b253a0e2fe78393feb7");
+        assert_eq!(tree.base16(), "b4d01e9b0c4a9356736dfddf8830ba9a54f5271c");
     }
 }

@@ -60,3 +60,6 @@ pub enum BuildMode {
     /// To see whether it comes out the same.
     Check,
 }
+
+#[cfg(test)]
+mod tests;
