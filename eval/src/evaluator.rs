@@ -267,6 +267,16 @@ impl Vm {
         result
     }
 
+    /// Code as a value that is computed when it is needed.
+    pub fn delay_unit(&mut self, unit: crate::compile::Unit) -> Value {
+        let code: &'static crate::code::ThunkCode =
+            Box::leak(Box::new(crate::code::ThunkCode::Eval {
+                body: unit.body,
+                frame: unit.frame,
+            }));
+        self.delay_native(code, &[])
+    }
+
     /// The value of an expression given as text.
     pub fn eval_text(&mut self, origin: Origin, text: &[u8], base_dir: &[u8]) -> Result {
         let unit = self.compile(origin, text.into(), base_dir, None)?;
@@ -285,12 +295,7 @@ impl Vm {
             .rposition(|&b| b == b'/')
             .map_or(&b"/"[..], |slash| &path[..slash.max(1)]);
         let unit = self.compile(Origin::File(path.into()), text.into(), dir, None)?;
-        let code: &'static crate::code::ThunkCode =
-            Box::leak(Box::new(crate::code::ThunkCode::Eval {
-                body: unit.body,
-                frame: unit.frame,
-            }));
-        let thunk = self.delay_native(code, &[]);
+        let thunk = self.delay_unit(unit);
         let word: &'static Word = Box::leak(Box::new(Word::new(thunk.word())));
         let word = *self.ev.imports.lock().entry(path.to_vec()).or_insert(word);
         self.force_word(word)

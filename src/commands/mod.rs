@@ -6,13 +6,17 @@ mod doc;
 mod doctor;
 mod hash;
 mod help;
+mod instantiate;
 mod links;
 
 use crate::cli::{ClassicEntry, Entry};
 
 /// The classic commands: `rx-NAME`, `nix-NAME`.
 pub fn classic() -> &'static [ClassicEntry] {
-    const CLASSIC: &[ClassicEntry] = &[ClassicEntry::of::<hash::ClassicHash>()];
+    const CLASSIC: &[ClassicEntry] = &[
+        ClassicEntry::of::<hash::ClassicHash>(),
+        ClassicEntry::of::<instantiate::Instantiate>(),
+    ];
     CLASSIC
 }
 

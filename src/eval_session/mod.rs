@@ -1,0 +1,156 @@
+//! An evaluation set up from the settings and options of a command: what the commands that evaluate share.
+
+mod args;
+mod stats;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use rx_eval::io::{ComputedStore, EvalStore, SystemIo, resolve_expr_path};
+use rx_eval::outside::SearchEntry;
+use rx_eval::{EvalSettings, Evaluator, Origin, Value, Vm};
+use rx_lang::Symbol;
+use rx_store::path::StoreDir;
+
+use crate::cli::{EvalOptions, Invocation};
+use crate::ui::{Failure, eval_failure};
+
+/// Bytes of address space for the native stack of an evaluation. Only what is used takes memory.
+const NATIVE_STACK: usize = 1 << 30;
+
+/// A thread of evaluation with what the command line gave it.
+pub struct EvalSession {
+    /// The evaluator.
+    pub vm: Vm,
+    /// The arguments of `--arg` and its kin.
+    pub auto_args: Vec<(Symbol, Value)>,
+}
+
+/// Runs something with an evaluation set up for it, on a stack that is large enough.
+pub fn with_session<T>(
+    invocation: &Invocation,
+    options: &EvalOptions,
+    read_only: bool,
+    run: impl FnOnce(&mut EvalSession) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    stacker::grow(NATIVE_STACK, || {
+        let mut session = EvalSession::new(invocation, options, read_only)?;
+        session.auto_args = args::values(&mut session, options)?;
+        let result = run(&mut session);
+        stats::show(&session.vm);
+        result
+    })
+}
+
+impl EvalSession {
+    fn new(
+        invocation: &Invocation,
+        options: &EvalOptions,
+        read_only: bool,
+    ) -> Result<EvalSession, Failure> {
+        let settings = eval_settings(invocation, options)?;
+        let io = SystemIo::new(open_store(invocation, read_only)?);
+        let ev = Evaluator::new(settings, Box::new(io), false);
+        Ok(EvalSession {
+            vm: Vm::new(ev),
+            auto_args: Vec::new(),
+        })
+    }
+
+    /// The failure that an evaluation error is.
+    pub fn failure(&self, error: Box<rx_eval::Error>) -> Failure {
+        eval_failure(self.vm.ev, &error)
+    }
+
+    /// Passes a result of the evaluator on.
+    pub fn check<T>(&self, result: rx_eval::Result<T>) -> Result<T, Failure> {
+        result.map_err(|error| self.failure(error))
+    }
+
+    /// The value of a text; relative paths in it are relative to the working directory.
+    pub fn eval_text(&mut self, origin: Origin, text: &[u8]) -> Result<Value, Failure> {
+        let base = self.vm.ev.settings.current_dir.clone();
+        let value = self.vm.eval_text(origin, text, &base);
+        self.check(value)
+    }
+
+    /// The value of the file that an argument names: a path, `<name>`, or `-` for standard input.
+    pub fn eval_file(&mut self, argument: &OsStr) -> Result<Value, Failure> {
+        let path = self.file_of(argument)?;
+        let value = self.vm.eval_file(&path);
+        self.check(value)
+    }
+
+    /// The file that an argument names, with `default.nix` added to a directory.
+    pub fn file_of(&mut self, argument: &OsStr) -> Result<Vec<u8>, Failure> {
+        let path = self.lookup_argument(argument)?;
+        let file = resolve_expr_path(&*self.vm.ev.io, &path);
+        self.check(file)
+    }
+
+    /// The path that an argument names: `<name>` is looked up in the search path.
+    pub fn lookup_argument(&mut self, argument: &OsStr) -> Result<Vec<u8>, Failure> {
+        let text = argument.as_bytes();
+        if let [b'<', name @ .., b'>'] = text
+            && !name.is_empty()
+        {
+            return self.lookup(name);
+        }
+        Ok(self.absolute(text))
+    }
+
+    /// What `<name>` means.
+    pub fn lookup(&mut self, name: &[u8]) -> Result<Vec<u8>, Failure> {
+        let entries = self.vm.ev.settings.search_path.clone();
+        let found = self.vm.find_file(&entries, name, rx_eval::Pos::NONE);
+        self.check(found)
+    }
+
+    /// The path from the root, without dots.
+    pub fn absolute(&self, path: &[u8]) -> Vec<u8> {
+        if path.first() == Some(&b'/') {
+            rx_eval::compile::canonical(path)
+        } else {
+            let dir = &self.vm.ev.settings.current_dir;
+            rx_eval::compile::canonical(&[dir, &b"/"[..], path].concat())
+        }
+    }
+}
+
+fn open_store(invocation: &Invocation, read_only: bool) -> Result<Box<dyn EvalStore>, Failure> {
+    let _ = read_only;
+    let dir = StoreDir::new(invocation.settings.places.store_dir.as_os_str().as_bytes())?;
+    Ok(Box::new(ComputedStore::new(dir)))
+}
+
+fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalSettings, Failure> {
+    let settings = &invocation.settings;
+    let enabled = |feature| settings.enabled(feature);
+    let mut search_path = Vec::new();
+    if !settings.pure_eval {
+        let words = options.include.iter().chain(&settings.nix_path.0);
+        search_path.extend(words.map(|word| SearchEntry::parse(word.as_bytes())));
+    }
+    Ok(EvalSettings {
+        max_call_depth: settings.max_call_depth,
+        pipe_operators: enabled(rx_store::settings::Feature::PipeOperators),
+        pure: settings.pure_eval,
+        restricted: settings.restrict_eval,
+        import_from_derivation: settings.allow_import_from_derivation,
+        trace_function_calls: settings.trace_function_calls,
+        trace_verbose: settings.trace_verbose,
+        abort_on_warn: settings.abort_on_warn,
+        allowed_uris: settings.allowed_uris.to_vec(),
+        system: settings.current_system().to_owned(),
+        features: settings
+            .experimental_features
+            .iter()
+            .map(|feature| feature.name().to_owned())
+            .collect(),
+        home: Some(settings.places.home.as_os_str().as_bytes().to_vec()),
+        store_dir: settings.places.store_dir.as_os_str().as_bytes().to_vec(),
+        search_path,
+        current_dir: std::env::current_dir()?.into_os_string().into_vec(),
+        ..EvalSettings::default()
+    })
+}
