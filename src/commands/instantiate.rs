@@ -320,7 +320,10 @@ impl Run<'_> {
                     out.push(b'\n');
                 }
                 Output::Plain | Output::Xml => {
-                    out = vm.describe(value);
+                    if self.options.strict {
+                        vm.force_deep(value)?;
+                    }
+                    out = vm.print_classic(value)?;
                     out.push(b'\n');
                 }
             }
