@@ -1,7 +1,9 @@
 //! Fetching: downloads, archives, Git and the other kinds of inputs.
 
 pub mod attrs;
+pub mod cache;
 pub mod download;
+pub mod git;
 pub mod netrc;
 pub mod s3;
 #[cfg(test)]
