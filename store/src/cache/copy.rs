@@ -1,0 +1,174 @@
+//! Copying paths from one store to another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufReader, BufWriter, Write};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::path::StorePath;
+use crate::progress::{self, Activity, ActivityKind, Level};
+use crate::store::{AddFlags, PathInfo, Store, StoreError};
+
+/// Paths that are copied at the same time.
+const COPIES_AT_ONCE: usize = 4;
+
+/// Copies one path, whose references are valid in `to`, while it is being read.
+pub fn copy_path(from: &dyn Store, to: &dyn Store, info: &PathInfo, flags: AddFlags) -> Result<(), StoreError> {
+    let (reader, writer) = std::io::pipe()?;
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(move || -> Result<(), StoreError> {
+            let mut out = BufWriter::with_capacity(1 << 16, writer);
+            from.nar_from_path(&info.path, &mut out)?;
+            out.flush()?;
+            Ok(())
+        });
+        let mut input = BufReader::with_capacity(1 << 16, reader);
+        let received = to.add_nar(info, &mut input, flags);
+        // The sender may wait for room in the pipe; without a reader it gets an error instead.
+        drop(input);
+        let sent = sender.join().unwrap_or(Err(StoreError::Format("the sending store failed")));
+        match (received, sent) {
+            (Ok(()), _) => Ok(()),
+            // A broken pipe only tells that the receiver gave up.
+            (Err(error), Err(StoreError::Io(io))) if io.kind() == std::io::ErrorKind::BrokenPipe => Err(error),
+            (Err(_), Err(error)) => Err(error),
+            (Err(error), Ok(())) => Err(error),
+        }
+    })
+}
+
+/// How paths are copied.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CopyOptions {
+    /// Only what trusted keys have signed.
+    pub check_signatures: bool,
+    /// Replace what is there.
+    pub repair: bool,
+    /// Let the receiving store fetch what its caches have.
+    pub substitute: bool,
+}
+
+/// Copies valid paths of `from` that `to` lacks; references come before those that refer to them.
+/// Returns what was copied.
+pub fn copy_paths(
+    from: &dyn Store,
+    to: &dyn Store,
+    paths: &BTreeSet<StorePath>,
+    options: CopyOptions,
+) -> Result<BTreeSet<StorePath>, StoreError> {
+    if options.substitute {
+        for path in paths {
+            // What its caches lack is copied below.
+            if let Err(StoreError::Interrupted) = to.ensure_path(path) {
+                return Err(StoreError::Interrupted);
+            }
+        }
+    }
+    let present = if options.repair { BTreeSet::new() } else { to.query_valid(paths)? };
+    let missing: BTreeSet<StorePath> = paths.difference(&present).cloned().collect();
+    let mut infos: BTreeMap<StorePath, Arc<PathInfo>> = BTreeMap::new();
+    for path in &missing {
+        infos.insert(path.clone(), from.path_info(path)?);
+    }
+    let bytes: u64 = infos.values().map(|info| info.nar_size).sum();
+    let activity = Activity::start(Level::Info, ActivityKind::CopyPaths, format!("copying {} paths...", missing.len()), &[]);
+    activity.set_expected(ActivityKind::CopyPath, bytes);
+    let parent = activity.id();
+    let state = Mutex::new(Progress {
+        waiting: missing.clone(),
+        running: 0,
+        done: BTreeSet::new(),
+        failure: None,
+    });
+    let changed = Condvar::new();
+    let work = || {
+        loop {
+            let path = {
+                let mut state = state.lock();
+                loop {
+                    if state.failure.is_some() || state.waiting.is_empty() {
+                        return;
+                    }
+                    if crate::interrupt::is_set() {
+                        state.failure = Some(StoreError::Interrupted);
+                        changed.notify_all();
+                        return;
+                    }
+                    let ready = state.waiting.iter().find(|path| {
+                        let info = &infos[*path];
+                        info.references
+                            .iter()
+                            .all(|other| other == *path || !missing.contains(other) || state.done.contains(other))
+                    });
+                    if let Some(path) = ready.cloned() {
+                        state.waiting.remove(&path);
+                        state.running += 1;
+                        break path;
+                    }
+                    if state.running == 0 {
+                        let path = state.waiting.first().map(ToString::to_string).unwrap_or_default();
+                        state.failure = Some(StoreError::Cycle { parent: path.clone(), path });
+                        changed.notify_all();
+                        return;
+                    }
+                    changed.wait(&mut state);
+                }
+            };
+            let result = copy_one(from, to, &infos[&path], options, parent);
+            let mut state = state.lock();
+            state.running -= 1;
+            match result {
+                Ok(()) => {
+                    state.done.insert(path);
+                    activity.progress(state.done.len() as u64, missing.len() as u64, state.running as u64, 0);
+                }
+                Err(error) => state.failure = Some(error),
+            }
+            changed.notify_all();
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..missing.len().min(COPIES_AT_ONCE) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let state = state.into_inner();
+    to.flush()?;
+    match state.failure {
+        Some(error) => Err(error),
+        None => Ok(state.done),
+    }
+}
+
+struct Progress {
+    waiting: BTreeSet<StorePath>,
+    running: usize,
+    done: BTreeSet<StorePath>,
+    failure: Option<StoreError>,
+}
+
+fn copy_one(
+    from: &dyn Store,
+    to: &dyn Store,
+    info: &PathInfo,
+    options: CopyOptions,
+    parent: progress::ActivityId,
+) -> Result<(), StoreError> {
+    let shown = from.dir().display(&info.path).to_string();
+    let (source, target) = (from.url(), to.url());
+    let text = if target == "local" || target == "auto" || target == "daemon" {
+        format!("copying path '{shown}' from '{source}'")
+    } else {
+        format!("copying path '{shown}' to '{target}'")
+    };
+    let fields = [shown.as_str().into(), source.as_str().into(), target.as_str().into()];
+    let activity = Activity::start_below(parent, Level::Info, ActivityKind::CopyPath, text, &fields);
+    let _inside = activity.enter();
+    let mut info = info.clone();
+    // It was not built where it goes.
+    info.ultimate = false;
+    let flags = AddFlags { repair: options.repair, check_signatures: options.check_signatures };
+    copy_path(from, to, &info, flags)
+}
