@@ -1,6 +1,7 @@
 //! The Nix store.
 
 pub mod base32;
+pub mod cache;
 pub mod content_address;
 pub mod fetch;
 pub mod hash;

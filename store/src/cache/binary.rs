@@ -118,6 +118,7 @@ pub struct BinaryCacheStore {
     memo: Option<Arc<LookupMemo>>,
     info: Mutex<Option<CacheInfo>>,
     known: Mutex<FxHashMap<String, Option<Arc<NarInfo>>>>,
+    modulos: Mutex<FxHashMap<StorePath, HashModulo>>,
 }
 
 impl std::fmt::Debug for BinaryCacheStore {
@@ -145,7 +146,7 @@ impl BinaryCacheStore {
         }
         let transport = Transport::open(&url, downloader)?;
         let memo = memo.filter(|_| transport.directory().is_none());
-        Ok(BinaryCacheStore { dir, transport, options, memo, info: Mutex::new(None), known: Mutex::default() })
+        Ok(BinaryCacheStore { dir, transport, options, memo, info: Mutex::new(None), known: Mutex::default(), modulos: Mutex::default() })
     }
 
     /// The files of the cache.
@@ -632,10 +633,11 @@ impl Store for BinaryCacheStore {
     }
 
     fn derivation_modulo(&self, drv: &StorePath) -> Result<HashModulo, StoreError> {
-        let known: Mutex<FxHashMap<StorePath, HashModulo>> = Mutex::default();
-        crate::store::memory::modulo_of(self, drv, |path| known.lock().get(path).copied(), |path, modulo| {
-            known.lock().insert(path.clone(), modulo);
-        })
+        crate::store::memory::modulo_of(self, drv, |path| self.modulos.lock().get(path).copied())
+    }
+
+    fn remember_modulo(&self, drv: &StorePath, modulo: HashModulo) {
+        self.modulos.lock().insert(drv.clone(), modulo);
     }
 
     fn add_signatures(&self, path: &StorePath, signatures: &BTreeSet<Signature>) -> Result<(), StoreError> {

@@ -323,7 +323,7 @@ impl Store for MemoryStore {
 }
 
 /// Computes a derivation's hash modulo, reading what is not remembered. Depth of the graph costs no stack.
-pub(super) fn modulo_of<S: Store + ?Sized>(
+pub(crate) fn modulo_of<S: Store + ?Sized>(
     store: &S,
     drv: &StorePath,
     known: impl Fn(&StorePath) -> Option<HashModulo>,

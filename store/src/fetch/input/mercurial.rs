@@ -122,9 +122,9 @@ impl Fetcher {
             }
         }
         let root = local.to_owned();
-        let mut filter = move |path: &Path, _kind: crate::nar::FileKind| -> Result<bool, crate::nar::NarError> {
+        let mut filter = move |path: &Path, _kind: crate::nar::FileKind| {
             let inside = path.strip_prefix(&root).unwrap_or(path);
-            Ok(inside.as_os_str().is_empty() || files.contains(inside.as_os_str().as_bytes()))
+            Some(inside.as_os_str().is_empty() || files.contains(inside.as_os_str().as_bytes()))
         };
         let path = self.add_tree(input.name()?, Contents::Filtered(local, &mut filter))?;
         Ok((path, input))
