@@ -321,7 +321,12 @@ fn syntax_error(source: &Source, failure: rx_lang::ParseFailure) -> Box<Error> {
                 .iter()
                 .find(|d| d.severity == rx_lang::diagnostic::Severity::Error)
                 .or(diagnostics.first());
-            let message = first.map_or_else(String::new, |d| d.message.clone());
+            let message = first.map_or_else(String::new, |d| {
+                d.full_message(|offset| {
+                    let (line, column) = source.line_column(offset);
+                    format!("{}:{line}:{column}", source.origin)
+                })
+            });
             let pos = first.map_or(Pos::NONE, |d| source.pos(d.range.start));
             let mut error = Error::new(ErrorKind::Syntax, message).at(pos);
             error.diagnostics = diagnostics

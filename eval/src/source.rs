@@ -41,6 +41,17 @@ pub enum Origin {
     Internal(&'static str),
 }
 
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::File(path) => f.write_str(&String::from_utf8_lossy(path)),
+            Origin::String => f.write_str("«string»"),
+            Origin::Stdin => f.write_str("«stdin»"),
+            Origin::Internal(name) => write!(f, "«internal»/{name}"),
+        }
+    }
+}
+
 /// A source text with its range of positions.
 #[derive(Debug)]
 pub struct Source {

@@ -17,21 +17,28 @@ fn main() -> ExitCode {
         collect(Path::new(&root), &mut files);
     }
     files.sort();
-    let sources: Vec<(PathBuf, Vec<u8>)> =
-        files.into_iter().filter_map(|path| std::fs::read(&path).ok().map(|source| (path, source))).collect();
+    let sources: Vec<(PathBuf, Vec<u8>)> = files
+        .into_iter()
+        .filter_map(|path| std::fs::read(&path).ok().map(|source| (path, source)))
+        .collect();
     let bytes: usize = sources.iter().map(|(_, source)| source.len()).sum();
     println!("{} files, {bytes} bytes", sources.len());
 
     let options = ParseOptions::default();
     let failures = check(&sources, &options);
     measure(&sources, bytes, &options);
-    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failures == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn check(sources: &[(PathBuf, Vec<u8>)], options: &ParseOptions<'_>) -> usize {
     let mut cache = TokenCache::new();
     let mut resolver = Resolver::new(GLOBALS.iter().map(|name| symbol::intern(name.as_bytes())));
-    let (mut refused, mut unbound, mut lossy, mut disagreeing, mut unstable, mut unreadable) = (0, 0, 0, 0, 0, 0);
+    let (mut refused, mut unbound, mut lossy, mut disagreeing, mut unstable, mut unreadable) =
+        (0, 0, 0, 0, 0, 0);
     for (path, source) in sources {
         let Ok(tree) = Tree::parse_with(source, options, &mut cache) else {
             refused += 1;
@@ -63,7 +70,12 @@ fn check(sources: &[(PathBuf, Vec<u8>)], options: &ParseOptions<'_>) -> usize {
         }
         // The printed form is not always a program: `./a/${b}` prints as `(./a/ + b)`. And a string of three parts prints as one
         // sum, which reads as two. From then on it must stay as it is.
-        let print_again = |text: &[u8]| Some(print::parse_form(&rx_lang::parse(text, options).ok()?, &print::Paths::AsWritten));
+        let print_again = |text: &[u8]| {
+            Some(print::parse_form(
+                &rx_lang::parse(text, options).ok()?,
+                &print::Paths::AsWritten,
+            ))
+        };
         match print_again(&printed) {
             None => unreadable += 1,
             Some(second) => {
@@ -74,8 +86,12 @@ fn check(sources: &[(PathBuf, Vec<u8>)], options: &ParseOptions<'_>) -> usize {
             }
         }
     }
-    println!("{refused} refused, {unbound} with undefined variables, {lossy} lossy, {disagreeing} where the sinks disagree");
-    println!("{unstable} whose printed form does not settle, {unreadable} whose printed form is no program");
+    println!(
+        "{refused} refused, {unbound} with undefined variables, {lossy} lossy, {disagreeing} where the sinks disagree"
+    );
+    println!(
+        "{unstable} whose printed form does not settle, {unreadable} whose printed form is no program"
+    );
     refused + lossy + disagreeing + unstable
 }
 
@@ -83,8 +99,14 @@ fn measure(sources: &[(PathBuf, Vec<u8>)], bytes: usize, options: &ParseOptions<
     let mut resolver = Resolver::new(GLOBALS.iter().map(|name| symbol::intern(name.as_bytes())));
     let mut cache = TokenCache::new();
     let mut work: [(&str, Box<dyn FnMut(&[u8])>); 4] = [
-        ("lexing", Box::new(|source| drop(std::hint::black_box(lexer::lex(source, options))))),
-        ("compact syntax", Box::new(|source| drop(std::hint::black_box(rx_lang::parse(source, options))))),
+        (
+            "lexing",
+            Box::new(|source| drop(std::hint::black_box(lexer::lex(source, options)))),
+        ),
+        (
+            "compact syntax",
+            Box::new(|source| drop(std::hint::black_box(rx_lang::parse(source, options)))),
+        ),
         (
             "compact syntax and names resolved",
             Box::new(|source| {
@@ -93,7 +115,14 @@ fn measure(sources: &[(PathBuf, Vec<u8>)], bytes: usize, options: &ParseOptions<
                 }
             }),
         ),
-        ("lossless tree", Box::new(|source| drop(std::hint::black_box(Tree::parse_with(source, options, &mut cache))))),
+        (
+            "lossless tree",
+            Box::new(|source| {
+                drop(std::hint::black_box(Tree::parse_with(
+                    source, options, &mut cache,
+                )))
+            }),
+        ),
     ];
     for (name, pass) in &mut work {
         let best = (0..3)
@@ -106,7 +135,10 @@ fn measure(sources: &[(PathBuf, Vec<u8>)], bytes: usize, options: &ParseOptions<
             })
             .min()
             .unwrap_or(Duration::MAX);
-        println!("{name}: {:.1} MB/s", bytes as f64 / 1e6 / best.as_secs_f64());
+        println!(
+            "{name}: {:.1} MB/s",
+            bytes as f64 / 1e6 / best.as_secs_f64()
+        );
     }
 }
 

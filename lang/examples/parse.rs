@@ -22,10 +22,15 @@ fn main() -> ExitCode {
             "--batch" => batch = true,
             "--parse" | "--eval" | "--strict" => {}
             "--extra-experimental-features" | "--experimental-features" => {
-                options.pipe_operators |= arguments.next().is_some_and(|features| features.contains("pipe-operators"));
+                options.pipe_operators |= arguments
+                    .next()
+                    .is_some_and(|features| features.contains("pipe-operators"));
             }
             "--files-from" => {
-                let list = arguments.next().and_then(|list| std::fs::read_to_string(list).ok()).unwrap_or_default();
+                let list = arguments
+                    .next()
+                    .and_then(|list| std::fs::read_to_string(list).ok())
+                    .unwrap_or_default();
                 programs.extend(list.lines().map(str::to_owned));
             }
             _ => programs.push(argument),
@@ -36,7 +41,11 @@ fn main() -> ExitCode {
     let mut out = std::io::stdout().lock();
     for program in programs {
         let (source, origin, base) = if expressions {
-            (program.clone().into_bytes(), "«string»".to_owned(), here.clone())
+            (
+                program.clone().into_bytes(),
+                "«string»".to_owned(),
+                here.clone(),
+            )
         } else if program == "-" {
             let mut source = Vec::new();
             if std::io::stdin().read_to_end(&mut source).is_err() {
@@ -46,7 +55,11 @@ fn main() -> ExitCode {
         } else {
             let path = std::path::absolute(&program).unwrap_or_default();
             match std::fs::read(&path) {
-                Ok(source) => (source, path.display().to_string(), path.parent().unwrap_or(Path::new("/")).to_owned()),
+                Ok(source) => (
+                    source,
+                    path.display().to_string(),
+                    path.parent().unwrap_or(Path::new("/")).to_owned(),
+                ),
                 Err(error) => {
                     eprintln!("error: {program}: {error}");
                     return ExitCode::FAILURE;
@@ -55,7 +68,11 @@ fn main() -> ExitCode {
         };
         let result = rx_lang::parse(&source, &options).and_then(|ast| {
             let undefined = resolver.undefined(&ast);
-            if undefined.is_empty() { Ok(ast) } else { Err(ParseFailure::Errors(undefined)) }
+            if undefined.is_empty() {
+                Ok(ast)
+            } else {
+                Err(ParseFailure::Errors(undefined))
+            }
         });
         if batch {
             let _ = writeln!(out, "== {program}");
@@ -66,7 +83,10 @@ fn main() -> ExitCode {
                     report("warning", warning, &source, &origin);
                 }
                 let base = base.to_string_lossy().into_owned();
-                let paths = print::Paths::Resolved { base: base.as_bytes(), home: b"/root" };
+                let paths = print::Paths::Resolved {
+                    base: base.as_bytes(),
+                    home: b"/root",
+                };
                 let mut text = print::parse_form(&ast, &paths);
                 text.push(b'\n');
                 if out.write_all(&text).is_err() {
@@ -92,8 +112,14 @@ fn report(kind: &str, diagnostic: &Diagnostic, source: &[u8], origin: &str) {
         let at = index.line_column(offset);
         format!("{origin}:{}:{}", at.line, at.column)
     };
-    let at = diagnostic.at.map_or(String::new(), |offset| format!(" at {}", place(offset)));
-    eprintln!("{kind}: {}{at}\n       at {}:", diagnostic.message, place(diagnostic.range.start));
+    let at = diagnostic
+        .at
+        .map_or(String::new(), |offset| format!(" at {}", place(offset)));
+    eprintln!(
+        "{kind}: {}{at}\n       at {}:",
+        diagnostic.message,
+        place(diagnostic.range.start)
+    );
     for label in &diagnostic.labels {
         eprintln!("       {}: {}", place(label.range.start), label.text);
     }

@@ -64,6 +64,14 @@ impl Diagnostic {
         }
     }
 
+    /// The whole message. `place` shows an offset as `file:line:column`.
+    pub fn full_message(&self, place: impl FnOnce(u32) -> String) -> String {
+        match self.at {
+            Some(offset) => format!("{} at {}", self.message, place(offset)),
+            None => self.message.clone(),
+        }
+    }
+
     /// Adds what to do.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

@@ -19,7 +19,11 @@ pub fn parse(source: &[u8], options: &ParseOptions<'_>) -> Result<Ast, ParseFail
 }
 
 /// Reads the tokens of a program into the compact syntax.
-pub fn parse_tokens(source: &[u8], mut tokens: Tokens, options: &ParseOptions<'_>) -> Result<Ast, ParseFailure> {
+pub fn parse_tokens(
+    source: &[u8],
+    mut tokens: Tokens,
+    options: &ParseOptions<'_>,
+) -> Result<Ast, ParseFailure> {
     let sink = Compact::new(source, options, std::mem::take(&mut tokens.docs));
     let outcome = grammar::program(source, &tokens, options, sink);
     if outcome.interrupted || tokens.interrupted {
@@ -32,7 +36,12 @@ pub fn parse_tokens(source: &[u8], mut tokens: Tokens, options: &ParseOptions<'_
 /// Offsets have 32 bits.
 pub(crate) fn too_long(source: &[u8]) -> Option<ParseFailure> {
     let limit = u32::MAX as usize;
-    (source.len() >= limit).then(|| ParseFailure::Errors(vec![Diagnostic::error(0..0, format!("a file of {limit} bytes or more cannot be read"))]))
+    (source.len() >= limit).then(|| {
+        ParseFailure::Errors(vec![Diagnostic::error(
+            0..0,
+            format!("a file of {limit} bytes or more cannot be read"),
+        )])
+    })
 }
 
 /// Puts the findings in order. Errors of tokens come before what the grammar says of the same token.
@@ -57,5 +66,10 @@ pub(crate) fn settle(
         return Ok(ast);
     }
     errors.sort_by_key(|&(at, _)| at);
-    Err(ParseFailure::Errors(errors.into_iter().map(|(_, diagnostic)| diagnostic).collect()))
+    Err(ParseFailure::Errors(
+        errors
+            .into_iter()
+            .map(|(_, diagnostic)| diagnostic)
+            .collect(),
+    ))
 }

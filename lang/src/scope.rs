@@ -28,7 +28,12 @@ enum Step {
 impl Resolver {
     /// With these names bound around every program.
     pub fn new(globals: impl IntoIterator<Item = Symbol>) -> Self {
-        let mut resolver = Resolver { bound: Vec::new(), withs: 0, steps: Vec::new(), found: Vec::new() };
+        let mut resolver = Resolver {
+            bound: Vec::new(),
+            withs: 0,
+            steps: Vec::new(),
+            found: Vec::new(),
+        };
         for symbol in globals {
             resolver.bind(symbol);
         }
@@ -79,17 +84,50 @@ impl Resolver {
 
     #[inline]
     fn check(&mut self, symbol: Symbol, offset: u32) {
-        if self.withs == 0 && self.bound.get(symbol.index()).is_none_or(|&count| count == 0) {
+        if self.withs == 0
+            && self
+                .bound
+                .get(symbol.index())
+                .is_none_or(|&count| count == 0)
+        {
             self.report(symbol, offset);
         }
     }
 
     #[cold]
     fn report(&mut self, symbol: Symbol, offset: u32) {
-        let end = offset + symbol.name().len() as u32;
-        if self.found.len() < crate::diagnostic::MOST {
-            self.found.push(Diagnostic::error(offset..end, format!("undefined variable '{symbol}'")));
+        if self.found.len() >= crate::diagnostic::MOST {
+            return;
         }
+        let end = offset + symbol.name().len() as u32;
+        let mut diagnostic =
+            Diagnostic::error(offset..end, format!("undefined variable '{symbol}'"));
+        if let Some(near) = self.nearest(symbol) {
+            diagnostic = diagnostic.with_help(format!("did you mean '{near}'?"));
+        }
+        self.found.push(diagnostic);
+    }
+
+    /// The name in scope that differs least from one that is not, if that is little.
+    fn nearest(&self, symbol: Symbol) -> Option<Symbol> {
+        let name = symbol.name();
+        let limit = match name.len() {
+            0..=2 => return None,
+            3..=5 => 1,
+            _ => 2,
+        };
+        let in_scope = self
+            .bound
+            .iter()
+            .enumerate()
+            .filter(|&(_, &count)| count > 0)
+            .map(|(index, _)| Symbol(index as u32));
+        in_scope
+            .filter(|candidate| candidate.name().len().abs_diff(name.len()) <= limit)
+            .map(|candidate| (edits(name, candidate.name()), candidate))
+            .filter(|&(edits, _)| edits <= limit)
+            .min_by_key(|&(edits, candidate)| (edits, candidate.name()))
+            .map(|(_, candidate)| candidate)
     }
 
     fn visit(&mut self, id: ExprId) {
@@ -106,25 +144,45 @@ impl Resolver {
 
     fn expr(&mut self, ast: &Ast, id: ExprId) {
         match ast.expr(id) {
-            Expr::Int(_) | Expr::Float(_) | Expr::Str(_) | Expr::Path(_) | Expr::SearchPath(_) | Expr::CurPos => {}
+            Expr::Int(_)
+            | Expr::Float(_)
+            | Expr::Str(_)
+            | Expr::Path(_)
+            | Expr::SearchPath(_)
+            | Expr::CurPos => {}
             Expr::Var(symbol) => self.check(symbol, ast.offset(id)),
             Expr::Interp(parts) | Expr::PathInterp(parts) => {
-                self.steps.extend(ast.parts(parts).iter().rev().map(|part| Step::Expr(part.expr)));
+                self.steps.extend(
+                    ast.parts(parts)
+                        .iter()
+                        .rev()
+                        .map(|part| Step::Expr(part.expr)),
+                );
             }
             Expr::Select { base, path } | Expr::HasAttr { base, path } => {
                 self.path(ast, path);
                 self.visit(base);
             }
-            Expr::SelectOr { base, path, default } => {
+            Expr::SelectOr {
+                base,
+                path,
+                default,
+            } => {
                 self.path(ast, path);
                 self.visit(default);
                 self.visit(base);
             }
             Expr::Call { func, args } => {
-                self.steps.extend(ast.list(args).iter().rev().map(|&arg| Step::Expr(arg)));
+                self.steps
+                    .extend(ast.list(args).iter().rev().map(|&arg| Step::Expr(arg)));
                 self.visit(func);
             }
-            Expr::List(elements) => self.steps.extend(ast.list(elements).iter().rev().map(|&element| Step::Expr(element))),
+            Expr::List(elements) => self.steps.extend(
+                ast.list(elements)
+                    .iter()
+                    .rev()
+                    .map(|&element| Step::Expr(element)),
+            ),
             Expr::Lambda(id) => self.lambda(ast, id),
             Expr::Attrs(set) => {
                 if ast.set(set).recursive {
@@ -138,13 +196,17 @@ impl Resolver {
                 self.set(ast, set);
             }
             Expr::With { scope, body } => {
-                self.steps.extend([Step::LeaveWith, Step::EnterWith(body), Step::Expr(scope)]);
+                self.steps
+                    .extend([Step::LeaveWith, Step::EnterWith(body), Step::Expr(scope)]);
             }
             Expr::Assert { condition, body } => {
                 self.visit(body);
                 self.visit(condition);
             }
-            Expr::If { condition, yes, no } => self.steps.extend([Step::Expr(no), Step::Expr(yes), Step::Expr(condition)]),
+            Expr::If { condition, yes, no } => {
+                self.steps
+                    .extend([Step::Expr(no), Step::Expr(yes), Step::Expr(condition)])
+            }
             Expr::Not(operand) | Expr::Neg(operand) => self.visit(operand),
             Expr::And(left, right)
             | Expr::Or(left, right)
@@ -173,7 +235,12 @@ impl Resolver {
         for formal in formals {
             self.bind(formal.name);
         }
-        self.steps.extend(formals.iter().rev().filter_map(|formal| formal.default.map(Step::Expr)));
+        self.steps.extend(
+            formals
+                .iter()
+                .rev()
+                .filter_map(|formal| formal.default.map(Step::Expr)),
+        );
     }
 
     /// Checks plain inherits in the scope around the set, then binds the names and plans the values.
@@ -197,8 +264,32 @@ impl Resolver {
                 self.visit(value);
             }
         }
-        self.steps.extend(ast.inherit_sources(set).iter().rev().map(|&source| Step::Expr(source)));
+        self.steps.extend(
+            ast.inherit_sources(set)
+                .iter()
+                .rev()
+                .map(|&source| Step::Expr(source)),
+        );
     }
+}
+
+/// How many bytes must be inserted, removed, replaced or swapped with their neighbour to make one name of the other.
+fn edits(from: &[u8], to: &[u8]) -> usize {
+    let mut before = vec![0; to.len() + 1];
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut row = vec![i + 1; to.len() + 1];
+        for (j, b) in to.iter().enumerate() {
+            row[j + 1] = (last[j] + usize::from(a != b))
+                .min(last[j + 1] + 1)
+                .min(row[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                row[j + 1] = row[j + 1].min(before[j - 1] + 1);
+            }
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[to.len()]
 }
 
 /// The names that C++ Nix binds around every program.
@@ -224,3 +315,66 @@ pub const GLOBALS: &[&str] = &[
     "__tryEval", "__typeOf", "__unsafeDiscardOutputDependency", "__unsafeDiscardStringContext",
     "__unsafeGetAttrPos", "__warn", "__zipAttrsWith",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ParseOptions, parse, symbol};
+
+    fn undefined(source: &str) -> Vec<String> {
+        let mut resolver =
+            Resolver::new(GLOBALS.iter().map(|name| symbol::intern(name.as_bytes())));
+        let ast = parse(source.as_bytes(), &ParseOptions::default()).expect("a program");
+        let found = resolver.undefined(&ast);
+        assert!(
+            resolver
+                .undefined(&parse(b"true", &ParseOptions::default()).expect("a program"))
+                .is_empty()
+        );
+        found
+            .iter()
+            .map(|one| source[one.range.start as usize..one.range.end as usize].to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn every_scope_binds_what_it_should() {
+        let none: [&str; 11] = [
+            "x: y: x y",
+            "{ a, b ? a, ... }@c: a b c",
+            "let a = b; b = 1; in a",
+            "let a = 1; in { inherit a; b = a; }",
+            "rec { a = b; b = 1; ${a} = b; }",
+            "with { }; a b c",
+            "x: with x; { inherit y; }",
+            "let { body = a; a = 1; }",
+            "let x = { }; inherit (x) a; in a",
+            "map toString [ __sub null ]",
+            "x: x.y.${x} or x",
+        ];
+        for source in none {
+            assert_eq!(undefined(source), [""; 0], "{source}");
+        }
+    }
+
+    #[test]
+    fn names_out_of_scope_are_found_everywhere() {
+        assert_eq!(undefined("(x: x) x"), ["x"]);
+        assert_eq!(undefined("{ a = 1; b = a; }"), ["a"]);
+        assert_eq!(undefined("rec { inherit a; }"), ["a"]);
+        assert_eq!(undefined("let a = 1; in rec { inherit a; }"), [""; 0]);
+        assert_eq!(undefined("[ (with a; b) b ]"), ["a", "b"]);
+        assert_eq!(
+            undefined("\"${a}\" + ./x/${b} + c.d or e"),
+            ["a", "b", "c", "e"]
+        );
+        assert_eq!(undefined("{ a ? b }: a"), ["b"]);
+    }
+
+    #[test]
+    fn a_typing_mistake_gets_a_suggestion() {
+        let ast = parse(b"let concat = 1; in cocnat", &ParseOptions::default()).expect("a program");
+        let found = Resolver::new([]).undefined(&ast);
+        assert_eq!(found[0].help.as_deref(), Some("did you mean 'concat'?"));
+    }
+}

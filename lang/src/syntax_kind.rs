@@ -316,7 +316,10 @@ impl SyntaxKind {
 
     /// Whether it is a keyword that cannot be a name.
     pub fn is_keyword(self) -> bool {
-        matches!(self, K::If | K::Then | K::Else | K::Assert | K::With | K::Let | K::In | K::Rec | K::Inherit)
+        matches!(
+            self,
+            K::If | K::Then | K::Else | K::Assert | K::With | K::Let | K::In | K::Rec | K::Inherit
+        )
     }
 
     /// Whether a simple expression (an operand or argument) can begin with this token.
@@ -421,7 +424,10 @@ mod tests {
         for (number, kind) in ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, number);
         }
-        assert_eq!(SyntaxKind::from_raw(K::InheritSource as u16), K::InheritSource);
+        assert_eq!(
+            SyntaxKind::from_raw(K::InheritSource as u16),
+            K::InheritSource
+        );
         assert_eq!(SyntaxKind::from_raw(ALL.len() as u16), K::Error);
     }
 }

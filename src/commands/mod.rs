@@ -8,6 +8,7 @@ mod hash;
 mod help;
 mod instantiate;
 mod links;
+pub mod parse;
 
 use crate::cli::{ClassicEntry, Entry};
 
@@ -38,6 +39,7 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<completions::Man>(),
         Entry::of::<help::Help>(),
         Entry::of::<links::Links>(),
+        Entry::of::<parse::Parse>(),
     ];
     MODERN
 }

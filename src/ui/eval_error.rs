@@ -1,7 +1,7 @@
 //! Errors of the evaluator and of the parser, with their sources, as reports.
 
 use rx_eval::error::Frame as EvalFrame;
-use rx_eval::{Error, ErrorKind, Evaluator, Origin, Pos};
+use rx_eval::{Error, ErrorKind, Evaluator, Pos};
 use rx_lang::Diagnostic;
 use rx_store::interrupt::Interrupted;
 
@@ -28,7 +28,7 @@ pub fn eval_report(evaluator: &Evaluator, error: &Error) -> Report {
         [first, more @ ..] => {
             describe(evaluator, first, &mut report);
             for diagnostic in more {
-                let mut also = Report::new(&diagnostic.1.message);
+                let mut also = Report::new(full_message(evaluator, diagnostic));
                 describe(evaluator, diagnostic, &mut also);
                 report.also.push(also);
             }
@@ -55,6 +55,16 @@ pub fn eval_report(evaluator: &Evaluator, error: &Error) -> Report {
         .help
         .extend(advice::for_evaluation(error.kind, &report.message));
     report
+}
+
+fn full_message(evaluator: &Evaluator, (pos, diagnostic): &(Pos, Diagnostic)) -> String {
+    diagnostic.full_message(|offset| match evaluator.sources.locate(*pos) {
+        Some(at) => {
+            let (line, column) = at.source.line_column(offset);
+            format!("{}:{line}:{column}", at.source.origin)
+        }
+        None => String::new(),
+    })
 }
 
 /// Adds the places of a parser's finding.
@@ -88,12 +98,7 @@ fn show_frame(evaluator: &Evaluator, frame: &EvalFrame) -> Frame {
 /// The place of a position: the word that begins there.
 pub fn label(evaluator: &Evaluator, pos: Pos) -> Option<Label> {
     let at = evaluator.sources.locate(pos)?;
-    let name = match &at.source.origin {
-        Origin::File(path) => String::from_utf8_lossy(path).into_owned(),
-        Origin::String => "«string»".to_owned(),
-        Origin::Stdin => "«stdin»".to_owned(),
-        Origin::Internal(name) => format!("«internal»/{name}"),
-    };
+    let name = at.source.origin.to_string();
     let start = at.offset as usize;
     let text = at.source.text.get(start..).unwrap_or_default();
     let word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-'".contains(byte);

@@ -2,6 +2,7 @@
 
 mod advice;
 mod bar;
+mod diagnostics;
 mod eval_error;
 mod failure;
 mod json_log;
@@ -10,6 +11,7 @@ mod markdown;
 mod output;
 pub mod report;
 
+pub use diagnostics::{parse_failure, warn_of};
 pub use eval_error::{eval_failure, eval_report, label};
 pub use failure::{Failure, FeatureDisabled, UsageError, catch_panics, report_failure};
 pub use logger::{LogFormat, start_logging};

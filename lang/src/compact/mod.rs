@@ -11,7 +11,9 @@ mod names;
 mod sets;
 mod strings;
 
-use crate::ast::{Ast, AttrName, AttrPath, Expr, ExprId, Exprs, Formal, Lambda, LambdaId, Part, Parts, Text};
+use crate::ast::{
+    Ast, AttrName, AttrPath, Expr, ExprId, Exprs, Formal, Lambda, LambdaId, Part, Parts, Text,
+};
 use crate::diagnostic::Diagnostic;
 use crate::grammar::Sink;
 use crate::options::ParseOptions;
@@ -24,26 +26,63 @@ use names::NameCache;
 enum Item {
     Expr(ExprId),
     /// An identifier, or an attribute name known now.
-    Name { symbol: Symbol, offset: u32 },
+    Name {
+        symbol: Symbol,
+        offset: u32,
+    },
     /// An attribute name to compute.
-    Dynamic { expr: ExprId, offset: u32 },
+    Dynamic {
+        expr: ExprId,
+        offset: u32,
+    },
     /// A piece of a string or path.
-    Text { text: Text, offset: u32 },
+    Text {
+        text: Text,
+        offset: u32,
+    },
     /// An interpolation.
-    Part { expr: ExprId, offset: u32 },
+    Part {
+        expr: ExprId,
+        offset: u32,
+    },
     /// Raw text of an indented string; an escape is not part of the indentation.
-    Indented { start: u32, end: u32, escape: bool },
-    Operator { kind: K, offset: u32 },
+    Indented {
+        start: u32,
+        end: u32,
+        escape: bool,
+    },
+    Operator {
+        kind: K,
+        offset: u32,
+    },
     /// `name = value;`
-    Bind { name: Symbol, offset: u32, value: ExprId },
+    Bind {
+        name: Symbol,
+        offset: u32,
+        value: ExprId,
+    },
     /// `path = value;`
-    BindPath { path: u32, offset: u32, value: ExprId },
+    BindPath {
+        path: u32,
+        offset: u32,
+        value: ExprId,
+    },
     /// `inherit name;`
-    Inherit { name: Symbol, offset: u32 },
+    Inherit {
+        name: Symbol,
+        offset: u32,
+    },
     /// `inherit (…)`; the names follow.
     Source(ExprId),
-    InheritFrom { name: Symbol, offset: u32 },
-    Formal { name: Symbol, offset: u32, default: Option<u32> },
+    InheritFrom {
+        name: Symbol,
+        offset: u32,
+    },
+    Formal {
+        name: Symbol,
+        offset: u32,
+        default: Option<u32>,
+    },
     /// There is a set pattern.
     Pattern,
     Ellipsis,
@@ -74,7 +113,11 @@ pub(crate) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    pub(crate) fn new(source: &'a [u8], options: &'a ParseOptions<'a>, docs: Vec<(u32, crate::ast::DocComment)>) -> Self {
+    pub(crate) fn new(
+        source: &'a [u8],
+        options: &'a ParseOptions<'a>,
+        docs: Vec<(u32, crate::ast::DocComment)>,
+    ) -> Self {
         let nodes = source.len() / 12 + 16;
         Compact {
             source,
@@ -147,7 +190,11 @@ impl<'a> Compact<'a> {
     #[inline(always)]
     fn variable(&mut self, mark: Mark) {
         if let Some(&Item::Name { symbol, .. }) = self.items.get(mark.items as usize) {
-            let expr = if symbol == known::CUR_POS { Expr::CurPos } else { Expr::Var(symbol) };
+            let expr = if symbol == known::CUR_POS {
+                Expr::CurPos
+            } else {
+                Expr::Var(symbol)
+            };
             self.replace(mark.items, expr, mark.start);
         }
     }
@@ -167,7 +214,10 @@ impl<'a> Compact<'a> {
                 self.ast.lists.push(id);
             }
         }
-        let args = Exprs { start: args_start, len: self.ast.lists.len() as u32 - args_start };
+        let args = Exprs {
+            start: args_start,
+            len: self.ast.lists.len() as u32 - args_start,
+        };
         self.replace(mark.items, Expr::Call { func, args }, mark.start);
     }
 
@@ -179,7 +229,10 @@ impl<'a> Compact<'a> {
                 self.ast.lists.push(id);
             }
         }
-        let range = Exprs { start, len: self.ast.lists.len() as u32 - start };
+        let range = Exprs {
+            start,
+            len: self.ast.lists.len() as u32 - start,
+        };
         self.replace(mark.items, Expr::List(range), mark.start);
     }
 
@@ -195,7 +248,9 @@ impl<'a> Compact<'a> {
             }
         }
         let path = AttrPath(self.ast.path_ranges.len() as u32);
-        self.ast.path_ranges.push((start, self.ast.path_names.len() as u32 - start));
+        self.ast
+            .path_ranges
+            .push((start, self.ast.path_names.len() as u32 - start));
         path
     }
 
@@ -205,7 +260,11 @@ impl<'a> Compact<'a> {
         let base = self.expr_at(index);
         let path = self.attr_path(index + 1);
         let expr = match self.items.last() {
-            Some(&Item::Expr(default)) if self.items.len() > index + 1 => Expr::SelectOr { base, path, default },
+            Some(&Item::Expr(default)) if self.items.len() > index + 1 => Expr::SelectOr {
+                base,
+                path,
+                default,
+            },
             _ => Expr::Select { base, path },
         };
         self.replace(mark.items, expr, mark.start);
@@ -227,7 +286,11 @@ impl<'a> Compact<'a> {
             K::Arrow => Expr::Impl(left, right),
             K::Update => Expr::Update(left, right),
             K::Concat => Expr::Concat(left, right),
-            K::Plus => Expr::Add { left, right, start: mark.start },
+            K::Plus => Expr::Add {
+                left,
+                right,
+                start: mark.start,
+            },
             K::Minus => Expr::Sub(left, right),
             K::Star => Expr::Mul(left, right),
             K::Slash => Expr::Div(left, right),
@@ -243,8 +306,15 @@ impl<'a> Compact<'a> {
     #[inline(always)]
     fn unary(&mut self, mark: Mark) {
         let operand = self.expr_at(mark.items as usize + 1);
-        let negation = matches!(self.items.get(mark.items as usize), Some(Item::Operator { kind: K::Minus, .. }));
-        let expr = if negation { Expr::Neg(operand) } else { Expr::Not(operand) };
+        let negation = matches!(
+            self.items.get(mark.items as usize),
+            Some(Item::Operator { kind: K::Minus, .. })
+        );
+        let expr = if negation {
+            Expr::Neg(operand)
+        } else {
+            Expr::Not(operand)
+        };
         self.replace(mark.items, expr, mark.start);
     }
 
@@ -255,15 +325,26 @@ impl<'a> Compact<'a> {
         let Some(&Item::Operator { kind, offset }) = self.items.get(index + 1) else {
             return self.replace(mark.items, Expr::CurPos, mark.start);
         };
-        let (func, argument) = if kind == K::PipeInto { (right, left) } else { (left, right) };
-        let args = Exprs { start: self.ast.lists.len() as u32, len: 1 };
+        let (func, argument) = if kind == K::PipeInto {
+            (right, left)
+        } else {
+            (left, right)
+        };
+        let args = Exprs {
+            start: self.ast.lists.len() as u32,
+            len: 1,
+        };
         self.ast.lists.push(argument);
         self.replace(mark.items, Expr::Call { func, args }, offset);
     }
 
     fn if_expr(&mut self, mark: Mark) {
         let index = mark.items as usize;
-        let expr = Expr::If { condition: self.expr_at(index), yes: self.expr_at(index + 1), no: self.expr_at(index + 2) };
+        let expr = Expr::If {
+            condition: self.expr_at(index),
+            yes: self.expr_at(index + 1),
+            no: self.expr_at(index + 2),
+        };
         self.replace(mark.items, expr, mark.start);
     }
 
@@ -276,7 +357,11 @@ impl<'a> Compact<'a> {
                 _ => None,
             };
             self.items.truncate(index);
-            self.items.push(Item::Formal { name: symbol, offset, default });
+            self.items.push(Item::Formal {
+                name: symbol,
+                offset,
+                default,
+            });
         }
     }
 
@@ -285,7 +370,14 @@ impl<'a> Compact<'a> {
         let index = mark.items as usize;
         let last = self.items.len().max(1) - 1;
         let body = self.expr_at(last);
-        let mut lambda = Lambda { arg: None, ellipsis: false, body, name: None, doc: None, formals: None };
+        let mut lambda = Lambda {
+            arg: None,
+            ellipsis: false,
+            body,
+            name: None,
+            doc: None,
+            formals: None,
+        };
         let mut arg_offset = mark.start;
         let first_formal = self.ast.formals.len();
         let mut pattern = false;
@@ -295,8 +387,16 @@ impl<'a> Compact<'a> {
                     lambda.arg = Some(symbol);
                     arg_offset = offset;
                 }
-                Item::Formal { name, offset, default } => {
-                    self.ast.formals.push(Formal { name, offset, default: default.map(ExprId) });
+                Item::Formal {
+                    name,
+                    offset,
+                    default,
+                } => {
+                    self.ast.formals.push(Formal {
+                        name,
+                        offset,
+                        default: default.map(ExprId),
+                    });
                 }
                 Item::Ellipsis => lambda.ellipsis = true,
                 Item::Pattern => pattern = true,
@@ -304,7 +404,10 @@ impl<'a> Compact<'a> {
             }
         }
         if pattern {
-            lambda.formals = Some((first_formal as u32, (self.ast.formals.len() - first_formal) as u32));
+            lambda.formals = Some((
+                first_formal as u32,
+                (self.ast.formals.len() - first_formal) as u32,
+            ));
             self.check_formals(first_formal, lambda.arg, mark.start, arg_offset);
         }
         let id = LambdaId(self.ast.lambdas.len() as u32);
@@ -330,10 +433,15 @@ impl<'a> Compact<'a> {
         if let Some((before, second)) = twice {
             let found = duplicate_formal(second.name, second.offset, before.offset);
             self.error(end, found);
-        } else if let Some(same) = arg.and_then(|arg| formals.iter().find(|formal| formal.name == arg)) {
+        } else if let Some(same) =
+            arg.and_then(|arg| formals.iter().find(|formal| formal.name == arg))
+        {
             let mut found = duplicate_formal(same.name, start, same.offset);
             if arg_offset != start {
-                found = found.with_label(arg_offset..arg_offset + same.name.name().len() as u32, "the whole argument has the name of a part");
+                found = found.with_label(
+                    arg_offset..arg_offset + same.name.name().len() as u32,
+                    "the whole argument has the name of a part",
+                );
             }
             self.error(end, found);
         }
@@ -342,8 +450,11 @@ impl<'a> Compact<'a> {
 
 fn duplicate_formal(name: Symbol, offset: u32, before: u32) -> Diagnostic {
     let len = name.name().len() as u32;
-    Diagnostic::error(offset..offset + len, format!("duplicate formal function argument '{name}'"))
-        .with_label(before..before + len, "first here")
+    Diagnostic::error(
+        offset..offset + len,
+        format!("duplicate formal function argument '{name}'"),
+    )
+    .with_label(before..before + len, "first here")
 }
 
 impl Sink for Compact<'_> {
@@ -351,7 +462,10 @@ impl Sink for Compact<'_> {
 
     #[inline(always)]
     fn mark(&mut self, start: u32) -> Mark {
-        Mark { items: self.items.len() as u32, start }
+        Mark {
+            items: self.items.len() as u32,
+            start,
+        }
     }
 
     #[inline(always)]
@@ -360,11 +474,22 @@ impl Sink for Compact<'_> {
         match kind {
             K::Ident => {
                 let symbol = self.intern(start, end);
-                self.items.push(Item::Name { symbol, offset: start });
+                self.items.push(Item::Name {
+                    symbol,
+                    offset: start,
+                });
             }
             K::StringText => self.string_text(start, end),
-            K::IndentedText => self.items.push(Item::Indented { start, end, escape: false }),
-            K::IndentedEscape => self.items.push(Item::Indented { start, end, escape: true }),
+            K::IndentedText => self.items.push(Item::Indented {
+                start,
+                end,
+                escape: false,
+            }),
+            K::IndentedEscape => self.items.push(Item::Indented {
+                start,
+                end,
+                escape: true,
+            }),
             K::Path | K::HomePath | K::PathText => self.path_text(kind, start, end),
             K::Integer => self.integer(start, end),
             K::Float => self.float(start, end),
@@ -390,7 +515,10 @@ impl Sink for Compact<'_> {
             | K::Slash
             | K::Bang
             | K::PipeInto
-            | K::PipeFrom => self.items.push(Item::Operator { kind, offset: start }),
+            | K::PipeFrom => self.items.push(Item::Operator {
+                kind,
+                offset: start,
+            }),
             K::Ellipsis => self.items.push(Item::Ellipsis),
             K::Rec => self.items.push(Item::Rec),
             _ => {}
@@ -415,11 +543,17 @@ impl Sink for Compact<'_> {
             K::Pipe => self.pipe(mark),
             K::IfExpr => self.if_expr(mark),
             K::WithExpr => {
-                let expr = Expr::With { scope: self.expr_at(index), body: self.expr_at(index + 1) };
+                let expr = Expr::With {
+                    scope: self.expr_at(index),
+                    body: self.expr_at(index + 1),
+                };
                 self.replace(mark.items, expr, mark.start);
             }
             K::AssertExpr => {
-                let expr = Expr::Assert { condition: self.expr_at(index), body: self.expr_at(index + 1) };
+                let expr = Expr::Assert {
+                    condition: self.expr_at(index),
+                    body: self.expr_at(index + 1),
+                };
                 self.replace(mark.items, expr, mark.start);
             }
             K::Lambda => self.lambda(mark),
@@ -441,7 +575,10 @@ impl Sink for Compact<'_> {
             K::Interpolation => {
                 let expr = self.expr_at(index);
                 self.items.truncate(index);
-                self.items.push(Item::Part { expr, offset: mark.start });
+                self.items.push(Item::Part {
+                    expr,
+                    offset: mark.start,
+                });
             }
             K::StringName => self.string_name(mark),
             K::DynamicName => self.dynamic_name(mark),
@@ -457,7 +594,10 @@ impl Sink for Compact<'_> {
 
     fn missing_name(&mut self) {
         let offset = self.end;
-        self.items.push(Item::Name { symbol: known::EMPTY, offset });
+        self.items.push(Item::Name {
+            symbol: known::EMPTY,
+            offset,
+        });
     }
 }
 
@@ -465,13 +605,20 @@ impl Compact<'_> {
     /// Leaves the last expression of what could not be understood, if there is one.
     fn after_mistake(&mut self, mark: Mark) {
         let index = mark.items as usize;
-        let last = self.items[index.min(self.items.len())..].iter().rev().find(|item| matches!(item, Item::Expr(_))).copied();
+        let last = self.items[index.min(self.items.len())..]
+            .iter()
+            .rev()
+            .find(|item| matches!(item, Item::Expr(_)))
+            .copied();
         self.items.truncate(index);
         self.items.extend(last);
     }
 
     fn parts_from(&mut self, start: usize) -> Parts {
-        Parts { start: start as u32, len: (self.ast.parts.len() - start) as u32 }
+        Parts {
+            start: start as u32,
+            len: (self.ast.parts.len() - start) as u32,
+        }
     }
 
     fn push_part(&mut self, offset: u32, expr: ExprId) {

@@ -20,7 +20,15 @@ pub(super) struct NameCache {
 impl NameCache {
     pub(super) fn new() -> Self {
         NameCache {
-            slots: vec![Slot { start: 0, len: 0, symbol: Symbol(0) }; SLOTS].into_boxed_slice(),
+            slots: vec![
+                Slot {
+                    start: 0,
+                    len: 0,
+                    symbol: Symbol(0)
+                };
+                SLOTS
+            ]
+            .into_boxed_slice(),
             symbols: Symbols::global(),
         }
     }
@@ -33,7 +41,11 @@ impl NameCache {
             return slot.symbol;
         }
         let symbol = self.symbols.intern(name);
-        *slot = Slot { start, len: end - start, symbol };
+        *slot = Slot {
+            start,
+            len: end - start,
+            symbol,
+        };
         symbol
     }
 }
@@ -46,11 +58,15 @@ fn hash(name: &[u8]) -> usize {
     } else if name.len() >= 4 {
         (half(&name[..4]), half(&name[name.len() - 4..]))
     } else if let (Some(&first), Some(&last)) = (name.first(), name.last()) {
-        (u64::from(first) | u64::from(name[name.len() / 2]) << 8, u64::from(last))
+        (
+            u64::from(first) | u64::from(name[name.len() / 2]) << 8,
+            u64::from(last),
+        )
     } else {
         (0, 0)
     };
-    let mixed = (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed =
+        (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> 48) as usize
 }
 

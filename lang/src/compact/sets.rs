@@ -10,7 +10,10 @@
 use rustc_hash::FxHashMap;
 
 use super::{Compact, Item, Mark};
-use crate::ast::{AttrName, AttrPath, AttrSet, AttrSetId, Binding, BindingValue, DocComment, DynamicBinding, Expr, ExprId, Exprs, LambdaId};
+use crate::ast::{
+    AttrName, AttrPath, AttrSet, AttrSetId, Binding, BindingValue, DocComment, DynamicBinding,
+    Expr, ExprId, Exprs, LambdaId,
+};
 use crate::diagnostic::Diagnostic;
 use crate::symbol::{Symbol, known};
 
@@ -51,7 +54,12 @@ impl Draft {
             return self.entries.iter().position(|entry| entry.name == name);
         }
         if self.index.len() < self.entries.len() {
-            self.index.extend(self.entries.iter().enumerate().map(|(position, entry)| (entry.name, position)));
+            self.index.extend(
+                self.entries
+                    .iter()
+                    .enumerate()
+                    .map(|(position, entry)| (entry.name, position)),
+            );
         }
         self.index.get(&name).copied()
     }
@@ -60,7 +68,11 @@ impl Draft {
         if !self.index.is_empty() {
             self.index.insert(name, self.entries.len());
         }
-        self.entries.push(Entry { name, offset, value });
+        self.entries.push(Entry {
+            name,
+            offset,
+            value,
+        });
     }
 }
 
@@ -74,9 +86,14 @@ impl Compact<'_> {
         if !self.ast.docs.is_empty() {
             self.document_binding(value, mark.start);
         }
-        if let (Some(&Item::Name { symbol, .. }), true) = (self.items.get(index), last == index + 1) {
+        if let (Some(&Item::Name { symbol, .. }), true) = (self.items.get(index), last == index + 1)
+        {
             self.items.truncate(index);
-            self.items.push(Item::Bind { name: symbol, offset: mark.start, value });
+            self.items.push(Item::Bind {
+                name: symbol,
+                offset: mark.start,
+                value,
+            });
             return;
         }
         let start = self.path_names.len() as u32;
@@ -92,7 +109,11 @@ impl Compact<'_> {
         if len > 0 {
             let path = self.paths.len() as u32;
             self.paths.push((start, len));
-            self.items.push(Item::BindPath { path, offset: mark.start, value });
+            self.items.push(Item::BindPath {
+                path,
+                offset: mark.start,
+                value,
+            });
         }
     }
 
@@ -102,12 +123,22 @@ impl Compact<'_> {
         let from_source = matches!(self.items.get(index), Some(Item::Source(_)));
         for position in index..self.items.len() {
             match self.items[position] {
-                Item::Name { symbol: name, offset } => {
-                    self.items[position] = if from_source { Item::InheritFrom { name, offset } } else { Item::Inherit { name, offset } };
+                Item::Name {
+                    symbol: name,
+                    offset,
+                } => {
+                    self.items[position] = if from_source {
+                        Item::InheritFrom { name, offset }
+                    } else {
+                        Item::Inherit { name, offset }
+                    };
                 }
                 Item::Dynamic { offset, .. } => {
                     let end = self.end;
-                    let found = Diagnostic::error(offset..offset + 1, "dynamic attributes not allowed in inherit");
+                    let found = Diagnostic::error(
+                        offset..offset + 1,
+                        "dynamic attributes not allowed in inherit",
+                    );
                     self.error(end, found.with_help("write `${name} = …;` instead"));
                 }
                 _ => {}
@@ -140,9 +171,13 @@ impl Compact<'_> {
         let set = self.set(mark.items as usize, true, None);
         if self.ast.sets[set.0 as usize].dynamics.1 > 0 {
             let end = self.end;
-            let mut found = Diagnostic::error(mark.start..mark.start + 3, "dynamic attributes not allowed in let");
+            let mut found = Diagnostic::error(
+                mark.start..mark.start + 3,
+                "dynamic attributes not allowed in let",
+            );
             if let Some(dynamic) = self.ast.dynamics(&self.ast.sets[set.0 as usize]).first() {
-                found = found.with_label(dynamic.offset..dynamic.offset + 1, "this name is computed");
+                found =
+                    found.with_label(dynamic.offset..dynamic.offset + 1, "this name is computed");
             }
             self.error(end, found);
         }
@@ -158,22 +193,32 @@ impl Compact<'_> {
         let mut simple = true;
         for item in &self.items[index..] {
             let (name, offset, value) = match *item {
-                Item::Bind { name, offset, value } => (name, offset, BindingValue::Plain(value)),
+                Item::Bind {
+                    name,
+                    offset,
+                    value,
+                } => (name, offset, BindingValue::Plain(value)),
                 Item::Inherit { name, offset } => (name, offset, BindingValue::Inherit),
                 Item::Source(source) => {
                     self.ast.lists.push(source);
                     continue;
                 }
-                Item::InheritFrom { name, offset } => {
-                    (name, offset, BindingValue::InheritFrom((self.ast.lists.len() - first_source) as u32 - 1))
-                }
+                Item::InheritFrom { name, offset } => (
+                    name,
+                    offset,
+                    BindingValue::InheritFrom((self.ast.lists.len() - first_source) as u32 - 1),
+                ),
                 Item::BindPath { .. } => {
                     simple = false;
                     break;
                 }
                 _ => continue,
             };
-            self.ast.bindings.push(Binding { name, offset, value });
+            self.ast.bindings.push(Binding {
+                name,
+                offset,
+                value,
+            });
         }
         if simple {
             let bindings = &mut self.ast.bindings[first..];
@@ -197,7 +242,10 @@ impl Compact<'_> {
             offset,
             bindings: (first as u32, (self.ast.bindings.len() - first) as u32),
             dynamics: (0, 0),
-            sources: Exprs { start: first_source as u32, len: (self.ast.lists.len() - first_source) as u32 },
+            sources: Exprs {
+                start: first_source as u32,
+                len: (self.ast.lists.len() - first_source) as u32,
+            },
         });
         id
     }
@@ -214,7 +262,9 @@ impl Compact<'_> {
 
     #[cold]
     fn document_binding(&mut self, value: ExprId, offset: u32) {
-        if let (Some(doc), Expr::Lambda(id)) = (self.ast.doc_comment_before(offset), self.ast.expr(value)) {
+        if let (Some(doc), Expr::Lambda(id)) =
+            (self.ast.doc_comment_before(offset), self.ast.expr(value))
+        {
             self.document(id, doc);
         }
     }
@@ -237,23 +287,45 @@ impl Compact<'_> {
     /// The careful way: nested paths, names that come twice.
     #[cold]
     fn assemble(&mut self, index: usize, recursive: bool, offset: Option<u32>) -> AttrSetId {
-        let mut drafts = Drafts { all: vec![Draft { recursive, offset, ..Draft::default() }], path: Vec::new() };
+        let mut drafts = Drafts {
+            all: vec![Draft {
+                recursive,
+                offset,
+                ..Draft::default()
+            }],
+            path: Vec::new(),
+        };
         let mut first_path = None;
         for position in index..self.items.len() {
             // Where C++ Nix has read when it adds this binding, as far as it matters: before the next one.
             let item = self.items[position];
-            let read = self.items[position + 1..].iter().take(2).find_map(Item::binding_offset).or(item.binding_offset()).unwrap_or(0);
+            let read = self.items[position + 1..]
+                .iter()
+                .take(2)
+                .find_map(Item::binding_offset)
+                .or(item.binding_offset())
+                .unwrap_or(0);
             match item {
-                Item::Bind { name, offset, value } => {
+                Item::Bind {
+                    name,
+                    offset,
+                    value,
+                } => {
                     drafts.path.clear();
                     drafts.path.push(AttrName::Static(name));
                     self.add_value(&mut drafts, 0, name, offset, Value::Expr(value), read);
                 }
-                Item::BindPath { path, offset, value } => {
+                Item::BindPath {
+                    path,
+                    offset,
+                    value,
+                } => {
                     first_path.get_or_insert(path);
                     self.add_path(&mut drafts, path, offset, value, read);
                 }
-                Item::Inherit { name, offset } => self.add_inherited(&mut drafts, name, offset, Value::Inherit, read),
+                Item::Inherit { name, offset } => {
+                    self.add_inherited(&mut drafts, name, offset, Value::Inherit, read)
+                }
                 Item::Source(source) => drafts.all[0].sources.push(source),
                 Item::InheritFrom { name, offset } => {
                     let source = drafts.all[0].sources.len() as u32 - 1;
@@ -270,7 +342,14 @@ impl Compact<'_> {
         self.write(drafts)
     }
 
-    fn add_inherited(&mut self, drafts: &mut Drafts, name: Symbol, offset: u32, value: Value, read: u32) {
+    fn add_inherited(
+        &mut self,
+        drafts: &mut Drafts,
+        name: Symbol,
+        offset: u32,
+        value: Value,
+        read: u32,
+    ) {
         match drafts.all[0].find(name) {
             Some(found) => {
                 let before = drafts.all[0].entries[found].offset;
@@ -306,7 +385,9 @@ impl Compact<'_> {
                 },
                 AttrName::Dynamic(name) => {
                     let nested = drafts.new_draft();
-                    drafts.all[current].dynamics.push((name, Value::Set(nested), offset));
+                    drafts.all[current]
+                        .dynamics
+                        .push((name, Value::Set(nested), offset));
                     current = nested;
                 }
             }
@@ -317,12 +398,24 @@ impl Compact<'_> {
                 drafts.path.extend_from_slice(&self.path_names[start..end]);
                 self.add_value(drafts, current, name, offset, Value::Expr(value), read);
             }
-            AttrName::Dynamic(name) => drafts.all[current].dynamics.push((name, Value::Expr(value), offset)),
+            AttrName::Dynamic(name) => {
+                drafts.all[current]
+                    .dynamics
+                    .push((name, Value::Expr(value), offset))
+            }
         }
     }
 
     /// Adds a binding whose whole path is in `drafts.path`; two sets become one.
-    fn add_value(&mut self, drafts: &mut Drafts, into: usize, name: Symbol, offset: u32, value: Value, read: u32) {
+    fn add_value(
+        &mut self,
+        drafts: &mut Drafts,
+        into: usize,
+        name: Symbol,
+        offset: u32,
+        value: Value,
+        read: u32,
+    ) {
         let Some(found) = drafts.all[into].find(name) else {
             drafts.all[into].push(name, offset, value);
             if let Value::Expr(expr) = value {
@@ -340,7 +433,9 @@ impl Compact<'_> {
         let before = drafts.all[into].entries[found].offset;
         let existing = added.and_then(|id| Some((id, self.as_draft(drafts, into, found)?)));
         match existing {
-            Some((id, target)) => stacker::maybe_grow(64 * 1024, 1024 * 1024, || self.merge(drafts, target, id, read)),
+            Some((id, target)) => stacker::maybe_grow(64 * 1024, 1024 * 1024, || {
+                self.merge(drafts, target, id, read)
+            }),
             None => {
                 let names = drafts.path.clone();
                 self.duplicate(&names, offset, before, read);
@@ -363,9 +458,15 @@ impl Compact<'_> {
             self.add_value(drafts, target, binding.name, binding.offset, value, read);
             drafts.path.pop();
         }
-        let dynamics = self.ast.dynamics(&set).iter().map(|dynamic| (dynamic.name, Value::Expr(dynamic.value), dynamic.offset));
+        let dynamics = self
+            .ast
+            .dynamics(&set)
+            .iter()
+            .map(|dynamic| (dynamic.name, Value::Expr(dynamic.value), dynamic.offset));
         drafts.all[target].dynamics.extend(dynamics);
-        drafts.all[target].sources.extend_from_slice(self.ast.list(set.sources));
+        drafts.all[target]
+            .sources
+            .extend_from_slice(self.ast.list(set.sources));
     }
 
     /// The draft of a binding's value, if that is written as a set.
@@ -375,7 +476,9 @@ impl Compact<'_> {
             Value::Expr(expr) => expr,
             Value::Inherit | Value::InheritFrom(_) => return None,
         };
-        let Expr::Attrs(id) = self.ast.expr(expr) else { return None };
+        let Expr::Attrs(id) = self.ast.expr(expr) else {
+            return None;
+        };
         let set = self.ast.set(id);
         let mut loaded = Draft {
             recursive: set.recursive,
@@ -392,7 +495,12 @@ impl Compact<'_> {
             };
             loaded.push(binding.name, binding.offset, value);
         }
-        loaded.dynamics.extend(self.ast.dynamics(set).iter().map(|dynamic| (dynamic.name, Value::Expr(dynamic.value), dynamic.offset)));
+        loaded.dynamics.extend(
+            self.ast
+                .dynamics(set)
+                .iter()
+                .map(|dynamic| (dynamic.name, Value::Expr(dynamic.value), dynamic.offset)),
+        );
         drafts.all.push(loaded);
         let nested = drafts.all.len() - 1;
         drafts.all[draft].entries[entry].value = Value::Set(nested);
@@ -414,7 +522,11 @@ impl Compact<'_> {
                     Value::Inherit => BindingValue::Inherit,
                     Value::InheritFrom(source) => BindingValue::InheritFrom(source),
                 };
-                self.ast.bindings.push(Binding { name: entry.name, offset: entry.offset, value });
+                self.ast.bindings.push(Binding {
+                    name: entry.name,
+                    offset: entry.offset,
+                    value,
+                });
             }
             let first_dynamic = self.ast.dynamics.len() as u32;
             for &(name, value, offset) in &draft.dynamics {
@@ -423,7 +535,11 @@ impl Compact<'_> {
                     Value::Expr(expr) => expr,
                     Value::Inherit | Value::InheritFrom(_) => continue,
                 };
-                self.ast.dynamics.push(DynamicBinding { name, value, offset });
+                self.ast.dynamics.push(DynamicBinding {
+                    name,
+                    value,
+                    offset,
+                });
             }
             let first_source = self.ast.lists.len() as u32;
             self.ast.lists.extend_from_slice(&draft.sources);
@@ -431,8 +547,14 @@ impl Compact<'_> {
                 recursive: draft.recursive,
                 offset: draft.offset,
                 bindings: (first, self.ast.bindings.len() as u32 - first),
-                dynamics: (first_dynamic, self.ast.dynamics.len() as u32 - first_dynamic),
-                sources: Exprs { start: first_source, len: draft.sources.len() as u32 },
+                dynamics: (
+                    first_dynamic,
+                    self.ast.dynamics.len() as u32 - first_dynamic,
+                ),
+                sources: Exprs {
+                    start: first_source,
+                    len: draft.sources.len() as u32,
+                },
             };
             if let Some((expr, id)) = draft.origin {
                 self.ast.sets[id.0 as usize] = set;
@@ -461,16 +583,22 @@ impl Compact<'_> {
         }
         let shown = String::from_utf8_lossy(&shown).into_owned();
         let end = offset + self.token_len(offset);
-        let mut found = Diagnostic::error(offset..end, format!("attribute '{shown}' already defined"));
+        let mut found =
+            Diagnostic::error(offset..end, format!("attribute '{shown}' already defined"));
         found.at = Some(before);
         let before_end = before + self.token_len(before);
-        self.error(read, found.with_label(before..before_end, "defined here first"));
+        self.error(
+            read,
+            found.with_label(before..before_end, "defined here first"),
+        );
     }
 
     /// The length of the word at an offset, to underline.
     fn token_len(&self, offset: u32) -> u32 {
         let rest = &self.source[offset as usize..];
-        let len = rest.iter().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'\'')));
+        let len = rest.iter().position(|byte| {
+            !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'\''))
+        });
         (len.unwrap_or(rest.len()) as u32).max(1)
     }
 }
@@ -492,9 +620,10 @@ impl Drafts {
 impl Item {
     fn binding_offset(&self) -> Option<u32> {
         match *self {
-            Item::Bind { offset, .. } | Item::BindPath { offset, .. } | Item::Inherit { offset, .. } | Item::InheritFrom { offset, .. } => {
-                Some(offset)
-            }
+            Item::Bind { offset, .. }
+            | Item::BindPath { offset, .. }
+            | Item::Inherit { offset, .. }
+            | Item::InheritFrom { offset, .. } => Some(offset),
             _ => None,
         }
     }

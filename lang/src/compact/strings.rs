@@ -26,8 +26,14 @@ impl Compact<'_> {
         } else {
             self.ast.text.extend_from_slice(source);
         }
-        let text = Text { start: begin as u32, len: (self.ast.text.len() - begin) as u32 };
-        self.items.push(Item::Text { text, offset: start });
+        let text = Text {
+            start: begin as u32,
+            len: (self.ast.text.len() - begin) as u32,
+        };
+        self.items.push(Item::Text {
+            text,
+            offset: start,
+        });
     }
 
     fn unescape(&mut self, source: &[u8], start: u32, end: u32) {
@@ -66,7 +72,9 @@ impl Compact<'_> {
             return;
         }
         let shown = String::from_utf8_lossy(text).replace('\0', "␀");
-        let message = format!("input string '{shown}' cannot be represented as Nix string because it contains null bytes");
+        let message = format!(
+            "input string '{shown}' cannot be represented as Nix string because it contains null bytes"
+        );
         self.error(start, Diagnostic::error(start..end, message));
     }
 
@@ -126,8 +134,14 @@ impl Compact<'_> {
         let expr = self.expr_at(mark.items as usize);
         self.items.truncate(mark.items as usize);
         let item = match self.ast.expr(expr) {
-            Expr::Str(text) => Item::Name { symbol: Symbols::global().intern(self.ast.text(text)), offset: mark.start },
-            _ => Item::Dynamic { expr, offset: mark.start },
+            Expr::Str(text) => Item::Name {
+                symbol: Symbols::global().intern(self.ast.text(text)),
+                offset: mark.start,
+            },
+            _ => Item::Dynamic {
+                expr,
+                offset: mark.start,
+            },
         };
         self.items.push(item);
     }
@@ -137,7 +151,10 @@ impl Compact<'_> {
         let index = (mark.items as usize).min(self.items.len());
         let indentation = self.shared_indentation(index);
         let first_part = self.ast.parts.len();
-        let mut line = LineStart { here: true, dropped: 0 };
+        let mut line = LineStart {
+            here: true,
+            dropped: 0,
+        };
         let count = self.items.len();
         for position in index..count {
             match self.items[position] {
@@ -157,7 +174,13 @@ impl Compact<'_> {
                     }
                     let len = self.ast.text.len() - begin;
                     if len > 0 {
-                        let id = self.add(Expr::Str(Text { start: begin as u32, len: len as u32 }), start);
+                        let id = self.add(
+                            Expr::Str(Text {
+                                start: begin as u32,
+                                len: len as u32,
+                            }),
+                            start,
+                        );
                         self.push_part(start, id);
                     }
                 }
@@ -183,7 +206,12 @@ impl Compact<'_> {
         let mut current = 0;
         let mut at_line_start = true;
         for item in &self.items[index..] {
-            let Item::Indented { start, end, escape: false } = *item else {
+            let Item::Indented {
+                start,
+                end,
+                escape: false,
+            } = *item
+            else {
                 if at_line_start {
                     at_line_start = false;
                     least = least.min(current);
@@ -200,7 +228,10 @@ impl Compact<'_> {
                     at_line_start = true;
                     current = 0;
                 }
-                let spaces = rest.iter().position(|&byte| byte != b' ').unwrap_or(rest.len());
+                let spaces = rest
+                    .iter()
+                    .position(|&byte| byte != b' ')
+                    .unwrap_or(rest.len());
                 current += spaces;
                 rest = &rest[spaces..];
                 match rest.first() {
@@ -227,7 +258,10 @@ impl Compact<'_> {
         }
         while !rest.is_empty() {
             if line.here {
-                let spaces = rest.iter().position(|&byte| byte != b' ').unwrap_or(rest.len());
+                let spaces = rest
+                    .iter()
+                    .position(|&byte| byte != b' ')
+                    .unwrap_or(rest.len());
                 let dropped = spaces.min(indentation.saturating_sub(line.dropped));
                 self.ast.text.extend_from_slice(&rest[dropped..spaces]);
                 line.dropped += spaces;
@@ -238,7 +272,10 @@ impl Compact<'_> {
             }
             let len = memchr::memchr(b'\n', rest).map_or(rest.len(), |found| found + 1);
             self.ast.text.extend_from_slice(&rest[..len]);
-            *line = LineStart { here: rest[len - 1] == b'\n', dropped: 0 };
+            *line = LineStart {
+                here: rest[len - 1] == b'\n',
+                dropped: 0,
+            };
             rest = &rest[len..];
         }
     }
@@ -260,7 +297,12 @@ impl Compact<'_> {
                 }
                 line.dropped += 1;
             }
-            last => *line = LineStart { here: last == Some(&b'\n'), dropped: 0 },
+            last => {
+                *line = LineStart {
+                    here: last == Some(&b'\n'),
+                    dropped: 0,
+                }
+            }
         }
     }
 

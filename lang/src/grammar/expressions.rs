@@ -60,7 +60,9 @@ impl<S: Sink> Grammar<'_, S> {
                 K::Let if self.peek(1) != K::LeftBrace => {
                     let open = self.position;
                     self.bump_as(K::Let);
-                    self.awaiting(K::In, |this| this.bindings(K::In, "'in' or 'inherit'", open));
+                    self.awaiting(K::In, |this| {
+                        this.bindings(K::In, "'in' or 'inherit'", open)
+                    });
                     self.expect_in(open);
                     self.pending.push((mark, K::LetIn));
                 }
@@ -193,7 +195,11 @@ impl<S: Sink> Grammar<'_, S> {
     fn set(&mut self, mark: S::Mark) {
         let open = self.position;
         self.bump_as(K::LeftBrace);
-        self.nested(|this| this.awaiting(K::RightBrace, |this| this.bindings(K::RightBrace, "'inherit'", open)));
+        self.nested(|this| {
+            this.awaiting(K::RightBrace, |this| {
+                this.bindings(K::RightBrace, "'inherit'", open)
+            })
+        });
         self.close(K::RightBrace, "'inherit'", open);
         self.sink.node(mark, K::AttrSet);
     }
@@ -211,7 +217,11 @@ impl<S: Sink> Grammar<'_, S> {
             return;
         }
         self.bump_as(K::LeftBrace);
-        self.nested(|this| this.awaiting(K::RightBrace, |this| this.bindings(K::RightBrace, "'inherit' or '}'", open)));
+        self.nested(|this| {
+            this.awaiting(K::RightBrace, |this| {
+                this.bindings(K::RightBrace, "'inherit' or '}'", open)
+            })
+        });
         self.close(K::RightBrace, "'inherit' or '}'", open);
         self.sink.node(mark, kind);
     }

@@ -46,7 +46,12 @@ pub(crate) trait Sink {
 }
 
 /// Reads a whole program into the sink; gives the sink back with what was wrong.
-pub(crate) fn program<S: Sink>(source: &[u8], tokens: &Tokens, options: &ParseOptions<'_>, sink: S) -> Outcome<S> {
+pub(crate) fn program<S: Sink>(
+    source: &[u8],
+    tokens: &Tokens,
+    options: &ParseOptions<'_>,
+    sink: S,
+) -> Outcome<S> {
     let mut grammar = Grammar::new(source, tokens, options, sink);
     let mark = grammar.sink.mark(0);
     grammar.expression();
@@ -128,7 +133,10 @@ impl<'a, S: Sink> Grammar<'a, S> {
     /// The kind of a token further on.
     #[inline(always)]
     fn peek(&self, ahead: usize) -> K {
-        self.kinds.get(self.position + ahead).copied().unwrap_or(K::Eof)
+        self.kinds
+            .get(self.position + ahead)
+            .copied()
+            .unwrap_or(K::Eof)
     }
 
     #[inline(always)]
@@ -138,7 +146,9 @@ impl<'a, S: Sink> Grammar<'a, S> {
 
     /// Where the token before the current one ends.
     fn previous_end(&self) -> u32 {
-        self.position.checked_sub(1).map_or(0, |index| self.ends[index])
+        self.position
+            .checked_sub(1)
+            .map_or(0, |index| self.ends[index])
     }
 
     #[inline(always)]
@@ -220,6 +230,8 @@ impl<'a, S: Sink> Grammar<'a, S> {
     }
 
     fn is_awaited(&self, kind: K) -> bool {
-        self.awaited.get(kind as usize).is_some_and(|&count| count > 0)
+        self.awaited
+            .get(kind as usize)
+            .is_some_and(|&count| count > 0)
     }
 }

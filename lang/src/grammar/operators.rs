@@ -92,8 +92,16 @@ impl<S: Sink> Grammar<'_, S> {
         loop {
             loop {
                 match self.current() {
-                    K::Bang => self.operators.push(Operator { mark, kind: K::Unary, precedence: NOT }),
-                    K::Minus => self.operators.push(Operator { mark, kind: K::Unary, precedence: NEGATE }),
+                    K::Bang => self.operators.push(Operator {
+                        mark,
+                        kind: K::Unary,
+                        precedence: NOT,
+                    }),
+                    K::Minus => self.operators.push(Operator {
+                        mark,
+                        kind: K::Unary,
+                        precedence: NEGATE,
+                    }),
                     _ => break,
                 }
                 self.bump();
@@ -128,12 +136,22 @@ impl<S: Sink> Grammar<'_, S> {
                 return None;
             };
             self.complete(&mut operand, base, precedence, side);
-            if side == Side::Alone && self.operators.len() > base && self.operators.last().is_some_and(|top| top.precedence == precedence) {
+            if side == Side::Alone
+                && self.operators.len() > base
+                && self
+                    .operators
+                    .last()
+                    .is_some_and(|top| top.precedence == precedence)
+            {
                 self.unexpected("");
                 self.help("comparisons do not chain; put parentheses around one of them");
                 self.complete(&mut operand, base, precedence, Side::Left);
             }
-            self.operators.push(Operator { mark: operand, kind: K::Binary, precedence });
+            self.operators.push(Operator {
+                mark: operand,
+                kind: K::Binary,
+                precedence,
+            });
             self.bump_as(kind);
             return Some(self.mark());
         }
@@ -144,7 +162,9 @@ impl<S: Sink> Grammar<'_, S> {
     #[inline(always)]
     fn complete(&mut self, operand: &mut S::Mark, base: usize, precedence: u8, side: Side) {
         while self.operators.len() > base {
-            let Some(top) = self.operators.last() else { return };
+            let Some(top) = self.operators.last() else {
+                return;
+            };
             if top.precedence < precedence || (top.precedence == precedence && side != Side::Left) {
                 return;
             }

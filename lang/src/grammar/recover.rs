@@ -21,7 +21,10 @@ impl<S: Sink> Grammar<'_, S> {
             message.push_str(", expecting ");
             message.push_str(expected);
         }
-        let mut diagnostic = Diagnostic::error(self.starts[self.position]..self.ends[self.position], message);
+        let mut diagnostic = Diagnostic::error(
+            self.starts[self.position]..self.ends[self.position],
+            message,
+        );
         if !expected.is_empty() {
             diagnostic.label = Some(format!("expected {expected}"));
         }
@@ -44,7 +47,10 @@ impl<S: Sink> Grammar<'_, S> {
 
     fn label(&mut self, start: u32, end: u32, text: &str) {
         if let Some(last) = self.diagnostics.last_mut() {
-            last.labels.push(Label { range: start..end, text: text.to_owned() });
+            last.labels.push(Label {
+                range: start..end,
+                text: text.to_owned(),
+            });
         }
     }
 
@@ -67,8 +73,12 @@ impl<S: Sink> Grammar<'_, S> {
         loop {
             match self.current() {
                 K::Eof => break,
-                K::LeftParen | K::LeftBrace | K::LeftBracket | K::DollarBrace | K::IndentedOpen => depth += 1,
-                K::RightParen | K::RightBrace | K::RightBracket | K::IndentedClose => depth = depth.saturating_sub(1),
+                K::LeftParen | K::LeftBrace | K::LeftBracket | K::DollarBrace | K::IndentedOpen => {
+                    depth += 1
+                }
+                K::RightParen | K::RightBrace | K::RightBracket | K::IndentedClose => {
+                    depth = depth.saturating_sub(1)
+                }
                 K::Quote => {
                     // Opens when text, an interpolation or the other quote follows; the lexer has made sure that it closes.
                     self.bump_as(K::Invalid);
@@ -118,7 +128,11 @@ impl<S: Sink> Grammar<'_, S> {
             self.label(place, place, &format!("{} is missing", kind.describe()));
         }
         // What was forgotten was the token alone if an expression or an outer token follows.
-        if self.is_awaited(current) || current == K::Eof || current.begins_operand() || current.is_keyword() {
+        if self.is_awaited(current)
+            || current == K::Eof
+            || current.begins_operand()
+            || current.is_keyword()
+        {
             return;
         }
         if self.peek(1) == kind {
@@ -161,7 +175,8 @@ impl<S: Sink> Grammar<'_, S> {
                 self.bump_as(kind);
                 return;
             }
-            if current == K::Eof || (self.is_awaited(current) && self.awaited[current as usize] > 0) {
+            if current == K::Eof || (self.is_awaited(current) && self.awaited[current as usize] > 0)
+            {
                 break;
             }
             self.skip_group();
@@ -182,9 +197,13 @@ impl<S: Sink> Grammar<'_, S> {
         while !self.at(K::Eof) {
             if self.unexpected("end of file") {
                 match self.current() {
-                    K::RightParen | K::RightBrace | K::RightBracket => self.help("nothing is open here that this could close"),
+                    K::RightParen | K::RightBrace | K::RightBracket => {
+                        self.help("nothing is open here that this could close")
+                    }
                     K::Equal => self.help("bindings stand in `{ … }` or between `let` and `in`"),
-                    K::Colon => self.help("a function is `parameter: body`, in parentheses where it is an operand"),
+                    K::Colon => self.help(
+                        "a function is `parameter: body`, in parentheses where it is an operand",
+                    ),
                     _ => {}
                 }
             }
@@ -272,7 +291,15 @@ impl<S: Sink> Grammar<'_, S> {
                     return;
                 }
             }
-            K::Or | K::Ellipsis | K::Question | K::At | K::Equal | K::Colon | K::Dot | K::PathEnd | K::PathText
+            K::Or
+            | K::Ellipsis
+            | K::Question
+            | K::At
+            | K::Equal
+            | K::Colon
+            | K::Dot
+            | K::PathEnd
+            | K::PathText
                 if !self.is_awaited(kind) =>
             {
                 self.skip();
@@ -283,7 +310,14 @@ impl<S: Sink> Grammar<'_, S> {
                     return;
                 }
             }
-            K::Then | K::Else | K::In | K::RightParen | K::RightBrace | K::RightBracket | K::Semicolon | K::Comma => {
+            K::Then
+            | K::Else
+            | K::In
+            | K::RightParen
+            | K::RightBrace
+            | K::RightBracket
+            | K::Semicolon
+            | K::Comma => {
                 if fresh && kind == K::Semicolon {
                     self.help("an expression is missing before `;`");
                 }
@@ -301,7 +335,9 @@ impl<S: Sink> Grammar<'_, S> {
             self.help("put parentheses around `let … in …`: here only an operand can stand");
         }
         self.nested(|this| {
-            this.awaiting(K::In, |this| this.bindings(K::In, "'in' or 'inherit'", open));
+            this.awaiting(K::In, |this| {
+                this.bindings(K::In, "'in' or 'inherit'", open)
+            });
             this.expect_in(open);
             this.expression();
         });
@@ -361,7 +397,11 @@ impl<S: Sink> Grammar<'_, S> {
         let fresh = self.unexpected(expected);
         if kind == K::Eof || self.is_awaited(kind) {
             if fresh {
-                let text = if closing == K::In { "this `let` has no `in`" } else { "'{' is not closed" };
+                let text = if closing == K::In {
+                    "this `let` has no `in`"
+                } else {
+                    "'{' is not closed"
+                };
                 self.label_token(open, text);
             }
             return false;
@@ -370,7 +410,9 @@ impl<S: Sink> Grammar<'_, S> {
             match kind {
                 K::Semicolon => self.help("a `;` ends one binding; this one is too many"),
                 K::Comma => self.help("bindings end with `;`"),
-                kind if kind.is_keyword() => self.help("a keyword is an attribute name only in quotes"),
+                kind if kind.is_keyword() => {
+                    self.help("a keyword is an attribute name only in quotes")
+                }
                 _ => {}
             }
         }
@@ -485,7 +527,11 @@ impl<S: Sink> Grammar<'_, S> {
                     if kind == K::Eof || self.is_awaited(kind) || self.at_binding() {
                         return;
                     }
-                    while !self.at(K::Semicolon) && !self.at(K::Eof) && !self.is_awaited(self.current()) && !self.at_binding() {
+                    while !self.at(K::Semicolon)
+                        && !self.at(K::Eof)
+                        && !self.is_awaited(self.current())
+                        && !self.at_binding()
+                    {
                         self.skip_group();
                     }
                     if self.at(K::Semicolon) {
@@ -500,7 +546,10 @@ impl<S: Sink> Grammar<'_, S> {
     /// Where the token before the attribute path ends that was just taken for an argument.
     fn end_before_last_path(&self) -> u32 {
         let mut index = self.position;
-        while index >= 3 && matches!(self.kinds[index - 1], K::Ident | K::Or) && self.kinds[index - 2] == K::Dot {
+        while index >= 3
+            && matches!(self.kinds[index - 1], K::Ident | K::Or)
+            && self.kinds[index - 2] == K::Dot
+        {
             index -= 2;
         }
         index.checked_sub(2).map_or(0, |before| self.ends[before])
@@ -529,7 +578,9 @@ impl<S: Sink> Grammar<'_, S> {
             kind => {
                 if fresh {
                     match kind {
-                        K::Dot => self.help("`inherit` takes names, not paths: `inherit (a) b;` for `b = a.b;`"),
+                        K::Dot => self.help(
+                            "`inherit` takes names, not paths: `inherit (a) b;` for `b = a.b;`",
+                        ),
                         K::Comma => self.help("the names of an `inherit` are separated by spaces"),
                         _ => {
                             let place = self.previous_end();
@@ -635,10 +686,16 @@ impl<S: Sink> Grammar<'_, S> {
     #[cold]
     pub(super) fn warn_legacy_or(&mut self) {
         let index = self.position;
-        let text = String::from_utf8_lossy(&self.source[self.starts[index] as usize..self.ends[index] as usize]).into_owned();
+        let text = String::from_utf8_lossy(
+            &self.source[self.starts[index] as usize..self.ends[index] as usize],
+        )
+        .into_owned();
         self.diagnostics.push(
-            Diagnostic::warning(self.starts[index]..self.ends[index], format!("`{text}` is used as a name here, which will change its meaning"))
-                .with_help("put the expression before it and `or` together in parentheses"),
+            Diagnostic::warning(
+                self.starts[index]..self.ends[index],
+                format!("`{text}` is used as a name here, which will change its meaning"),
+            )
+            .with_help("put the expression before it and `or` together in parentheses"),
         );
     }
 }

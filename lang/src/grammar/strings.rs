@@ -40,7 +40,11 @@ impl<S: Sink> Grammar<'_, S> {
                     break;
                 }
                 _ => {
-                    self.unclosed("indented string or '${' or end of an indented string", open, "the string begins here");
+                    self.unclosed(
+                        "indented string or '${' or end of an indented string",
+                        open,
+                        "the string begins here",
+                    );
                     break;
                 }
             }

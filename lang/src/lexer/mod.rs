@@ -162,7 +162,10 @@ impl<'a> Lexer<'a> {
                     Some(close) => {
                         lexer.bump(close - end);
                         if trivia::is_doc_comment(&self.source[start..close]) {
-                            self.pending_doc = Some(DocComment { start: start as u32, end: close as u32 });
+                            self.pending_doc = Some(DocComment {
+                                start: start as u32,
+                                end: close as u32,
+                            });
                         }
                     }
                     None => {
@@ -197,7 +200,11 @@ impl<'a> Lexer<'a> {
                     return self.path(end, self.source[end - 1] == b'/');
                 }
                 K::PathBeforeInterpolation | K::HomePathBeforeInterpolation => {
-                    let kind = if kind == K::PathBeforeInterpolation { K::Path } else { K::HomePath };
+                    let kind = if kind == K::PathBeforeInterpolation {
+                        K::Path
+                    } else {
+                        K::HomePath
+                    };
                     self.emit(kind, start, end - 2);
                     return self.path(end - 2, true);
                 }
@@ -240,7 +247,9 @@ impl<'a> Lexer<'a> {
 
     fn error(&mut self, start: usize, end: usize, message: impl Into<String>) {
         if self.tokens.errors.len() < crate::diagnostic::MOST {
-            self.tokens.errors.push(Diagnostic::error(start as u32..end as u32, message));
+            self.tokens
+                .errors
+                .push(Diagnostic::error(start as u32..end as u32, message));
         }
     }
 }
@@ -252,24 +261,58 @@ mod tests {
     fn kinds(source: &str) -> Vec<(K, &str)> {
         let tokens = lex(source.as_bytes(), &ParseOptions::default());
         (0..tokens.kinds.len() - 1)
-            .map(|i| (tokens.kinds[i], &source[tokens.starts[i] as usize..tokens.ends[i] as usize]))
+            .map(|i| {
+                (
+                    tokens.kinds[i],
+                    &source[tokens.starts[i] as usize..tokens.ends[i] as usize],
+                )
+            })
             .collect()
     }
 
     #[test]
     fn the_longest_token_wins() {
         assert_eq!(kinds("a/b"), [(K::Path, "a/b"), (K::PathEnd, "")]);
-        assert_eq!(kinds("a /b"), [(K::Ident, "a"), (K::Path, "/b"), (K::PathEnd, "")]);
+        assert_eq!(
+            kinds("a /b"),
+            [(K::Ident, "a"), (K::Path, "/b"), (K::PathEnd, "")]
+        );
         assert_eq!(kinds("a:b"), [(K::Uri, "a:b")]);
-        assert_eq!(kinds("a: b"), [(K::Ident, "a"), (K::Colon, ":"), (K::Ident, "b")]);
+        assert_eq!(
+            kinds("a: b"),
+            [(K::Ident, "a"), (K::Colon, ":"), (K::Ident, "b")]
+        );
         assert_eq!(kinds("1/2"), [(K::Path, "1/2"), (K::PathEnd, "")]);
-        assert_eq!(kinds("a-b' -c"), [(K::Ident, "a-b'"), (K::Minus, "-"), (K::Ident, "c")]);
+        assert_eq!(
+            kinds("a-b' -c"),
+            [(K::Ident, "a-b'"), (K::Minus, "-"), (K::Ident, "c")]
+        );
         assert_eq!(kinds("ifx if"), [(K::Ident, "ifx"), (K::If, "if")]);
-        assert_eq!(kinds("1.5.5 00.5"), [(K::Float, "1.5"), (K::Float, ".5"), (K::Integer, "00"), (K::Float, ".5")]);
-        assert_eq!(kinds("a<b>c"), [(K::Ident, "a"), (K::SearchPath, "<b>"), (K::Ident, "c")]);
-        assert_eq!(kinds("a...b"), [(K::Ident, "a"), (K::Ellipsis, "..."), (K::Ident, "b")]);
-        assert_eq!(kinds("a ++/b"), [(K::Ident, "a"), (K::Path, "++/b"), (K::PathEnd, "")]);
-        assert_eq!(kinds("a.b/c d"), [(K::Path, "a.b/c"), (K::PathEnd, ""), (K::Ident, "d")]);
+        assert_eq!(
+            kinds("1.5.5 00.5"),
+            [
+                (K::Float, "1.5"),
+                (K::Float, ".5"),
+                (K::Integer, "00"),
+                (K::Float, ".5")
+            ]
+        );
+        assert_eq!(
+            kinds("a<b>c"),
+            [(K::Ident, "a"), (K::SearchPath, "<b>"), (K::Ident, "c")]
+        );
+        assert_eq!(
+            kinds("a...b"),
+            [(K::Ident, "a"), (K::Ellipsis, "..."), (K::Ident, "b")]
+        );
+        assert_eq!(
+            kinds("a ++/b"),
+            [(K::Ident, "a"), (K::Path, "++/b"), (K::PathEnd, "")]
+        );
+        assert_eq!(
+            kinds("a.b/c d"),
+            [(K::Path, "a.b/c"), (K::PathEnd, ""), (K::Ident, "d")]
+        );
         assert_eq!(kinds("1.e"), [(K::Float, "1."), (K::Ident, "e")]);
     }
 
@@ -301,7 +344,14 @@ mod tests {
 
     #[test]
     fn dollars_and_quotes_in_strings_follow_the_language() {
-        assert_eq!(kinds(r#""$${a}$""#), [(K::Quote, "\""), (K::StringText, "$${a}$"), (K::Quote, "\"")]);
+        assert_eq!(
+            kinds(r#""$${a}$""#),
+            [
+                (K::Quote, "\""),
+                (K::StringText, "$${a}$"),
+                (K::Quote, "\"")
+            ]
+        );
         assert_eq!(
             kinds("''a'$ $''b"),
             [
@@ -348,6 +398,9 @@ mod tests {
 
     #[test]
     fn an_open_comment_is_a_slash() {
-        assert_eq!(kinds("/* a"), [(K::Slash, "/"), (K::Star, "*"), (K::Ident, "a")]);
+        assert_eq!(
+            kinds("/* a"),
+            [(K::Slash, "/"), (K::Star, "*"), (K::Ident, "a")]
+        );
     }
 }

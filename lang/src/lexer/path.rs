@@ -7,7 +7,9 @@ impl Lexer<'_> {
     /// Whether the bytes after a token could make a path or URI of it.
     #[inline(always)]
     pub(super) fn continues(&self, start: usize, end: usize) -> bool {
-        self.source.get(end).is_some_and(|&byte| CLASS[byte as usize] & CONTINUES != 0)
+        self.source
+            .get(end)
+            .is_some_and(|&byte| CLASS[byte as usize] & CONTINUES != 0)
             && CLASS[self.source[start] as usize] & PATH != 0
     }
 
@@ -31,7 +33,9 @@ impl Lexer<'_> {
             return None;
         }
         if !self.scheme_run.contains(&start) {
-            let len = source[start..].iter().position(|&byte| CLASS[byte as usize] & SCHEME == 0);
+            let len = source[start..]
+                .iter()
+                .position(|&byte| CLASS[byte as usize] & SCHEME == 0);
             self.scheme_run = start..len.map_or(source.len(), |len| start + len);
         }
         let colon = self.scheme_run.end;
@@ -39,7 +43,10 @@ impl Lexer<'_> {
             return None;
         }
         let rest = &source[colon + 1..];
-        let len = rest.iter().position(|&byte| CLASS[byte as usize] & URI == 0).unwrap_or(rest.len());
+        let len = rest
+            .iter()
+            .position(|&byte| CLASS[byte as usize] & URI == 0)
+            .unwrap_or(rest.len());
         (len > 0).then_some((K::Uri, colon + 1 + len))
     }
 
@@ -65,7 +72,14 @@ impl Lexer<'_> {
             slash = self.source[at - 1] == b'/';
         }
         if slash {
-            let start = if at < self.source.len() { at } else { self.tokens.starts.last().map_or(at, |&start| start as usize) };
+            let start = if at < self.source.len() {
+                at
+            } else {
+                self.tokens
+                    .starts
+                    .last()
+                    .map_or(at, |&start| start as usize)
+            };
             self.error(start, at.max(start), "path has a trailing slash");
         }
         self.emit(K::PathEnd, at, at);
@@ -108,7 +122,10 @@ fn is_path_byte(byte: u8) -> bool {
 }
 
 fn run_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|&byte| !is_path_byte(byte)).unwrap_or(bytes.len())
+    bytes
+        .iter()
+        .position(|&byte| !is_path_byte(byte))
+        .unwrap_or(bytes.len())
 }
 
 /// The longest of: path characters; those and a slash; a whole path.

@@ -99,5 +99,8 @@ impl Lexer<'_> {
 
 /// How many bytes that continue a UTF-8 character stand at the beginning.
 pub(super) fn continuation_len(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !(0x80..0xc0).contains(byte)).unwrap_or(bytes.len())
+    bytes
+        .iter()
+        .position(|byte| !(0x80..0xc0).contains(byte))
+        .unwrap_or(bytes.len())
 }

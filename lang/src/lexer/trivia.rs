@@ -22,11 +22,19 @@ pub fn split(source: &[u8], gap: Range<usize>) -> impl Iterator<Item = (K, Range
         let rest = source.get(at..gap.end).filter(|rest| !rest.is_empty())?;
         let (kind, len) = match rest[0] {
             b' ' | b'\t' | b'\r' | b'\n' => {
-                let len = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+                let len = rest
+                    .iter()
+                    .position(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
                 (K::Whitespace, len.unwrap_or(rest.len()))
             }
-            b'#' => (K::LineComment, memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len())),
-            b'/' => (K::BlockComment, block_comment_end(rest, 0).unwrap_or(rest.len())),
+            b'#' => (
+                K::LineComment,
+                memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()),
+            ),
+            b'/' => (
+                K::BlockComment,
+                block_comment_end(rest, 0).unwrap_or(rest.len()),
+            ),
             // After a NUL, or where reading stopped: all that is left, in one piece.
             _ => (K::Invalid, rest.len()),
         };

@@ -9,7 +9,9 @@ mod paths;
 pub use literal::{float, identifier, string};
 pub use paths::Paths;
 
-use crate::ast::{Ast, AttrName, AttrPath, AttrSet, AttrSetId, BindingValue, Expr, ExprId, LambdaId};
+use crate::ast::{
+    Ast, AttrName, AttrPath, AttrSet, AttrSetId, BindingValue, Expr, ExprId, LambdaId,
+};
 use crate::symbol::{Symbol, known};
 
 /// The printed form of a whole file, without a line end.
@@ -20,14 +22,25 @@ pub fn parse_form(ast: &Ast, paths: &Paths<'_>) -> Vec<u8> {
 /// The printed form of one expression.
 pub fn expr(ast: &Ast, id: ExprId, paths: &Paths<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    Printer { ast, paths, out: &mut out, steps: vec![Step::Expr(id)] }.run();
+    Printer {
+        ast,
+        paths,
+        out: &mut out,
+        steps: vec![Step::Expr(id)],
+    }
+    .run();
     out
 }
 
 /// The printed form of an attribute path, as messages show it.
 pub fn attr_path(ast: &Ast, path: AttrPath, paths: &Paths<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut printer = Printer { ast, paths, out: &mut out, steps: Vec::new() };
+    let mut printer = Printer {
+        ast,
+        paths,
+        out: &mut out,
+        steps: Vec::new(),
+    };
     printer.attr_path(path);
     printer.run();
     out
@@ -35,7 +48,12 @@ pub fn attr_path(ast: &Ast, path: AttrPath, paths: &Paths<'_>) -> Vec<u8> {
 
 /// Appends one name of an attribute path.
 pub(crate) fn attr_name(ast: &Ast, name: AttrName, out: &mut Vec<u8>) {
-    let mut printer = Printer { ast, paths: &Paths::AsWritten, out, steps: Vec::new() };
+    let mut printer = Printer {
+        ast,
+        paths: &Paths::AsWritten,
+        out,
+        steps: Vec::new(),
+    };
     printer.name(name);
     printer.run();
 }
@@ -96,7 +114,11 @@ impl Printer<'_, '_> {
                 }
             }
             Expr::Select { base, path } => self.select(base, path, None),
-            Expr::SelectOr { base, path, default } => self.select(base, path, Some(default)),
+            Expr::SelectOr {
+                base,
+                path,
+                default,
+            } => self.select(base, path, Some(default)),
             Expr::HasAttr { base, path } => {
                 self.text("((");
                 self.steps.push(Step::Text(")"));
@@ -133,10 +155,21 @@ impl Printer<'_, '_> {
                 self.bindings(set);
             }
             Expr::With { scope, body } => {
-                self.plan([Step::Text("(with "), Step::Expr(scope), Step::Text("; "), Step::Expr(body), Step::Text(")")]);
+                self.plan([
+                    Step::Text("(with "),
+                    Step::Expr(scope),
+                    Step::Text("; "),
+                    Step::Expr(body),
+                    Step::Text(")"),
+                ]);
             }
             Expr::Assert { condition, body } => {
-                self.plan([Step::Text("assert "), Step::Expr(condition), Step::Text("; "), Step::Expr(body)]);
+                self.plan([
+                    Step::Text("assert "),
+                    Step::Expr(condition),
+                    Step::Text("; "),
+                    Step::Expr(body),
+                ]);
             }
             Expr::If { condition, yes, no } => self.plan([
                 Step::Text("(if "),
@@ -147,7 +180,9 @@ impl Printer<'_, '_> {
                 Step::Expr(no),
                 Step::Text(")"),
             ]),
-            Expr::Not(operand) => self.plan([Step::Text("(! "), Step::Expr(operand), Step::Text(")")]),
+            Expr::Not(operand) => {
+                self.plan([Step::Text("(! "), Step::Expr(operand), Step::Text(")")])
+            }
             Expr::And(left, right) => self.binary(left, " && ", right),
             Expr::Or(left, right) => self.binary(left, " || ", right),
             Expr::Impl(left, right) => self.binary(left, " -> ", right),
@@ -161,7 +196,12 @@ impl Printer<'_, '_> {
 
     fn binary(&mut self, left: ExprId, operator: &'static str, right: ExprId) {
         self.text("(");
-        self.plan([Step::Expr(left), Step::Text(operator), Step::Expr(right), Step::Text(")")]);
+        self.plan([
+            Step::Expr(left),
+            Step::Text(operator),
+            Step::Expr(right),
+            Step::Text(")"),
+        ]);
     }
 
     /// Arguments of arguments flow together: `(f a) b` prints as `(f a b)`, and so do the operators that are calls.
@@ -187,7 +227,13 @@ impl Printer<'_, '_> {
     }
 
     fn operator(&mut self, function: Symbol, left: ExprId, right: ExprId) {
-        self.plan([Step::Symbol(function), Step::Text(" "), Step::Expr(left), Step::Text(" "), Step::Expr(right)]);
+        self.plan([
+            Step::Symbol(function),
+            Step::Text(" "),
+            Step::Expr(left),
+            Step::Text(" "),
+            Step::Expr(right),
+        ]);
     }
 
     fn select(&mut self, base: ExprId, path: AttrPath, default: Option<ExprId>) {
@@ -212,7 +258,9 @@ impl Printer<'_, '_> {
     fn name(&mut self, name: AttrName) {
         match name {
             AttrName::Static(symbol) => self.steps.push(Step::Symbol(symbol)),
-            AttrName::Dynamic(id) => self.plan([Step::Text("\"${"), Step::Expr(id), Step::Text("}\"")]),
+            AttrName::Dynamic(id) => {
+                self.plan([Step::Text("\"${"), Step::Expr(id), Step::Text("}\"")])
+            }
         }
     }
 
@@ -223,14 +271,17 @@ impl Printer<'_, '_> {
         if let Some(arg) = lambda.arg {
             self.steps.push(Step::Symbol(arg));
         }
-        let Some(formals) = self.ast.formals(lambda) else { return };
+        let Some(formals) = self.ast.formals(lambda) else {
+            return;
+        };
         if lambda.arg.is_some() {
             self.steps.push(Step::Text(" @ "));
         }
         self.text("{ ");
         self.steps.push(Step::Text(" }"));
         if lambda.ellipsis {
-            self.steps.push(Step::Text(if formals.is_empty() { "..." } else { ", ..." }));
+            self.steps
+                .push(Step::Text(if formals.is_empty() { "..." } else { ", ..." }));
         }
         let mut formals: Vec<_> = formals.iter().collect();
         formals.sort_by_key(|formal| formal.name.name());
@@ -261,10 +312,18 @@ impl Printer<'_, '_> {
         bindings.sort_by_key(|binding| binding.name.name());
         for binding in bindings.iter().rev() {
             if let BindingValue::Plain(value) = binding.value {
-                self.plan([Step::Symbol(binding.name), Step::Text(" = "), Step::Expr(value), Step::Text("; ")]);
+                self.plan([
+                    Step::Symbol(binding.name),
+                    Step::Text(" = "),
+                    Step::Expr(value),
+                    Step::Text("; "),
+                ]);
             }
         }
-        self.inherits(set, bindings.iter().map(|binding| (binding.name, binding.value)));
+        self.inherits(
+            set,
+            bindings.iter().map(|binding| (binding.name, binding.value)),
+        );
     }
 
     fn inherits(&mut self, set: &AttrSet, bindings: impl Iterator<Item = (Symbol, BindingValue)>) {

@@ -29,7 +29,11 @@ pub fn resolve(literal: &[u8], base: &[u8], home: &[u8]) -> Vec<u8> {
     if let Some(rest) = literal.strip_prefix(b"~") {
         return [home, rest].concat();
     }
-    let mut path = if literal.starts_with(b"/") { canonical(literal) } else { canonical(&[base, b"/", literal].concat()) };
+    let mut path = if literal.starts_with(b"/") {
+        canonical(literal)
+    } else {
+        canonical(&[base, b"/", literal].concat())
+    };
     if literal.len() > 1 && literal.ends_with(b"/") {
         path.push(b'/');
     }
@@ -76,7 +80,10 @@ mod tests {
             ("~/a/../b", "/home/me/a/../b"),
         ];
         for (literal, path) in table {
-            assert_eq!(String::from_utf8_lossy(&resolve(literal.as_bytes(), b"/base/dir", b"/home/me")), path);
+            assert_eq!(
+                String::from_utf8_lossy(&resolve(literal.as_bytes(), b"/base/dir", b"/home/me")),
+                path
+            );
         }
     }
 }

@@ -28,7 +28,9 @@ impl Default for TokenCache {
 impl TokenCache {
     /// An empty cache.
     pub fn new() -> Self {
-        TokenCache { slots: vec![None; SLOTS] }
+        TokenCache {
+            slots: vec![None; SLOTS],
+        }
     }
 
     #[inline]
@@ -51,7 +53,9 @@ fn hash(kind: K, text: &[u8]) -> usize {
     for chunk in text.chunks(8) {
         let word = match chunk.try_into() {
             Ok(bytes) => u64::from_le_bytes(bytes),
-            Err(_) => chunk.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+            Err(_) => chunk
+                .iter()
+                .fold(0, |word, &byte| word << 8 | u64::from(byte)),
         };
         mixed = (mixed.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
@@ -68,7 +72,12 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(text: &'a str, cache: &'a mut TokenCache) -> Self {
-        Builder { text, done: 0, children: Vec::with_capacity(256), cache }
+        Builder {
+            text,
+            done: 0,
+            children: Vec::with_capacity(256),
+            cache,
+        }
     }
 
     /// The root.
@@ -88,7 +97,9 @@ impl<'a> Builder<'a> {
 
     fn some_trivia(&mut self, to: usize) {
         for (kind, range) in trivia::split(self.text.as_bytes(), self.done..to) {
-            let token = self.cache.token(kind, self.text.get(range).unwrap_or_default());
+            let token = self
+                .cache
+                .token(kind, self.text.get(range).unwrap_or_default());
             self.children.push(NodeOrToken::Token(token));
         }
         self.done = to;
@@ -110,7 +121,12 @@ impl Sink for Builder<'_> {
         if start == end {
             return;
         }
-        let token = self.cache.token(kind, self.text.get(start as usize..end as usize).unwrap_or_default());
+        let token = self.cache.token(
+            kind,
+            self.text
+                .get(start as usize..end as usize)
+                .unwrap_or_default(),
+        );
         self.children.push(NodeOrToken::Token(token));
         self.done = end as usize;
     }

@@ -14,7 +14,13 @@ pub fn dump(tree: &Tree) -> String {
             WalkEvent::Enter(element) => {
                 let indentation = 2 * depth.min(MOST_INDENTATION);
                 let range = element.text_range();
-                out.push_str(&format!("{:indentation$}{:?}@{}..{}", "", element.kind(), u32::from(range.start()), u32::from(range.end())));
+                out.push_str(&format!(
+                    "{:indentation$}{:?}@{}..{}",
+                    "",
+                    element.kind(),
+                    u32::from(range.start()),
+                    u32::from(range.end())
+                ));
                 if let SyntaxElement::Token(token) = &element {
                     out.push_str(&format!(" {:?}", token.text()));
                 }

@@ -54,7 +54,10 @@ mod tests {
 
     #[test]
     fn any_bytes_come_back() {
-        let all: Vec<u8> = (0..=255).chain("\u{10FF41}é".bytes()).chain([0xff, 0xf4]).collect();
+        let all: Vec<u8> = (0..=255)
+            .chain("\u{10FF41}é".bytes())
+            .chain([0xff, 0xf4])
+            .collect();
         let (text, places) = text_of(&all);
         assert_eq!(bytes_of(&text, &places), all);
         assert_eq!(offset_of(&places, text.len() as u32), all.len() as u32);

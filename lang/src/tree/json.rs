@@ -39,7 +39,11 @@ pub fn to_json(tree: &Tree) -> String {
                 }
             }
             WalkEvent::Leave(element) => {
-                out.push_str(if matches!(element, SyntaxElement::Node(_)) { "]}" } else { "}" });
+                out.push_str(if matches!(element, SyntaxElement::Node(_)) {
+                    "]}"
+                } else {
+                    "}"
+                });
                 first = false;
             }
         }
@@ -57,7 +61,11 @@ pub fn to_json(tree: &Tree) -> String {
 }
 
 fn finding(diagnostic: &Diagnostic, lines: &LineIndex, out: &mut String) {
-    let severity = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
+    let severity = if diagnostic.severity == Severity::Error {
+        "error"
+    } else {
+        "warning"
+    };
     let place = lines.line_column(diagnostic.range.start);
     out.push_str(&format!("{{\"severity\":\"{severity}\",\"message\":"));
     quote(&diagnostic.message, out);
@@ -81,7 +89,9 @@ fn quote(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            control if control < ' ' || control == '\u{7f}' => out.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control if control < ' ' || control == '\u{7f}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(control)))
+            }
             other => out.push(other),
         }
     }

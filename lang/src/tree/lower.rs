@@ -38,7 +38,11 @@ impl Tree {
                     let kind = SyntaxKind::from_raw(token.kind().0);
                     let end = offset + token.text().len() as u32;
                     if !kind.is_trivia() {
-                        sink.token(kind, encoding::offset_of(&self.encoded, offset), encoding::offset_of(&self.encoded, end));
+                        sink.token(
+                            kind,
+                            encoding::offset_of(&self.encoded, offset),
+                            encoding::offset_of(&self.encoded, end),
+                        );
                     }
                     offset = end;
                 }
@@ -63,9 +67,17 @@ impl Tree {
                 Some(NodeOrToken::Token(token)) => {
                     let kind = SyntaxKind::from_raw(token.kind().0);
                     let end = offset + token.text().len() as u32;
-                    let (from, to) = (encoding::offset_of(&self.encoded, offset), encoding::offset_of(&self.encoded, end));
-                    if kind == SyntaxKind::BlockComment && trivia::is_doc_comment(token.text().as_bytes()) {
-                        pending = Some(DocComment { start: from, end: to });
+                    let (from, to) = (
+                        encoding::offset_of(&self.encoded, offset),
+                        encoding::offset_of(&self.encoded, end),
+                    );
+                    if kind == SyntaxKind::BlockComment
+                        && trivia::is_doc_comment(token.text().as_bytes())
+                    {
+                        pending = Some(DocComment {
+                            start: from,
+                            end: to,
+                        });
                     } else if !kind.is_trivia() {
                         found.extend(pending.take().map(|doc| (from, doc)));
                     }

@@ -75,13 +75,22 @@ impl Tree {
     ///
     /// # Errors
     /// As [`Tree::parse`].
-    pub fn parse_with(source: &[u8], options: &ParseOptions<'_>, cache: &mut TokenCache) -> Result<Tree, ParseFailure> {
+    pub fn parse_with(
+        source: &[u8],
+        options: &ParseOptions<'_>,
+        cache: &mut TokenCache,
+    ) -> Result<Tree, ParseFailure> {
         let (text, encoded) = encoding::text_of(source);
         if let Some(failure) = too_long(text.as_bytes()) {
             return Err(failure);
         }
         let tokens = lex(text.as_bytes(), options);
-        let outcome = grammar::program(text.as_bytes(), &tokens, options, build::Builder::new(&text, cache));
+        let outcome = grammar::program(
+            text.as_bytes(),
+            &tokens,
+            options,
+            build::Builder::new(&text, cache),
+        );
         if outcome.interrupted || tokens.interrupted {
             return Err(ParseFailure::Interrupted);
         }
@@ -92,7 +101,11 @@ impl Tree {
         let mut diagnostics = tokens.errors;
         diagnostics.extend(outcome.diagnostics);
         diagnostics.sort_by_key(|diagnostic| diagnostic.range.start);
-        let mut tree = Tree { green, encoded, diagnostics };
+        let mut tree = Tree {
+            green,
+            encoded,
+            diagnostics,
+        };
         if !tree.encoded.is_empty() {
             for diagnostic in &mut tree.diagnostics {
                 diagnostic.range = encoding::offset_of(&tree.encoded, diagnostic.range.start)

@@ -180,12 +180,16 @@ fn nth_expr(node: &SyntaxNode, index: usize) -> Option<Expr> {
 
 /// The first token of a kind among the children.
 fn token(node: &SyntaxNode, kind: K) -> Option<SyntaxToken> {
-    node.children_with_tokens().filter_map(|element| element.into_token()).find(|token| token.kind() == kind)
+    node.children_with_tokens()
+        .filter_map(|element| element.into_token())
+        .find(|token| token.kind() == kind)
 }
 
 /// The first expression after a token of a kind.
 fn expr_after(node: &SyntaxNode, kind: K) -> Option<Expr> {
-    let mut elements = node.children_with_tokens().skip_while(|element| element.kind() != kind);
+    let mut elements = node
+        .children_with_tokens()
+        .skip_while(|element| element.kind() != kind);
     elements.find_map(|element| Expr::cast(element.into_node()?))
 }
 
@@ -476,12 +480,15 @@ pub enum Name {
 }
 
 fn names(node: &SyntaxNode) -> impl Iterator<Item = Name> + use<> {
-    node.children_with_tokens().filter_map(|element| match element {
-        rowan::NodeOrToken::Token(token) => (token.kind() == K::Ident).then_some(Name::Ident(token)),
-        rowan::NodeOrToken::Node(node) => {
-            StringName::cast(node.clone()).map(Name::String).or_else(|| DynamicName::cast(node).map(Name::Dynamic))
-        }
-    })
+    node.children_with_tokens()
+        .filter_map(|element| match element {
+            rowan::NodeOrToken::Token(token) => {
+                (token.kind() == K::Ident).then_some(Name::Ident(token))
+            }
+            rowan::NodeOrToken::Node(node) => StringName::cast(node.clone())
+                .map(Name::String)
+                .or_else(|| DynamicName::cast(node).map(Name::Dynamic)),
+        })
 }
 
 impl AttrPath {
