@@ -9,13 +9,6 @@ use crate::source::Pos;
 use crate::value::{Context, List, ListBuilder, PathValue, Str, Value, View};
 use crate::vm::Vm;
 
-/// A number of the language.
-#[derive(Clone, Copy)]
-enum Number {
-    Int(i64),
-    Float(f64),
-}
-
 impl Vm {
     /// The operators whose operands are both evaluated.
     pub(super) fn operator(&mut self, code: Code, env: Env) -> Result {
@@ -183,22 +176,6 @@ impl Vm {
         .at(pos)
     }
 
-    fn number(&mut self, code: Code, env: Env, pos: Pos, what: &str) -> Result<Number> {
-        let value = self.eval(code, env)?;
-        self.as_number(value, pos, what)
-    }
-
-    fn as_number(&mut self, value: Value, pos: Pos, what: &str) -> Result<Number> {
-        if let Some(n) = value.as_int() {
-            return Ok(Number::Int(n));
-        }
-        if let Some(f) = value.as_float() {
-            return Ok(Number::Float(f));
-        }
-        let n = self.expect_int(value, pos, what)?;
-        Ok(Number::Int(n))
-    }
-
     fn arithmetic(&mut self, site: &'static Binary, env: Env, operation: Operation) -> Result {
         let left = self.eval(site.left, env)?;
         let right = self.eval(site.right, env)?;
@@ -231,50 +208,27 @@ impl Vm {
     }
 
     fn divide(&mut self, site: &'static Binary, env: Env) -> Result {
-        let left = self.number(
-            site.left,
-            env,
-            site.pos,
-            "while evaluating the first operand of the division",
-        )?;
-        let right = self.number(
-            site.right,
-            env,
-            site.pos,
-            "while evaluating the second operand of the division",
-        )?;
-        self.quotient(left, right, site.pos)
+        let left = self.eval(site.left, env)?;
+        let right = self.eval(site.right, env)?;
+        self.divide_on(left, right, site.pos)
     }
 
-    /// `a / b`; the operands are forced.
+    /// `a / b`; the operands are forced. The divisor is looked at first, as the reference does.
     pub(crate) fn divide_on(&mut self, left: Value, right: Value, pos: Pos) -> Result {
-        let right = self.as_number(
-            right,
-            pos,
-            "while evaluating the second operand of the division",
-        )?;
-        let left = self.as_number(
-            left,
-            pos,
-            "while evaluating the first operand of the division",
-        )?;
-        self.quotient(left, right, pos)
-    }
-
-    fn quotient(&mut self, left: Number, right: Number, pos: Pos) -> Result {
-        let by_zero = match right {
-            Number::Int(n) => n == 0,
-            Number::Float(f) => f == 0.0,
-        };
-        if by_zero {
+        const FIRST: &str = "while evaluating the first operand of the division";
+        const SECOND: &str = "while evaluating the second operand of the division";
+        let divisor = self.expect_float(right, pos, SECOND)?;
+        if divisor == 0.0 {
             return Err(Error::other("division by zero").at(pos));
         }
-        match (left, right) {
-            (Number::Int(x), Number::Int(y)) => match x.checked_div(y) {
-                Some(n) => Ok(Value::int(&mut self.heap, n)),
-                None => Err(overflow("dividing", x, "/", y, pos)),
-            },
-            (x, y) => Ok(self.float(x.float() / y.float())),
+        let Some(y) = right.as_int().filter(|_| left.as_float().is_none()) else {
+            let x = self.expect_float(left, pos, FIRST)?;
+            return Ok(self.float(x / divisor));
+        };
+        let x = self.expect_int(left, pos, FIRST)?;
+        match x.checked_div(y) {
+            Some(n) => Ok(Value::int(&mut self.heap, n)),
+            None => Err(overflow("dividing", x, "/", y, pos)),
         }
     }
 
@@ -325,15 +279,6 @@ impl Vm {
             self.joined_path(text, context, site.pos)
         } else {
             Ok(Str::with_context(&mut self.heap, &text, context))
-        }
-    }
-}
-
-impl Number {
-    fn float(self) -> f64 {
-        match self {
-            Number::Int(n) => n as f64,
-            Number::Float(f) => f,
         }
     }
 }
