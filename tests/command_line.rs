@@ -230,3 +230,12 @@ fn settings_as_json_have_the_references_keys() {
     assert_eq!(json.as_object().unwrap().len(), 129);
     insta::assert_snapshot!(json["keep-going"].to_string(), @r#"{"aliases":[],"defaultValue":false,"description":"Go on with other builds after one has failed.","documentDefault":true,"experimentalFeature":null,"value":false}"#);
 }
+
+#[test]
+fn the_references_shell_scripts_get_completions() {
+    let place = Place::new().with("NIX_GET_COMPLETIONS", "2");
+    assert_eq!(
+        place.line("nix hash conv").success(),
+        "normal\nconvert\tWrite hashes in another notation\n"
+    );
+}

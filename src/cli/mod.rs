@@ -155,6 +155,13 @@ fn run_modern(
     {
         return ui::print(&text);
     }
+    if let Some(number) = std::env::var_os("NIX_GET_COMPLETIONS") {
+        let number = number
+            .to_str()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1);
+        return ui::print(&complete::complete(&args, number));
+    }
     let parsed = modern::parse(
         args,
         commands::modern(),
