@@ -1,7 +1,9 @@
 //! One evaluator thread: its heap, its stack of variables, how deep it is, and what it shares with others.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustc_hash::FxHashMap;
 use rx_lang::symbol::Symbol;
 
 use crate::error::{Context as _, Error, ErrorKind, Result};
@@ -9,6 +11,7 @@ use crate::evaluator::Evaluator;
 use crate::heap::{self, Heap, Stack};
 use crate::source::Pos;
 use crate::stats::Stats;
+use crate::text::regex::Regex;
 use crate::value::{Attrs, Function, List, PathValue, Str, Value};
 
 /// A function of rx that a thunk runs on its captured words.
@@ -48,6 +51,8 @@ pub struct Vm {
     /// This evaluator's number, for thunks that are busy.
     pub(crate) id: u32,
     native_limit: usize,
+    /// Compiled regular expressions.
+    pub(crate) regexes: FxHashMap<&'static [u8], Arc<Regex>>,
     /// The names of attributes as strings, by symbol; absent until somebody asks.
     names: Vec<Value>,
 }
@@ -75,6 +80,7 @@ impl Vm {
             max_depth: ev.settings.max_call_depth,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             names: Vec::new(),
+            regexes: FxHashMap::default(),
             native_limit: (native_position().saturating_sub(left)).saturating_add(RED_ZONE),
         }
     }

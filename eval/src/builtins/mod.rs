@@ -13,11 +13,14 @@ mod control;
 mod derivation;
 mod environment;
 mod files;
+mod hashes;
 mod imports;
 mod lists;
 mod order;
+mod patterns;
 mod strings;
 mod types;
+mod versions;
 
 use rustc_hash::FxHashMap;
 use rx_lang::symbol::{self, Symbol, known};
@@ -79,11 +82,14 @@ const TABLES: &[&[Builtin]] = &[
     derivation::TABLE,
     environment::TABLE,
     files::TABLE,
+    hashes::TABLE,
     imports::TABLE,
     lists::TABLE,
     order::TABLE,
+    patterns::TABLE,
     strings::TABLE,
     types::TABLE,
+    versions::TABLE,
 ];
 
 /// All builtins that are functions.

@@ -7,6 +7,7 @@ use crate::builtins::{Builtin, builtin};
 use crate::error::{Error, Result};
 use crate::heap;
 use crate::source::Pos;
+use crate::text::sort::sort as sort_by;
 use crate::value::attrs::SelectCache;
 use crate::value::function::FunctionView;
 use crate::value::{Attrs, Value, View};
@@ -25,9 +26,6 @@ fn less_than(vm: &mut Vm, args: &[Value]) -> Result {
 
 // ---- sort --------------------------------------------------------------------------------------------
 
-/// Lists up to this length are sorted by insertion.
-const SHORT: usize = 16;
-
 fn sort(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
     let what = "while evaluating the second argument passed to builtins.sort";
@@ -44,14 +42,14 @@ fn sort(vm: &mut Vm, args: &[Value]) -> Result {
     if is_less_than(comparator) {
         if !sort_plainly(&mut elements) {
             let what = "while evaluating the ordering function passed to builtins.sort";
-            merge_sort(&mut elements, &mut |a, b| {
+            sort_by(&mut elements, |a, b| {
                 vm.less(a, b, pos).map_err(|e| e.frame(Pos::NONE, what))
             })?;
         }
     } else {
         let what =
             "while evaluating the return value of the sorting function passed to builtins.sort";
-        merge_sort(&mut elements, &mut |a, b| {
+        sort_by(&mut elements, |a, b| {
             let result = vm.call(comparator, &[a, b])?;
             match result.as_bool() {
                 Some(result) => Ok(result),
@@ -79,98 +77,6 @@ fn sort_plainly(elements: &mut [Value]) -> bool {
         return true;
     }
     false
-}
-
-type Less<'a> = dyn FnMut(Value, Value) -> Result<bool> + 'a;
-
-/// A stable merge sort of the runs that are there; `less` may fail, or answer nonsense.
-fn merge_sort(elements: &mut [Value], less: &mut Less<'_>) -> Result<()> {
-    if elements.len() <= SHORT {
-        return insertion_sort(elements, less);
-    }
-    let mut ends = runs(elements, less)?;
-    let mut left = Vec::new();
-    while ends.len() > 1 {
-        let mut start = 0;
-        let mut merged = Vec::with_capacity(ends.len().div_ceil(2));
-        for pair in ends.chunks(2) {
-            if let [middle, end] = *pair {
-                merge(&mut elements[start..end], middle - start, &mut left, less)?;
-            }
-            start = pair[pair.len() - 1];
-            merged.push(start);
-        }
-        ends = merged;
-    }
-    Ok(())
-}
-
-fn insertion_sort(elements: &mut [Value], less: &mut Less<'_>) -> Result<()> {
-    for i in 1..elements.len() {
-        let mut at = i;
-        while at > 0 && less(elements[at], elements[at - 1])? {
-            elements.swap(at, at - 1);
-            at -= 1;
-        }
-    }
-    Ok(())
-}
-
-/// Finds where ordered runs end; falling ones are turned round, and short ones made longer by insertion.
-fn runs(elements: &mut [Value], less: &mut Less<'_>) -> Result<Vec<usize>> {
-    const SHORTEST: usize = 8;
-    let mut ends = Vec::new();
-    let mut start = 0;
-    while start < elements.len() {
-        let mut end = start + 1;
-        if end < elements.len() {
-            let falling = less(elements[end], elements[end - 1])?;
-            end += 1;
-            while end < elements.len() && less(elements[end], elements[end - 1])? == falling {
-                end += 1;
-            }
-            if falling {
-                elements[start..end].reverse();
-            }
-        }
-        let enough = (start + SHORTEST).min(elements.len());
-        while end < enough {
-            let mut at = end;
-            while at > start && less(elements[at], elements[at - 1])? {
-                elements.swap(at, at - 1);
-                at -= 1;
-            }
-            end += 1;
-        }
-        ends.push(end);
-        start = end;
-    }
-    Ok(ends)
-}
-
-/// Merges two ordered neighbours; the second begins at `middle`.
-fn merge(
-    elements: &mut [Value],
-    middle: usize,
-    left: &mut Vec<Value>,
-    less: &mut Less<'_>,
-) -> Result<()> {
-    left.clear();
-    left.extend_from_slice(&elements[..middle]);
-    let (mut i, mut j, mut out) = (0, middle, 0);
-    while i < left.len() && j < elements.len() {
-        // What is equal comes from the left.
-        if less(elements[j], left[i])? {
-            elements[out] = elements[j];
-            j += 1;
-        } else {
-            elements[out] = left[i];
-            i += 1;
-        }
-        out += 1;
-    }
-    elements[out..out + left.len() - i].copy_from_slice(&left[i..]);
-    Ok(())
 }
 
 // ---- genericClosure ----------------------------------------------------------------------------------

@@ -1,3 +1,5 @@
 //! Text formats and algorithms of the language, as pure functions over bytes: nothing here knows of values.
 
 pub mod regex;
+pub mod sort;
+pub mod version;
