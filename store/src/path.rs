@@ -136,16 +136,11 @@ pub struct StorePath {
 impl std::hash::Hash for StorePath {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         // The digest alone tells paths apart; two names with one digest do not occur but compare unequal.
-        state.write_u64(u64::from_le_bytes([
-            self.digest[0],
-            self.digest[1],
-            self.digest[2],
-            self.digest[3],
-            self.digest[4],
-            self.digest[5],
-            self.digest[6],
-            self.digest[7],
-        ]));
+        let [a, b, c, d, e] = self.digest.as_chunks::<4>().0 else { return };
+        let word = |x: &[u8; 4], y: &[u8; 4]| u64::from(u32::from_le_bytes(*x)) << 32 | u64::from(u32::from_le_bytes(*y));
+        state.write_u64(word(a, b));
+        state.write_u64(word(c, d));
+        state.write_u32(u32::from_le_bytes(*e));
     }
 }
 

@@ -780,6 +780,11 @@ impl Database {
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
     }
 
+    /// Writes the log back into the file, as far as nobody else is in the way.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.rows("pragma wal_checkpoint(truncate)")
+    }
+
     /// Makes the file as small as it can be.
     pub fn vacuum(&self) -> Result<(), StoreError> {
         self.batch("vacuum")

@@ -32,6 +32,8 @@ mod optimise;
 mod roots;
 mod spool;
 mod temp_roots;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
