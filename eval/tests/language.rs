@@ -1,63 +1,9 @@
 //! The language itself, without the outside world.
 
-use std::collections::BTreeSet;
+mod common;
 
-use rx_eval::io::{EvalIo, FileKind};
-use rx_eval::{Error, EvalSettings, Evaluator, Origin, Result, Value, Vm};
-use rx_store::derivation::Derivation;
-use rx_store::path::StorePath;
-
-/// No files, no store, no environment.
-struct Nothing;
-
-fn nothing<T>() -> Result<T> {
-    Err(Error::other("there is nothing outside"))
-}
-
-impl EvalIo for Nothing {
-    fn read_file(&self, _: &[u8]) -> Result<Vec<u8>> {
-        nothing()
-    }
-    fn read_dir(&self, _: &[u8]) -> Result<Vec<(Vec<u8>, FileKind)>> {
-        nothing()
-    }
-    fn kind(&self, _: &[u8]) -> Result<Option<FileKind>> {
-        nothing()
-    }
-    fn resolve(&self, _: &[u8]) -> Result<Vec<u8>> {
-        nothing()
-    }
-    fn read_link(&self, _: &[u8]) -> Result<Vec<u8>> {
-        nothing()
-    }
-    fn env(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
-    }
-    fn add_to_store(&self, _: &[u8]) -> Result<Vec<u8>> {
-        nothing()
-    }
-    fn now(&self) -> i64 {
-        0
-    }
-    fn write_derivation(&self, _: &Derivation, _: &StorePath, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-    fn read_derivation(&self, _: &StorePath) -> Result<Derivation> {
-        nothing()
-    }
-    fn closure(&self, _: &StorePath) -> Result<BTreeSet<StorePath>> {
-        nothing()
-    }
-    fn warn(&self, _: &str) {}
-}
-
-fn vm(settings: EvalSettings) -> Vm {
-    Vm::new(Evaluator::new(settings, Box::new(Nothing), false))
-}
-
-fn eval(vm: &mut Vm, text: &str) -> Result {
-    vm.eval_text(Origin::String, text.as_bytes(), b"/")
-}
+use common::{eval, vm};
+use rx_eval::{EvalSettings, Value};
 
 fn shown(text: &str) -> String {
     let mut vm = vm(EvalSettings::default());

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::value::ContextElement;
 
 /// Computes store paths and writes nothing.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ComputedStore {
     dir: StoreDir,
     /// The texts that would have been written, so that they can be read back within the evaluation.
