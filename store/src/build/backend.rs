@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::content_address::ContentAddress;
 use crate::derivation::Derivation;
-use crate::hash::Hash;
+use crate::lock::PathLocks;
 use crate::path::{StoreDir, StorePath};
+use crate::store::PathInfo;
 
 /// A failure of the store, told to the user as it is.
 pub type BackendError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,7 +30,7 @@ pub trait Backend: Send + Sync {
     fn is_valid(&self, path: &StorePath) -> Result<bool, BackendError>;
 
     /// What is known of a valid path.
-    fn info(&self, path: &StorePath) -> Result<BuiltPath, BackendError>;
+    fn info(&self, path: &StorePath) -> Result<Arc<PathInfo>, BackendError>;
 
     /// Paths with all they refer to.
     fn closure(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, BackendError>;
@@ -41,7 +42,7 @@ pub trait Backend: Send + Sync {
     fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, BackendError>;
 
     /// Registers paths that are in place, all or none; they are signed and count as built here.
-    fn register(&self, paths: &[BuiltPath]) -> Result<(), BackendError>;
+    fn register(&self, paths: &[PathInfo]) -> Result<(), BackendError>;
 
     /// Keeps a path from being collected while this process lives.
     fn add_temporary_root(&self, path: &StorePath) -> Result<(), BackendError>;
@@ -67,47 +68,38 @@ pub trait Backend: Send + Sync {
     /// Whether the contents of a valid path still have their hash.
     fn contents_are_good(&self, path: &StorePath) -> Result<bool, BackendError>;
 
-    /// Fetches a path with all it refers to from a cache. `repair` replaces contents that are there;
-    /// `content` lets a path of that content under another name do.
-    fn substitute(
+    /// What a path refers to, if a cache has it.
+    fn find_substitute(
         &self,
         path: &StorePath,
-        repair: bool,
-        content: Option<&ContentAddress>,
-    ) -> Result<Substituted, BackendError>;
+    ) -> Result<Option<BTreeSet<StorePath>>, BackendError>;
 
-    /// Fetches what an output was built to, according to a cache.
-    fn substitute_realisation(
+    /// Fetches a path whose references are valid. `repair` replaces contents that are there. False
+    /// if no cache could give it.
+    fn substitute(&self, path: &StorePath, repair: bool) -> Result<bool, BackendError>;
+
+    /// What an output was built to, according to a cache.
+    fn find_realisation(
         &self,
         derivation: &StorePath,
         output: &str,
     ) -> Result<Option<StorePath>, BackendError>;
-}
 
-/// How fetching a path from a cache went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Substituted {
-    /// It is valid now.
-    Yes,
-    /// No cache has it.
-    NotFound,
-}
+    /// Registers paths that are in place, soon or at the next [`Backend::flush`]; until then they
+    /// are valid for this process only, and the locks keep others waiting.
+    fn register_later(&self, paths: Vec<PathInfo>, locks: PathLocks) -> Result<(), BackendError> {
+        self.register(&paths)?;
+        drop(locks);
+        Ok(())
+    }
 
-/// A path with what is registered of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuiltPath {
-    /// The path.
-    pub path: StorePath,
-    /// Hash of its archive.
-    pub nar_hash: Hash,
-    /// Size of its archive.
-    pub nar_size: u64,
-    /// What it refers to, itself included if it does.
-    pub references: BTreeSet<StorePath>,
-    /// The derivation it was built from.
-    pub deriver: Option<StorePath>,
-    /// From what its name follows, if from its contents.
-    pub content_address: Option<ContentAddress>,
-    /// Whether it was built here.
-    pub ultimate: bool,
+    /// Registers everything that waits for it.
+    fn flush(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// Whether something has waited to be registered for long enough.
+    fn flush_is_due(&self) -> bool {
+        false
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::backend::{Backend, BuiltPath};
+use super::backend::Backend;
 use super::error::{BuildError, FailureKind};
 use super::options::{Checks, OutputChecks, Reference};
 use crate::derivation::{BasicDerivation, Output};
 use crate::path::StorePath;
+use crate::store::PathInfo;
 
 /// Checks all outputs of a build.
 pub fn check_outputs(
@@ -14,7 +15,7 @@ pub fn check_outputs(
     derivation_path: &StorePath,
     derivation: &BasicDerivation,
     checks: &Checks,
-    outputs: &BTreeMap<String, BuiltPath>,
+    outputs: &BTreeMap<String, PathInfo>,
 ) -> Result<(), BuildError> {
     let check = Check {
         store,
@@ -41,8 +42,8 @@ pub fn check_outputs(
 struct Check<'a> {
     store: &'a dyn Backend,
     derivation_path: &'a StorePath,
-    outputs: &'a BTreeMap<String, BuiltPath>,
-    by_path: BTreeMap<&'a StorePath, &'a BuiltPath>,
+    outputs: &'a BTreeMap<String, PathInfo>,
+    by_path: BTreeMap<&'a StorePath, &'a PathInfo>,
 }
 
 impl Check<'_> {
@@ -51,7 +52,7 @@ impl Check<'_> {
     }
 
     /// A fixed output has the declared hash and stands alone.
-    fn content_address(&self, declared: &Output, info: &BuiltPath) -> Result<(), BuildError> {
+    fn content_address(&self, declared: &Output, info: &PathInfo) -> Result<(), BuildError> {
         let (Output::Fixed(wanted), Some(got)) = (declared, &info.content_address) else {
             return Ok(());
         };
@@ -79,7 +80,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn one(&self, name: &str, info: &BuiltPath, checks: &OutputChecks) -> Result<(), BuildError> {
+    fn one(&self, name: &str, info: &PathInfo, checks: &OutputChecks) -> Result<(), BuildError> {
         if let Some(limit) = checks.max_size
             && info.nar_size > limit
         {
@@ -117,7 +118,7 @@ impl Check<'_> {
 
     fn requisites(
         &self,
-        info: &BuiltPath,
+        info: &PathInfo,
         checks: &OutputChecks,
     ) -> Result<BTreeSet<StorePath>, BuildError> {
         let (mut paths, _) = self.closure(&info.path)?;
@@ -141,7 +142,7 @@ impl Check<'_> {
                 Some(info) => *info,
                 None => {
                     known = self.store.info(&path)?;
-                    &known
+                    &*known
                 }
             };
             size = size.saturating_add(info.nar_size);
@@ -153,7 +154,7 @@ impl Check<'_> {
     fn references(
         &self,
         output: &str,
-        info: &BuiltPath,
+        info: &PathInfo,
         used: &BTreeSet<StorePath>,
         listed: &BTreeSet<Reference>,
         allowed: bool,

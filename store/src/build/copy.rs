@@ -162,6 +162,23 @@ impl Copy<'_> {
     }
 }
 
+/// Moves a normalised tree to where it will be registered, on the same file system.
+pub fn move_into_place(from: &Path, to: &Path) -> io::Result<()> {
+    let status = fs::lstat(from)?;
+    let directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
+    // Moving a directory changes its `..`, for which an ordinary user must be able to write to it.
+    let unlock = directory && !rustix::process::geteuid().is_root();
+    if unlock {
+        fs::chmod(from, Mode::from_raw_mode(0o755))?;
+    }
+    fs::rename(from, to)?;
+    if unlock {
+        fs::chmod(to, Mode::from_raw_mode(0o555))?;
+        fs::utimensat(fs::CWD, to, &TIMES, AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    Ok(())
+}
+
 fn parent_and_name(path: &Path) -> io::Result<(OwnedFd, CString)> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());

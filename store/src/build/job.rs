@@ -25,16 +25,16 @@ use super::environment::{BuildEnvironment, EnvironmentInput};
 use super::error::{BuildError, FailureKind};
 use super::hooks;
 use super::layout;
-use super::locks::PathLocks;
 use super::log::{BuildLog, LogFile};
 use super::options::Options;
-use super::outputs::{FinishedBuild, register_outputs};
+use super::outputs::{Finished, FinishedBuild, finish_outputs};
 use super::sandbox::{
     self, BuildUser, BuildUsers, ExitStatus, SandboxError, SandboxSpec, SandboxUser,
 };
 use crate::content_address::output_path_name;
 use crate::derivation::{BasicDerivation, Kind, output_placeholder, rewrite};
 use crate::fetch::download::Downloader;
+use crate::lock::PathLocks;
 use crate::path::StorePath;
 use crate::progress::{self, Activity, ActivityKind, Level};
 use crate::remove::remove_tree;
@@ -167,7 +167,7 @@ impl Job<'_> {
 
     fn run(&self) -> Result<Attempt, BuildError> {
         let known = self.known_outputs()?;
-        let Some(mut locks) = PathLocks::try_lock(self.lock_paths(&known)).map_err(BuildError::misc)?
+        let Some(mut locks) = PathLocks::try_acquire(self.lock_paths(&known)).map_err(BuildError::misc)?
         else {
             return Ok(Attempt::Locked);
         };
@@ -176,7 +176,7 @@ impl Job<'_> {
         if self.request.mode != BuildMode::Check
             && let Some(valid) = all_valid(&known)
         {
-            locks.remove_files();
+            locks.set_deletion(true);
             return Ok(Attempt::AlreadyValid(valid));
         }
         if self.request.mode != BuildMode::Check {
@@ -200,17 +200,31 @@ impl Job<'_> {
                 }
             }
         };
-        let outputs = self.build(&known, isolated, user.as_ref())?;
+        let Finished {
+            paths,
+            unregistered,
+        } = self.build(&known, isolated, user.as_ref())?;
         drop(user);
-        let built: BTreeSet<StorePath> = outputs.values().cloned().collect();
-        hooks::run_post_build_hook(
-            self.store,
-            self.settings,
-            &self.request.derivation_path,
-            &built,
-        )?;
-        locks.remove_files();
-        Ok(Attempt::Built(outputs))
+        // Now that the outputs are in place, nobody will lock them again.
+        locks.set_deletion(true);
+        let now = !self.settings.post_build_hook.is_empty()
+            || self.request.mode != BuildMode::Normal
+            || self.request.kind.is_content_addressed();
+        if now {
+            self.store.register(&unregistered)?;
+            self.register_realisations(&paths)?;
+            let built: BTreeSet<StorePath> = paths.values().cloned().collect();
+            hooks::run_post_build_hook(
+                self.store,
+                self.settings,
+                &self.request.derivation_path,
+                &built,
+            )?;
+        } else {
+            self.store.register_later(unregistered, locks)?;
+            self.register_realisations(&paths)?;
+        }
+        Ok(Attempt::Built(paths))
     }
 
     /// Outputs with their paths and what is there, as far as that is known before building.
@@ -323,7 +337,7 @@ impl Job<'_> {
         known: &BTreeMap<String, Option<KnownOutput>>,
         isolated: bool,
         user: Option<&BuildUser>,
-    ) -> Result<BTreeMap<String, StorePath>, BuildError> {
+    ) -> Result<Finished, BuildError> {
         let request = self.request;
         if let Some(user) = user {
             // Nothing of an earlier build may be alive when files are given to this user.
@@ -383,7 +397,7 @@ impl Job<'_> {
             file.finish();
         }
         let finished = result.and_then(|()| {
-            register_outputs(&FinishedBuild {
+            finish_outputs(&FinishedBuild {
                 store: self.store,
                 settings: self.settings,
                 derivation_path: &request.derivation_path,
@@ -406,7 +420,6 @@ impl Job<'_> {
                 for path in &scratch.redirected {
                     remove_tree(&self.real(path)).map_err(BuildError::misc)?;
                 }
-                self.register_realisations(&outputs)?;
                 Ok(outputs)
             }
             Err(error) => {

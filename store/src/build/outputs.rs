@@ -4,7 +4,7 @@
 //! each output: exists, plausible owner -> canonical metadata -> one pass: archive hash + references
 //! all:         order by references among themselves
 //! each:        content address, final path, hash parts replaced if the build ran under others
-//! all:         checks -> moved into place -> one registration
+//! all:         checks; the caller registers them at once
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,25 +13,26 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::BuildMode;
-use super::backend::{Backend, BuiltPath};
-use super::canonical::{SeenInodes, canonicalise, move_into_place};
+use super::backend::Backend;
 use super::checks::check_outputs;
-use super::copy::copy_tree;
+use super::copy::{copy_tree, move_into_place};
 use super::error::{BuildError, FailureKind};
-use super::git_hash::git_hash;
 use super::hooks;
 use super::job::{KnownOutput, PathStatus};
-use super::locks::PathLocks;
 use super::options::Options;
-use super::references::ReferenceScanner;
 use super::rewriting::{ModuloHasher, Rewrites};
+use crate::canonical::{CanonicalOptions, InodesSeen, canonicalise};
 use crate::content_address::{ContentAddress, Method, References, output_path_name};
 use crate::derivation::{BasicDerivation, Output};
+use crate::git_hash::hash_tree;
 use crate::hash::{Algorithm, Hash, Hasher};
+use crate::lock::PathLocks;
 use crate::nar;
 use crate::path::StorePath;
 use crate::remove::remove_tree;
 use crate::settings::Settings;
+use crate::store::PathInfo;
+use crate::store::references::ReferenceScanner;
 
 /// A build whose builder has succeeded.
 pub struct FinishedBuild<'a> {
@@ -87,7 +88,7 @@ impl Drop for PrivateDir {
 /// Work on one set of outputs.
 struct Registration<'a> {
     build: &'a FinishedBuild<'a>,
-    seen: SeenInodes,
+    seen: InodesSeen,
     /// Hash parts of scratch paths and those of the final paths.
     rewrites: Rewrites,
     /// Copies live here until they are moved.
@@ -96,13 +97,19 @@ struct Registration<'a> {
     locks: Vec<PathLocks>,
 }
 
-/// Checks, moves and registers the outputs. Gives the final paths.
-pub fn register_outputs(
-    build: &FinishedBuild<'_>,
-) -> Result<BTreeMap<String, StorePath>, BuildError> {
+/// Outputs in their final places.
+pub struct Finished {
+    /// The final paths by output.
+    pub paths: BTreeMap<String, StorePath>,
+    /// What remains to be registered.
+    pub unregistered: Vec<PathInfo>,
+}
+
+/// Checks the outputs and moves them into place.
+pub fn finish_outputs(build: &FinishedBuild<'_>) -> Result<Finished, BuildError> {
     let mut registration = Registration {
         build,
-        seen: SeenInodes::new(),
+        seen: InodesSeen::default(),
         rewrites: Rewrites::new(),
         private: None,
         copies: 0,
@@ -120,7 +127,7 @@ impl Registration<'_> {
         self.build.store.real_dir().join(path.base_name())
     }
 
-    fn run(&mut self) -> Result<BTreeMap<String, StorePath>, BuildError> {
+    fn run(&mut self) -> Result<Finished, BuildError> {
         let build = self.build;
         let mut finals = BTreeMap::new();
         let mut looked = BTreeMap::new();
@@ -161,18 +168,16 @@ impl Registration<'_> {
             &build.options.checks,
             &infos,
         )?;
-        if build.mode != BuildMode::Check {
-            let batch: Vec<BuiltPath> = infos
-                .values()
-                .filter(|info| info.content_address.is_none())
-                .cloned()
-                .collect();
-            if !batch.is_empty() {
-                build.store.register(&batch)?;
-            }
-        }
+        let unregistered = infos
+            .values()
+            .filter(|info| info.content_address.is_none() && build.mode != BuildMode::Check)
+            .cloned()
+            .collect();
         finals.extend(infos.into_iter().map(|(name, info)| (name, info.path)));
-        Ok(finals)
+        Ok(Finished {
+            paths: finals,
+            unregistered,
+        })
     }
 
     /// From now on, references to the scratch path mean the final one.
@@ -218,7 +223,14 @@ impl Registration<'_> {
                 actual.display()
             )));
         }
-        canonicalise(&actual, build.owners.clone(), &mut self.seen)
+        let options = CanonicalOptions {
+            uid_range: build
+                .owners
+                .as_ref()
+                .map(|owners| owners.start..=owners.end.saturating_sub(1)),
+            ignored_acls: build.settings.ignored_acls.iter().cloned().collect(),
+        };
+        canonicalise(&actual, &options, &mut self.seen)
             .map_err(|error| BuildError::rejected(error.to_string()))?;
         // Whatever the builder may have given away, we go on with inodes that are ours alone.
         let actual = if build.exposed {
@@ -305,7 +317,7 @@ impl Registration<'_> {
     }
 
     /// What is registered of an output, and where its final contents are now.
-    fn settle(&mut self, name: &str, looked: Looked) -> Result<(BuiltPath, PathBuf), BuildError> {
+    fn settle(&mut self, name: &str, looked: Looked) -> Result<(PathInfo, PathBuf), BuildError> {
         let declared = self
             .build
             .derivation
@@ -337,7 +349,7 @@ impl Registration<'_> {
         name: &str,
         looked: Looked,
         path: &StorePath,
-    ) -> Result<(BuiltPath, PathBuf), BuildError> {
+    ) -> Result<(PathInfo, PathBuf), BuildError> {
         self.finish(name, path);
         let references = self.final_references(&looked.references, None).0;
         let (actual, nar_hash, nar_size) = if self.rewrites.is_empty() {
@@ -347,14 +359,9 @@ impl Registration<'_> {
             let (hash, size, _) = hash_and_scan(&actual, &[])?;
             (actual, hash, size)
         };
-        let info = BuiltPath {
-            path: path.clone(),
-            nar_hash,
-            nar_size,
+        let info = PathInfo {
             references,
-            deriver: None,
-            content_address: None,
-            ultimate: true,
+            ..PathInfo::new(path.clone(), nar_hash, nar_size)
         };
         Ok((info, actual))
     }
@@ -365,7 +372,7 @@ impl Registration<'_> {
         looked: Looked,
         method: Method,
         algorithm: Algorithm,
-    ) -> Result<(BuiltPath, PathBuf), BuildError> {
+    ) -> Result<(PathInfo, PathBuf), BuildError> {
         let build = self.build;
         let scratch = build.scratch[name].clone();
         let flat = matches!(method, Method::Flat | Method::Text);
@@ -415,14 +422,10 @@ impl Registration<'_> {
         if own_reference {
             all.insert(path.clone());
         }
-        let info = BuiltPath {
-            path,
-            nar_hash,
-            nar_size,
+        let info = PathInfo {
             references: all,
-            deriver: None,
             content_address: Some(address),
-            ultimate: true,
+            ..PathInfo::new(path, nar_hash, nar_size)
         };
         Ok((info, actual))
     }
@@ -470,9 +473,9 @@ impl Registration<'_> {
             _ => None,
         };
         loop {
-            match PathLocks::try_lock([self.real(path)]).map_err(BuildError::misc)? {
+            match PathLocks::try_acquire([self.real(path)]).map_err(BuildError::misc)? {
                 Some(mut locks) => {
-                    locks.remove_files();
+                    locks.set_deletion(true);
                     self.locks.push(locks);
                     return Ok(());
                 }
@@ -522,7 +525,7 @@ impl Registration<'_> {
     }
 
     /// Moves an output to its final place, or compares it with what is there.
-    fn place(&mut self, info: &BuiltPath, actual: &Path) -> Result<(), BuildError> {
+    fn place(&mut self, info: &PathInfo, actual: &Path) -> Result<(), BuildError> {
         let destination = self.real(&info.path);
         match self.build.mode {
             BuildMode::Check => return self.compare(info, actual),
@@ -552,12 +555,12 @@ impl Registration<'_> {
     }
 
     /// A repeated build must give the same.
-    fn compare(&self, info: &BuiltPath, actual: &Path) -> Result<(), BuildError> {
+    fn compare(&self, info: &PathInfo, actual: &Path) -> Result<(), BuildError> {
         let build = self.build;
         if !build.store.is_valid(&info.path)? {
             return Ok(());
         }
-        let mut old = build.store.info(&info.path)?;
+        let mut old = (*build.store.info(&info.path)?).clone();
         if old.nar_hash == info.nar_hash {
             if !old.ultimate {
                 old.ultimate = true;
@@ -638,7 +641,7 @@ struct HashAndScan {
 impl Write for HashAndScan {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.hasher.update(data);
-        self.scanner.scan(data);
+        self.scanner.update(data);
         Ok(data.len())
     }
 
@@ -657,7 +660,7 @@ fn hash_and_scan(
     };
     let sink = nar::dump(path, sink).map_err(|error| BuildError::rejected(error.to_string()))?;
     let size = sink.hasher.bytes();
-    Ok((sink.hasher.finish(), size, sink.scanner.finish()))
+    Ok((sink.hasher.finish(), size, sink.scanner.found()))
 }
 
 /// The hash that a content address has, without regard to the path's own name in it.
@@ -668,7 +671,13 @@ fn content_hash(
     own: &[u8],
 ) -> Result<Hash, BuildError> {
     match method {
-        Method::Git => git_hash(path, algorithm).map_err(BuildError::misc),
+        Method::Git => {
+            let archive = nar::dump(path, Vec::new())
+                .map_err(|error| BuildError::rejected(error.to_string()))?;
+            let tree = nar::Tree::read(&mut nar::Reader::new(archive.as_slice()))
+                .map_err(|error| BuildError::rejected(error.to_string()))?;
+            Ok(hash_tree(algorithm, &tree))
+        }
         Method::Flat | Method::Text => {
             let mut hasher = ModuloHasher::new(algorithm, own);
             let mut file = std::fs::File::open(path).map_err(BuildError::misc)?;

@@ -20,12 +20,11 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use super::BuildMode;
-use super::backend::{Backend, Substituted};
+use super::backend::Backend;
 use super::error::{BuildError, FailureKind};
 use super::job::{Attempt, BuildContext, BuildRequest, build, known_output_list};
 use super::options::Options;
-use crate::content_address::ContentAddress;
-use crate::derivation::{Derivation, Kind, Output};
+use crate::derivation::{Derivation, Kind};
 use crate::path::StorePath;
 use crate::progress::{self, Activity, ActivityKind, Level};
 
@@ -138,10 +137,17 @@ impl Target {
 /// Realises all targets.
 pub fn realise(context: &BuildContext<'_>, targets: &[Target], mode: BuildMode) -> Outcome {
     let (sender, receiver) = mpsc::channel();
-    std::thread::scope(|scope| {
+    let mut outcome = std::thread::scope(|scope| {
         let mut scheduler = Scheduler::new(context, scope, sender);
         scheduler.run(targets, mode, &receiver)
-    })
+    });
+    if let Err(error) = context.store.flush() {
+        let error = BuildError::misc(error);
+        for (_, result) in &mut outcome.targets {
+            *result = Err(error.clone());
+        }
+    }
+    outcome
 }
 
 /// What a goal is for.
@@ -180,6 +186,8 @@ enum Stage {
     Job,
     /// Inputs are being realised.
     Inputs,
+    /// The output's path is being fetched.
+    Substitute,
     /// The derivation that it resolves to is being realised.
     Resolved,
     /// The last needs are being realised; what they made is the result.
@@ -201,14 +209,25 @@ enum Job {
 
 #[derive(Clone)]
 enum Fetch {
-    Path(StorePath, bool, Option<ContentAddress>),
+    /// What a path refers to.
+    Find(StorePath),
+    /// A path whose references are valid.
+    Path(StorePath, bool),
+    /// What an output was built to.
     Realisation(StorePath, String),
+}
+
+/// What a fetch has found.
+enum Found {
+    Nothing,
+    References(BTreeSet<StorePath>),
+    Path(StorePath),
 }
 
 /// What a job tells.
 enum Message {
     Built(GoalId, Box<Job>, Result<Attempt, BuildError>),
-    Fetched(GoalId, Result<Option<StorePath>, BuildError>),
+    Fetched(GoalId, Result<Found, BuildError>),
 }
 
 /// How long to leave a lock that somebody else holds alone.
@@ -325,6 +344,7 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             }
             self.retry_later();
             self.start_jobs();
+            self.flush_if_due();
             self.report();
             if !self.busy() && self.later.is_empty() && self.awake.is_empty() {
                 // Nothing runs and nothing can: what is left waits for itself.
@@ -411,12 +431,9 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             }
             Message::Fetched(goal, result) => {
                 self.running_fetches -= 1;
-                match &result {
-                    Ok(Some(_)) => self.counts.fetched += 1,
-                    Ok(None) => {}
-                    Err(_) => self.counts.failed_fetches += 1,
+                if let Err(error) = self.fetched(goal, result) {
+                    self.fail(goal, error);
                 }
-                self.fetched(goal, result);
             }
         }
     }
@@ -486,6 +503,17 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             // The scheduler outlives its jobs.
             let _ = sender.send(message);
         });
+    }
+
+    /// Lets what was built be registered, beside the work.
+    fn flush_if_due(&mut self) {
+        let store = self.context.store;
+        if store.flush_is_due() {
+            self.scope.spawn(move || {
+                // A failure comes up again at the end of the run.
+                let _ = store.flush();
+            });
+        }
     }
 
     fn report(&self) {
@@ -581,7 +609,10 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
         };
         let quiet = matches!(
             error.kind,
-            FailureKind::Cancelled | FailureKind::DependencyFailed
+            FailureKind::Cancelled
+                | FailureKind::DependencyFailed
+                | FailureKind::NoSubstituters
+                | FailureKind::Substitution
         );
         if let Some(path) = path
             && !quiet
@@ -691,11 +722,15 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
         output: &str,
         mode: BuildMode,
     ) -> Result<(), BuildError> {
+        let stage = self.goals[goal].stage;
+        if stage == Stage::Substitute {
+            return self.conclude_substitution(goal, path, output, mode);
+        }
         if let Some(error) = self.first_error(goal) {
             self.finish(goal, Err(error));
             return Ok(());
         }
-        if self.goals[goal].stage == Stage::Last {
+        if stage == Stage::Last {
             return self.conclude_output(goal, path, output);
         }
         let Some(loaded) = self.load(path)? else {
@@ -754,18 +789,57 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             self.need(goal, Stage::Last, [build]);
             return Ok(());
         }
-        let fetch = match known {
+        match known {
             Some(known) => {
-                let content = match declared {
-                    Output::Fixed(address) => Some(address.clone()),
-                    _ => None,
-                };
-                Fetch::Path(known, mode == BuildMode::Repair, content)
+                let key = Key::Path(known, mode == BuildMode::Repair);
+                self.need(goal, Stage::Substitute, [key]);
             }
-            None => Fetch::Realisation(path.clone(), output.to_owned()),
-        };
-        self.queue_fetch(goal, fetch);
+            None => self.queue_fetch(goal, Fetch::Realisation(path.clone(), output.to_owned())),
+        }
         Ok(())
+    }
+
+    /// After the attempt to fetch an output: done, or it must be built.
+    fn conclude_substitution(
+        &mut self,
+        goal: GoalId,
+        path: &StorePath,
+        output: &str,
+        mode: BuildMode,
+    ) -> Result<(), BuildError> {
+        let Some(error) = self.first_error(goal) else {
+            let fetched = self.goals[goal].needs.iter().find_map(|&need| {
+                match (&self.goals[need].key, &self.goals[need].result) {
+                    (Key::Path(path, _), Some(Ok(_))) => Some(path.clone()),
+                    _ => None,
+                }
+            });
+            let fetched =
+                fetched.ok_or_else(|| BuildError::misc("some outputs are unexpectedly invalid"))?;
+            if self.loaded.get(path).is_some_and(|l| !l.kind.has_known_output_paths()) {
+                self.store().register_realisation(path, output, &fetched)?;
+            }
+            self.finish(goal, Ok(Made::from([(output.to_owned(), fetched)])));
+            return Ok(());
+        };
+        // That no cache has it is normal; that one has it and cannot give it must be accepted.
+        if error.kind == FailureKind::NoSubstituters || self.context.settings.fallback {
+            self.need(goal, Stage::Last, [Key::Build(path.clone(), mode)]);
+            return Ok(());
+        }
+        if error.kind == FailureKind::Cancelled {
+            return Err(error);
+        }
+        if self.told.insert(error.message.clone()) {
+            progress::log(Level::Error, format!("error: {}", error.message));
+        }
+        Err(BuildError::new(
+            FailureKind::Transient,
+            format!(
+                "some substitutes for the outputs of derivation '{}' failed (usually happens due to networking issues); try '--fallback' to build derivation from source ",
+                self.show(path)
+            ),
+        ))
     }
 
     fn nothing_to_check(&self, path: &StorePath) -> BuildError {
@@ -891,48 +965,52 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
 
     fn queue_fetch(&mut self, goal: GoalId, fetch: Fetch) {
         self.goals[goal].stage = Stage::Job;
-        self.counts.expected_fetches += 1;
+        if matches!(fetch, Fetch::Path(..)) {
+            self.counts.expected_fetches += 1;
+        }
         self.fetches.push_back(Job::Fetch(goal, fetch));
     }
 
-    fn fetched(&mut self, goal: GoalId, result: Result<Option<StorePath>, BuildError>) {
-        let settings = self.context.settings;
-        if !matches!(result, Ok(Some(_))) {
-            self.counts.expected_fetches = self.counts.expected_fetches.saturating_sub(1);
-        }
-        match (self.goals[goal].key.clone(), result) {
-            (Key::Output(_, output, _), Ok(Some(path))) => {
-                self.finish(goal, Ok(Made::from([(output, path)])));
-            }
-            (Key::Output(path, _, mode), Ok(None)) => {
-                self.need(goal, Stage::Last, [Key::Build(path, mode)]);
-            }
-            (Key::Output(path, _, mode), Err(error)) if error.kind != FailureKind::Cancelled => {
-                if settings.fallback {
-                    progress::warn(&error.message);
-                    self.need(goal, Stage::Last, [Key::Build(path, mode)]);
-                } else {
-                    progress::log(Level::Error, format!("error: {}", error.message));
-                    let message = format!(
-                        "some substitutes for the outputs of derivation '{}' failed (usually happens due to networking issues); try '--fallback' to build derivation from source ",
-                        self.show(&path)
-                    );
-                    self.fail(goal, BuildError::new(FailureKind::Transient, message));
+    fn fetched(
+        &mut self,
+        goal: GoalId,
+        result: Result<Found, BuildError>,
+    ) -> Result<(), BuildError> {
+        let found = result.inspect_err(|_| self.counts.failed_fetches += 1)?;
+        match (self.goals[goal].key.clone(), found) {
+            (Key::Path(path, _), Found::References(references)) => {
+                let mut keys = Vec::new();
+                for reference in references {
+                    if reference != path && !self.store().is_valid(&reference)? {
+                        keys.push(Key::Path(reference, false));
+                    }
                 }
+                self.need(goal, Stage::Inputs, keys);
             }
-            (Key::Path(..), Ok(Some(path))) => {
+            (Key::Path(path, _), Found::Path(_)) => {
+                self.counts.fetched += 1;
                 self.finish(goal, Ok(Made::from([(String::new(), path)])));
             }
-            (Key::Path(path, _), Ok(None)) => {
-                let message = format!(
-                    "path '{}' is required, but there is no substituter that can build it",
-                    self.show(&path)
-                );
-                self.fail(goal, BuildError::new(FailureKind::NoSubstituters, message));
+            (Key::Path(path, _), Found::Nothing) => return Err(self.not_found(&path)),
+            (Key::Output(..), Found::Path(path)) => {
+                self.need(goal, Stage::Substitute, [Key::Path(path, false)]);
             }
-            (_, Err(error)) => self.fail(goal, error),
-            (_, Ok(_)) => {}
+            (Key::Output(path, _, mode), _) => {
+                self.need(goal, Stage::Last, [Key::Build(path, mode)]);
+            }
+            _ => {}
         }
+        Ok(())
+    }
+
+    fn not_found(&self, path: &StorePath) -> BuildError {
+        BuildError::new(
+            FailureKind::NoSubstituters,
+            format!(
+                "path '{}' is required, but there is no substituter that can build it",
+                self.show(path)
+            ),
+        )
     }
 
     fn advance_path(
@@ -941,13 +1019,30 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
         path: &StorePath,
         repair: bool,
     ) -> Result<(), BuildError> {
+        if self.goals[goal].stage == Stage::Inputs {
+            if let Some(error) = self.first_error(goal) {
+                let kind = match error.kind {
+                    FailureKind::NoSubstituters | FailureKind::Cancelled => error.kind,
+                    _ => FailureKind::Substitution,
+                };
+                return Err(BuildError::new(
+                    kind,
+                    format!(
+                        "some references of path '{}' could not be realised",
+                        self.show(path)
+                    ),
+                ));
+            }
+            self.queue_fetch(goal, Fetch::Path(path.clone(), repair));
+            return Ok(());
+        }
         self.store().add_temporary_root(path)?;
         if self.store().is_valid(path)? && !(repair && !self.store().contents_are_good(path)?) {
             self.finish(goal, Ok(Made::from([(String::new(), path.clone())])));
         } else if self.context.settings.substitute {
-            self.queue_fetch(goal, Fetch::Path(path.clone(), repair, None));
+            self.queue_fetch(goal, Fetch::Find(path.clone()));
         } else {
-            self.fetched(goal, Ok(None));
+            return Err(self.not_found(path));
         }
         Ok(())
     }
@@ -987,7 +1082,7 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
                     .push_back(Job::Build(goal, loaded, path.clone(), mode, sources));
             }
             Stage::Resolved => self.conclude_resolved(goal, path, &loaded)?,
-            Stage::Derivation | Stage::Job | Stage::Last => {}
+            Stage::Derivation | Stage::Substitute | Stage::Job | Stage::Last => {}
         }
         Ok(())
     }
@@ -1224,7 +1319,8 @@ fn run_build(
     build(context, &request)
 }
 
-fn run_fetch(context: &BuildContext<'_>, fetch: &Fetch) -> Result<Option<StorePath>, BuildError> {
+fn run_fetch(context: &BuildContext<'_>, fetch: &Fetch) -> Result<Found, BuildError> {
+    let store = context.store;
     let failed = |error: super::BackendError| {
         if context.cancel.is_set() {
             BuildError::cancelled()
@@ -1233,34 +1329,23 @@ fn run_fetch(context: &BuildContext<'_>, fetch: &Fetch) -> Result<Option<StorePa
         }
     };
     match fetch {
-        Fetch::Path(path, repair, content) => {
-            match context
-                .store
-                .substitute(path, *repair, content.as_ref())
-                .map_err(failed)?
-            {
-                Substituted::Yes => Ok(Some(path.clone())),
-                Substituted::NotFound => Ok(None),
+        Fetch::Find(path) => Ok(match store.find_substitute(path).map_err(failed)? {
+            Some(references) => Found::References(references),
+            None => Found::Nothing,
+        }),
+        Fetch::Path(path, repair) => {
+            if store.substitute(path, *repair).map_err(failed)? {
+                Ok(Found::Path(path.clone()))
+            } else {
+                Err(BuildError::new(
+                    FailureKind::Substitution,
+                    format!("path '{}' could not be fetched", store.dir().display(path)),
+                ))
             }
         }
         Fetch::Realisation(derivation, output) => {
-            let found = context
-                .store
-                .substitute_realisation(derivation, output)
-                .map_err(failed)?;
-            let Some(path) = found else {
-                return Ok(None);
-            };
-            let valid = context.store.is_valid(&path)?
-                || context.store.substitute(&path, false, None).map_err(failed)?
-                    == Substituted::Yes;
-            if !valid {
-                return Ok(None);
-            }
-            context
-                .store
-                .register_realisation(derivation, output, &path)?;
-            Ok(Some(path))
+            let found = store.find_realisation(derivation, output).map_err(failed)?;
+            Ok(found.map_or(Found::Nothing, Found::Path))
         }
     }
 }

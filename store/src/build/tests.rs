@@ -11,6 +11,7 @@ use crate::fetch::download::Downloader;
 use crate::hash::Hash;
 use crate::path::{StoreDir, StorePath};
 use crate::settings::{Places, Settings, SettingsBuilder};
+use crate::store::PathInfo;
 
 /// A store for one test.
 pub(super) struct TestStore {
@@ -19,7 +20,7 @@ pub(super) struct TestStore {
     real: PathBuf,
     state: PathBuf,
     log: PathBuf,
-    paths: Mutex<BTreeMap<StorePath, BuiltPath>>,
+    paths: Mutex<BTreeMap<StorePath, PathInfo>>,
     realisations: Mutex<BTreeMap<(StorePath, String), StorePath>>,
 }
 
@@ -75,12 +76,13 @@ impl Backend for TestStore {
     fn is_valid(&self, path: &StorePath) -> Result<bool, BackendError> {
         Ok(self.paths.lock().unwrap().contains_key(path))
     }
-    fn info(&self, path: &StorePath) -> Result<BuiltPath, BackendError> {
+    fn info(&self, path: &StorePath) -> Result<std::sync::Arc<PathInfo>, BackendError> {
         self.paths
             .lock()
             .unwrap()
             .get(path)
             .cloned()
+            .map(std::sync::Arc::new)
             .ok_or_else(|| format!("path '{path}' is not valid").into())
     }
     fn closure(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, BackendError> {
@@ -88,7 +90,7 @@ impl Backend for TestStore {
         let mut waiting: Vec<StorePath> = paths.iter().cloned().collect();
         while let Some(path) = waiting.pop() {
             if done.insert(path.clone()) {
-                waiting.extend(self.info(&path)?.references);
+                waiting.extend(self.info(&path)?.references.clone());
             }
         }
         Ok(done)
@@ -106,19 +108,18 @@ impl Backend for TestStore {
         std::fs::write(file, &text)?;
         self.paths.lock().unwrap().insert(
             path.clone(),
-            BuiltPath {
-                path: path.clone(),
-                nar_hash: Hash::of(crate::hash::Algorithm::Sha256, &text),
-                nar_size: text.len() as u64,
+            PathInfo {
                 references: derivation.references(),
-                deriver: None,
-                content_address: None,
-                ultimate: true,
+                ..PathInfo::new(
+                    path.clone(),
+                    Hash::of(crate::hash::Algorithm::Sha256, &text),
+                    text.len() as u64,
+                )
             },
         );
         Ok(path)
     }
-    fn register(&self, paths: &[BuiltPath]) -> Result<(), BackendError> {
+    fn register(&self, paths: &[PathInfo]) -> Result<(), BackendError> {
         let mut table = self.paths.lock().unwrap();
         for info in paths {
             assert!(self.real.join(info.path.base_name()).symlink_metadata().is_ok());
@@ -165,15 +166,16 @@ impl Backend for TestStore {
         crate::nar::dump(&self.real.join(path.base_name()), W(&mut hasher))?;
         Ok(hasher.finish() == self.info(path)?.nar_hash)
     }
-    fn substitute(
+    fn find_substitute(
         &self,
         _: &StorePath,
-        _: bool,
-        _: Option<&ContentAddress>,
-    ) -> Result<Substituted, BackendError> {
-        Ok(Substituted::NotFound)
+    ) -> Result<Option<BTreeSet<StorePath>>, BackendError> {
+        Ok(None)
     }
-    fn substitute_realisation(
+    fn substitute(&self, _: &StorePath, _: bool) -> Result<bool, BackendError> {
+        Ok(false)
+    }
+    fn find_realisation(
         &self,
         _: &StorePath,
         _: &str,

@@ -45,7 +45,7 @@ impl AddFlags {
 }
 
 /// What building does with outputs that exist.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BuildMode {
     /// Nothing is done.
     #[default]

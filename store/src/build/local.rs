@@ -1,0 +1,735 @@
+//! Building for the store on this machine's disk: the [`Builder`] of a [`LocalStore`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use super::backend::{Backend, BackendError};
+use super::cancel::Cancel;
+use super::job::BuildContext;
+use super::options::Options;
+use super::scheduler::{Outcome, Target, realise};
+use crate::derivation::{Derivation, HashModulo};
+use crate::fetch::download::Downloader;
+use crate::hash::{Algorithm, Hash, Hasher, sha256};
+use crate::lock::PathLocks;
+use crate::nar;
+use crate::path::{StoreDir, StorePath};
+use crate::progress::{self, Level};
+use crate::settings::Settings;
+use crate::store::closure::ClosureOptions;
+use crate::store::signature::SecretKey;
+use crate::store::{
+    AddFlags, BuildMode, Builder, DerivedPath, DrvOutput, LocalStore, Missing, OutputsSpec,
+    PathInfo, Realisation, SingleDerivedPath, Store, StoreError, Substitutable,
+};
+
+/// Where paths are fetched from.
+pub trait Source: Send + Sync {
+    /// What caches know of paths, as far as they have them.
+    fn query(&self, paths: &BTreeSet<StorePath>) -> BTreeMap<StorePath, Substitutable>;
+
+    /// Fetches a path whose references are valid; false if no cache could give it.
+    fn fetch(&self, path: &StorePath, store: &dyn Store, repair: bool) -> Result<bool, StoreError>;
+
+    /// What an output was built to.
+    fn realisation(&self, id: &DrvOutput) -> Option<Realisation>;
+}
+
+/// No caches at all.
+struct NoSource;
+
+impl Source for NoSource {
+    fn query(&self, _: &BTreeSet<StorePath>) -> BTreeMap<StorePath, Substitutable> {
+        BTreeMap::new()
+    }
+
+    fn fetch(&self, _: &StorePath, _: &dyn Store, _: bool) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn realisation(&self, _: &DrvOutput) -> Option<Realisation> {
+        None
+    }
+}
+
+/// Builds and fetches for a local store.
+pub struct LocalBuilder {
+    // The store owns its builder.
+    store: Weak<LocalStore>,
+    settings: Arc<Settings>,
+    downloader: Downloader,
+    source: Box<dyn Source>,
+}
+
+impl LocalBuilder {
+    /// Gives a store its builder, without caches.
+    pub fn attach(store: &Arc<LocalStore>, settings: Arc<Settings>) {
+        let downloader = Downloader::from_settings(&settings);
+        Self::attach_with(store, settings, downloader, Box::new(NoSource));
+    }
+
+    /// Gives a store its builder.
+    pub fn attach_with(
+        store: &Arc<LocalStore>,
+        settings: Arc<Settings>,
+        downloader: Downloader,
+        source: Box<dyn Source>,
+    ) {
+        let builder = Self {
+            store: Arc::downgrade(store),
+            settings,
+            downloader,
+            source,
+        };
+        store.set_builder(Arc::new(builder));
+    }
+
+    fn store(&self) -> Result<Arc<LocalStore>, StoreError> {
+        self.store
+            .upgrade()
+            .ok_or(StoreError::Format("the store is closed"))
+    }
+
+    /// Realises targets and says what became of each.
+    pub fn run(&self, targets: &[Target], mode: BuildMode) -> Result<Outcome, StoreError> {
+        let store = self.store()?;
+        // What is waiting to be registered must be there for builders and other processes.
+        store.flush()?;
+        let backend = LocalBackend::new(&store, &self.settings, &*self.source);
+        let cancel = Cancel::default();
+        let context = BuildContext {
+            store: &backend,
+            settings: &self.settings,
+            downloader: &self.downloader,
+            cancel: &cancel,
+        };
+        Ok(realise(&context, targets, mode))
+    }
+
+    fn run_to_end(&self, targets: &[Target], mode: BuildMode) -> Result<Outcome, StoreError> {
+        let store = self.store()?;
+        let outcome = self.run(targets, mode)?;
+        let failed = outcome.targets.iter().any(|(_, result)| result.is_err());
+        if !failed {
+            return Ok(outcome);
+        }
+        let backend = LocalBackend::new(&store, &self.settings, &*self.source);
+        match outcome.into_result(&backend) {
+            Ok(()) => Err(StoreError::Format("build failed")),
+            Err(error) if error.kind == super::FailureKind::Cancelled => {
+                Err(StoreError::Interrupted)
+            }
+            Err(error) => Err(StoreError::layer(error)),
+        }
+    }
+
+    /// What must be built first so that a derivation that is itself an output is known.
+    fn known_derivation(&self, path: &SingleDerivedPath) -> Result<StorePath, StoreError> {
+        match path {
+            SingleDerivedPath::Opaque(path) => Ok(path.clone()),
+            SingleDerivedPath::Built { drv, output } => {
+                let derivation = self.known_derivation(drv)?;
+                let target = Target::Outputs {
+                    derivation: derivation.clone(),
+                    outputs: Some(BTreeSet::from([output.clone()])),
+                };
+                let outcome = self.run_to_end(&[target], BuildMode::Normal)?;
+                outcome
+                    .targets
+                    .into_iter()
+                    .find_map(|(_, result)| result.ok()?.remove(output))
+                    .ok_or_else(|| StoreError::NoSuchOutput {
+                        derivation: derivation.to_string(),
+                        output: output.clone(),
+                    })
+            }
+        }
+    }
+
+    fn target(&self, path: &DerivedPath) -> Result<Target, StoreError> {
+        Ok(match path {
+            DerivedPath::Opaque(path) => Target::Path(path.clone()),
+            DerivedPath::Built { drv, outputs } => Target::Outputs {
+                derivation: self.known_derivation(drv)?,
+                outputs: match outputs {
+                    OutputsSpec::All => None,
+                    OutputsSpec::Names(names) => Some(names.clone()),
+                },
+            },
+        })
+    }
+}
+
+impl Builder for LocalBuilder {
+    fn build_paths(&self, paths: &[DerivedPath], mode: BuildMode) -> Result<(), StoreError> {
+        let targets = paths
+            .iter()
+            .map(|path| self.target(path))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.run_to_end(&targets, mode).map(drop)
+    }
+
+    fn ensure_path(&self, path: &StorePath) -> Result<(), StoreError> {
+        self.run_to_end(&[Target::Path(path.clone())], BuildMode::Normal)
+            .map(drop)
+    }
+
+    fn repair_path(&self, path: &StorePath) -> Result<(), StoreError> {
+        let store = self.store()?;
+        let fetched = self.run(&[Target::Path(path.clone())], BuildMode::Repair)?;
+        if fetched.targets.iter().all(|(_, result)| result.is_ok()) {
+            return Ok(());
+        }
+        // No cache has it: build what it came from again.
+        let deriver = store
+            .query_path_info(path)?
+            .and_then(|info| info.deriver.clone());
+        match deriver {
+            Some(deriver) if store.is_valid(&deriver)? => {
+                let target = Target::Outputs {
+                    derivation: deriver,
+                    outputs: None,
+                };
+                self.run_to_end(&[target], BuildMode::Repair).map(drop)
+            }
+            _ => Err(StoreError::layer(super::BuildError::new(
+                super::FailureKind::NoSubstituters,
+                format!("cannot repair path '{}'", store.dir().display(path)),
+            ))),
+        }
+    }
+
+    fn query_missing(&self, paths: &[DerivedPath]) -> Result<Missing, StoreError> {
+        let store = self.store()?;
+        Plan {
+            store: &store,
+            settings: &self.settings,
+            source: &*self.source,
+            missing: Missing::default(),
+        }
+        .run(paths)
+    }
+
+    fn query_substitutable(
+        &self,
+        paths: &BTreeSet<StorePath>,
+    ) -> Result<BTreeMap<StorePath, Substitutable>, StoreError> {
+        Ok(self.source.query(paths))
+    }
+}
+
+/// Finds out what realising would take, asking caches about a whole level of the graph at once.
+struct Plan<'a> {
+    store: &'a LocalStore,
+    settings: &'a Settings,
+    source: &'a dyn Source,
+    missing: Missing,
+}
+
+impl Plan<'_> {
+    fn run(mut self, paths: &[DerivedPath]) -> Result<Missing, StoreError> {
+        let mut derivations: Vec<(StorePath, OutputsSpec)> = Vec::new();
+        let mut opaque = BTreeSet::new();
+        for path in paths {
+            match path {
+                DerivedPath::Opaque(path) => {
+                    opaque.insert(path.clone());
+                }
+                DerivedPath::Built { drv, outputs } => match &**drv {
+                    SingleDerivedPath::Opaque(path) => {
+                        derivations.push((path.clone(), outputs.clone()));
+                    }
+                    // What an output that is a derivation needs is known when it is built.
+                    nested => derivations.push((nested.base().clone(), OutputsSpec::All)),
+                },
+            }
+        }
+        let mut asked: BTreeSet<(StorePath, OutputsSpec)> = BTreeSet::new();
+        while !derivations.is_empty() {
+            derivations.retain(|wanted| asked.insert(wanted.clone()));
+            let level = std::mem::take(&mut derivations);
+            self.level(level, &mut derivations, &mut opaque)?;
+        }
+        self.fetches(opaque)?;
+        Ok(self.missing)
+    }
+
+    /// One level of derivations: those that must be built give the next.
+    fn level(
+        &mut self,
+        level: Vec<(StorePath, OutputsSpec)>,
+        next: &mut Vec<(StorePath, OutputsSpec)>,
+        opaque: &mut BTreeSet<StorePath>,
+    ) -> Result<(), StoreError> {
+        let mut undecided = Vec::new();
+        let mut questions = BTreeSet::new();
+        for (path, wanted) in level {
+            crate::interrupt::check()?;
+            if !self.store.is_valid(&path)? {
+                self.missing.unknown.insert(path);
+                continue;
+            }
+            let derivation = self.store.read_derivation(&path)?;
+            let outputs = self.store.query_derivation_outputs(&path)?;
+            let mut invalid = BTreeSet::new();
+            let mut all_known = true;
+            for (name, output) in outputs {
+                if !wanted.contains(&name) {
+                    continue;
+                }
+                match output {
+                    None => all_known = false,
+                    Some(output) if !self.store.is_valid(&output)? => {
+                        invalid.insert(output);
+                    }
+                    Some(_) => {}
+                }
+            }
+            if all_known && invalid.is_empty() {
+                continue;
+            }
+            let allowed = self.settings.always_allow_substitutes
+                || Options::of(&derivation, self.store.dir())
+                    .map_or(true, |options| options.allow_substitutes);
+            let ask = all_known && self.settings.substitute && allowed;
+            if ask {
+                questions.extend(invalid.iter().cloned());
+            }
+            undecided.push((path, derivation, invalid, ask));
+        }
+        let available = if questions.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.source.query(&questions)
+        };
+        for (path, derivation, invalid, ask) in undecided {
+            if ask && invalid.iter().all(|output| available.contains_key(output)) {
+                opaque.extend(invalid);
+                continue;
+            }
+            if self.missing.build.insert(path) {
+                for (input, outputs) in &derivation.input_derivations {
+                    next.push((
+                        input.clone(),
+                        OutputsSpec::Names(outputs.outputs.clone()),
+                    ));
+                }
+                for source in &derivation.input_sources {
+                    if !self.store.is_valid(source)? {
+                        opaque.insert(source.clone());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Paths to fetch, with what they refer to.
+    fn fetches(&mut self, paths: BTreeSet<StorePath>) -> Result<(), StoreError> {
+        let mut asked = BTreeSet::new();
+        let mut level = paths;
+        while !level.is_empty() {
+            crate::interrupt::check()?;
+            let mut wanted = BTreeSet::new();
+            for path in level {
+                if asked.insert(path.clone()) && !self.store.is_valid(&path)? {
+                    wanted.insert(path);
+                }
+            }
+            let found = if self.settings.substitute {
+                self.source.query(&wanted)
+            } else {
+                BTreeMap::new()
+            };
+            level = BTreeSet::new();
+            for path in wanted {
+                match found.get(&path) {
+                    Some(known) => {
+                        self.missing.download_size += known.download_size;
+                        self.missing.nar_size += known.nar_size;
+                        level.extend(known.references.iter().cloned());
+                        self.missing.substitute.insert(path);
+                    }
+                    None => {
+                        self.missing.unknown.insert(path);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Outputs that are in place and wait for their row in the database.
+#[derive(Default)]
+struct Pending {
+    infos: FxHashMap<StorePath, Arc<PathInfo>>,
+    /// In the order in which they were built, with the locks that keep other processes waiting.
+    order: VecDeque<(Vec<PathInfo>, PathLocks)>,
+    since: Option<Instant>,
+}
+
+/// How many builds wait for one transaction at most, and how long.
+const BATCH: usize = 100;
+const BATCH_TIME: Duration = Duration::from_millis(250);
+
+/// A local store as building sees it.
+struct LocalBackend<'a> {
+    store: &'a Arc<LocalStore>,
+    source: &'a dyn Source,
+    keys: Vec<SecretKey>,
+    pending: Mutex<Pending>,
+    flushing: Mutex<()>,
+    good: Mutex<FxHashMap<StorePath, bool>>,
+}
+
+impl<'a> LocalBackend<'a> {
+    fn new(store: &'a Arc<LocalStore>, settings: &Settings, source: &'a dyn Source) -> Self {
+        let keys = settings
+            .secret_key_files
+            .iter()
+            .filter_map(|file| match std::fs::read_to_string(file) {
+                Ok(text) => SecretKey::parse(text.trim()).ok(),
+                Err(error) => {
+                    progress::warn(format!("cannot read secret key file '{file}': {error}"));
+                    None
+                }
+            })
+            .collect();
+        Self {
+            store,
+            source,
+            keys,
+            pending: Mutex::default(),
+            flushing: Mutex::default(),
+            good: Mutex::default(),
+        }
+    }
+
+    fn signed(&self, info: &PathInfo) -> PathInfo {
+        let mut info = info.clone();
+        info.ultimate = true;
+        for key in &self.keys {
+            info.sign(self.store.dir(), key);
+        }
+        info
+    }
+
+    /// The name under which what an output was built to is recorded.
+    fn drv_output(&self, derivation: &StorePath, output: &str) -> Result<DrvOutput, BackendError> {
+        let parsed = self.store.read_derivation(derivation)?;
+        let drv_hash = if parsed.kind()?.is_fixed() {
+            match self.store.derivation_modulo(derivation)? {
+                HashModulo::Fixed(hash) | HashModulo::InputAddressed(hash) => hash,
+                HashModulo::Deferred => return Err("the derivation has no hash".into()),
+            }
+        } else {
+            self.text_hash(&parsed, true, 0)?
+        };
+        Ok(DrvOutput {
+            drv_hash: Hash::sha256(drv_hash),
+            output: output.to_owned(),
+        })
+    }
+
+    /// The hash of a derivation's text with its inputs replaced by theirs, also where outputs are
+    /// not known yet.
+    fn text_hash(
+        &self,
+        derivation: &Derivation,
+        mask: bool,
+        depth: usize,
+    ) -> Result<[u8; 32], BackendError> {
+        const MAX_DEPTH: usize = 10_000;
+        if depth > MAX_DEPTH {
+            return Err("derivations depend on each other too deeply".into());
+        }
+        let mut inputs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (path, wanted) in &derivation.input_derivations {
+            let hash = match self.store.derivation_modulo(path)? {
+                HashModulo::InputAddressed(hash) | HashModulo::Fixed(hash) => hash,
+                HashModulo::Deferred => {
+                    self.text_hash(&self.store.read_derivation(path)?, false, depth + 1)?
+                }
+            };
+            inputs
+                .entry(Hash::sha256(hash).base16())
+                .or_default()
+                .extend(wanted.outputs.iter().cloned());
+        }
+        let mut text = derivation.clone();
+        text.input_derivations.clear();
+        if mask {
+            let names: Vec<Vec<u8>> =
+                text.outputs.keys().map(|name| name.clone().into_bytes()).collect();
+            for name in names {
+                if let Some(value) = text.env.get_mut(&name) {
+                    value.clear();
+                }
+            }
+        }
+        let aterm = text.to_aterm(self.store.dir());
+        // With no inputs of its own, the first list after that of the outputs is empty.
+        let mark = b"],[],[";
+        let at = memchr::memmem::find(&aterm, mark).ok_or("the derivation cannot be printed")?;
+        let list: Vec<String> = inputs
+            .into_iter()
+            .map(|(hash, outputs)| {
+                let names: Vec<String> =
+                    outputs.into_iter().map(|name| format!("\"{name}\"")).collect();
+                format!("(\"{hash}\",[{}])", names.join(","))
+            })
+            .collect();
+        let mut out = aterm[..at + 3].to_vec();
+        out.extend_from_slice(list.join(",").as_bytes());
+        out.extend_from_slice(&aterm[at + 3..]);
+        Ok(sha256(&out))
+    }
+
+    fn pending_info(&self, path: &StorePath) -> Option<Arc<PathInfo>> {
+        self.pending.lock().infos.get(path).cloned()
+    }
+}
+
+impl Backend for LocalBackend<'_> {
+    fn dir(&self) -> &StoreDir {
+        self.store.dir()
+    }
+
+    fn real_dir(&self) -> &Path {
+        &self.store.config().real_store_dir
+    }
+
+    fn state_dir(&self) -> &Path {
+        &self.store.config().state_dir
+    }
+
+    fn log_dir(&self) -> &Path {
+        &self.store.config().log_dir
+    }
+
+    fn is_valid(&self, path: &StorePath) -> Result<bool, BackendError> {
+        Ok(self.pending_info(path).is_some() || self.store.is_valid(path)?)
+    }
+
+    fn info(&self, path: &StorePath) -> Result<Arc<PathInfo>, BackendError> {
+        match self.pending_info(path) {
+            Some(info) => Ok(info),
+            None => Ok(self.store.path_info(path)?),
+        }
+    }
+
+    fn closure(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, BackendError> {
+        let mut closure = BTreeSet::new();
+        let mut registered = BTreeSet::new();
+        let mut waiting: Vec<StorePath> = paths.iter().cloned().collect();
+        {
+            let pending = self.pending.lock();
+            while let Some(path) = waiting.pop() {
+                match pending.infos.get(&path) {
+                    Some(info) => {
+                        if closure.insert(path) {
+                            waiting.extend(info.references.iter().cloned());
+                        }
+                    }
+                    None => {
+                        registered.insert(path);
+                    }
+                }
+            }
+        }
+        if !registered.is_empty() {
+            closure.extend(self.store.closure(&registered, ClosureOptions::default())?);
+        }
+        Ok(closure)
+    }
+
+    fn derivation(&self, path: &StorePath) -> Result<Derivation, BackendError> {
+        Ok(self.store.read_derivation(path)?)
+    }
+
+    fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, BackendError> {
+        let path = self
+            .store
+            .write_derivation(derivation, AddFlags::default())?;
+        self.store.flush()?;
+        Ok(path)
+    }
+
+    fn register(&self, paths: &[PathInfo]) -> Result<(), BackendError> {
+        // What these refer to may itself still wait.
+        self.flush()?;
+        let paths: Vec<PathInfo> = paths.iter().map(|info| self.signed(info)).collect();
+        self.store.register_valid_paths(&paths)?;
+        let mut good = self.good.lock();
+        for info in &paths {
+            good.insert(info.path.clone(), true);
+        }
+        Ok(())
+    }
+
+    fn register_later(&self, paths: Vec<PathInfo>, locks: PathLocks) -> Result<(), BackendError> {
+        let mut pending = self.pending.lock();
+        for info in &paths {
+            pending
+                .infos
+                .insert(info.path.clone(), Arc::new(info.clone()));
+        }
+        pending.order.push_back((paths, locks));
+        pending.since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), BackendError> {
+        // One at a time: whoever waits here finds its paths registered by the other.
+        let _flushing = self.flushing.lock();
+        let batch = {
+            let mut pending = self.pending.lock();
+            pending.since = None;
+            std::mem::take(&mut pending.order)
+        };
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let infos: Vec<PathInfo> = batch
+            .iter()
+            .flat_map(|(infos, _)| infos)
+            .map(|info| self.signed(info))
+            .collect();
+        let result = self.store.register_valid_paths(&infos);
+        let mut pending = self.pending.lock();
+        for info in &infos {
+            pending.infos.remove(&info.path);
+        }
+        result?;
+        Ok(())
+    }
+
+    fn flush_is_due(&self) -> bool {
+        let pending = self.pending.lock();
+        pending.order.len() >= BATCH
+            || pending
+                .since
+                .is_some_and(|since| since.elapsed() >= BATCH_TIME)
+    }
+
+    fn add_temporary_root(&self, path: &StorePath) -> Result<(), BackendError> {
+        Ok(self.store.add_temp_root(path)?)
+    }
+
+    fn optimise(&self, path: &StorePath) -> Result<(), BackendError> {
+        if self.store.config().auto_optimise {
+            self.store.optimise_new_path(&self.store.physical(path))?;
+        }
+        Ok(())
+    }
+
+    fn realisation(
+        &self,
+        derivation: &StorePath,
+        output: &str,
+    ) -> Result<Option<StorePath>, BackendError> {
+        if !self.store.config().ca_derivations {
+            return Ok(None);
+        }
+        let id = self.drv_output(derivation, output)?;
+        Ok(self
+            .store
+            .query_realisation(&id)?
+            .map(|realisation| realisation.out_path))
+    }
+
+    fn register_realisation(
+        &self,
+        derivation: &StorePath,
+        output: &str,
+        path: &StorePath,
+    ) -> Result<(), BackendError> {
+        if !self.store.config().ca_derivations {
+            return Ok(());
+        }
+        self.flush()?;
+        let id = self.drv_output(derivation, output)?;
+        let mut realisation = Realisation::new(id, path.clone());
+        for key in &self.keys {
+            realisation.sign(key);
+        }
+        Ok(self.store.register_realisation(&realisation, false)?)
+    }
+
+    fn contents_are_good(&self, path: &StorePath) -> Result<bool, BackendError> {
+        if let Some(&good) = self.good.lock().get(path) {
+            return Ok(good);
+        }
+        let shown = self.store.dir().display(path).to_string();
+        progress::info(format!("checking path '{shown}'..."));
+        let info = self.info(path)?;
+        let good = nar::dump(&self.store.physical(path), HashWriter::new())
+            .is_ok_and(|writer| writer.0.finish() == info.nar_hash);
+        if !good {
+            progress::log(
+                Level::Error,
+                format!("path '{shown}' is corrupted or missing!"),
+            );
+        }
+        self.good.lock().insert(path.clone(), good);
+        Ok(good)
+    }
+
+    fn find_substitute(
+        &self,
+        path: &StorePath,
+    ) -> Result<Option<BTreeSet<StorePath>>, BackendError> {
+        Ok(self
+            .source
+            .query(&BTreeSet::from([path.clone()]))
+            .remove(path)
+            .map(|known| known.references))
+    }
+
+    fn substitute(&self, path: &StorePath, repair: bool) -> Result<bool, BackendError> {
+        let store: &LocalStore = self.store;
+        let fetched = self.source.fetch(path, store, repair)?;
+        if fetched {
+            self.good.lock().insert(path.clone(), true);
+        }
+        Ok(fetched)
+    }
+
+    fn find_realisation(
+        &self,
+        derivation: &StorePath,
+        output: &str,
+    ) -> Result<Option<StorePath>, BackendError> {
+        let id = self.drv_output(derivation, output)?;
+        Ok(self
+            .source
+            .realisation(&id)
+            .map(|realisation| realisation.out_path))
+    }
+}
+
+struct HashWriter(Hasher);
+
+impl HashWriter {
+    fn new() -> Self {
+        Self(Hasher::new(Algorithm::Sha256))
+    }
+}
+
+impl Write for HashWriter {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.update(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
