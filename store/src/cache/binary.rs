@@ -175,7 +175,7 @@ impl BinaryCacheStore {
                     Some(text) => CacheInfo::parse(&String::from_utf8_lossy(&text), &ours),
                     None if self.transport.directory().is_some() => CacheInfo::new(&ours),
                     None => {
-                        return Err(CacheError::Setting(format!("'{name}' does not appear to be a binary cache")));
+                        return Err(CacheError::NoCache(name.to_owned()));
                     }
                 };
                 if let Some(memo) = &self.memo {
@@ -227,7 +227,12 @@ impl BinaryCacheStore {
         if let Some(known) = self.known.lock().get(hash) {
             return Ok(known.clone());
         }
-        self.info()?;
+        match self.info() {
+            Ok(_) => {}
+            // It may become one when something is added.
+            Err(CacheError::NoCache(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        }
         let file = format!("{hash}.narinfo");
         let name = self.transport.name();
         let remembered = self.memo.as_ref().and_then(|memo| memo.lookup(name, &file));

@@ -54,6 +54,9 @@ pub enum CacheError {
         /// Ours.
         ours: String,
     },
+    /// The server has no `nix-cache-info`.
+    #[error("'{0}' does not appear to be a binary cache")]
+    NoCache(String),
     /// A reference of a path that is to be added is not there.
     #[error("cannot add '{path}' to the binary cache because the reference '{reference}' is not valid")]
     MissingReference {
