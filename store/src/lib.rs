@@ -12,6 +12,7 @@ pub mod settings;
 pub mod build;
 pub mod derivation;
 pub mod nar;
+pub mod open;
 pub mod remove;
 pub mod canonical;
 pub mod crash;

@@ -41,7 +41,7 @@ pub use crate::store::BuildMode;
 pub use cancel::Cancel;
 pub use environment::BuildEnvironment;
 pub use error::{BuildError, FailureKind, exit_code};
-pub use local::LocalBuilder;
+pub use local::{LocalBuilder, Source};
 pub use job::{Attempt, BuildContext, BuildRequest, build};
 pub use options::{Options, OptionsError};
 pub use scheduler::{Outcome, RunError, Target, realise};
