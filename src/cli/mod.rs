@@ -29,7 +29,7 @@ pub use entry::{ClassicCommand, ClassicEntry};
 pub use flag::{AnyOptions, Flag, FlagDoc, Group, Options, Values};
 pub use invocation::{CLASSIC_NAMES, COMPATIBLE_VERSION, Invocation, Role};
 pub use modern::{Category, Entry, Subcommand};
-pub use options::{AutoArg, BuildMode, BuildOptions, EvalOptions};
+pub use options::{AutoArg, BuildMode, BuildOptions, EvalOptions, JsonOptions};
 
 use crate::commands;
 use crate::ui::{self, Failure, LogFormat, UsageError};

@@ -226,3 +226,30 @@ clap_flags! {
     BuildOptions: "Building",
     super::common::CommonOptions: "Common options"
 }
+
+/// Options of commands that can print JSON.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub struct JsonOptions {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Indent JSON (the default on a terminal).
+    #[arg(long, overrides_with = "no_pretty")]
+    pub pretty: bool,
+    /// Print JSON on one line (the default elsewhere).
+    #[arg(long, overrides_with = "pretty")]
+    pub no_pretty: bool,
+}
+
+impl JsonOptions {
+    /// Prints a value as these options have it.
+    pub fn print(self, value: &serde_json::Value) -> Result<(), crate::ui::Failure> {
+        let pretty = self.pretty || (!self.no_pretty && crate::ui::stdout_is_terminal());
+        let text = if pretty {
+            format!("{value:#}\n")
+        } else {
+            format!("{value}\n")
+        };
+        crate::ui::print(&text)
+    }
+}

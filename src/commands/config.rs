@@ -4,15 +4,14 @@ use serde_json::{Map, Value, json};
 
 use rx_store::settings::{Feature, INFOS, Settings, info};
 
-use crate::cli::{Category, Invocation, Subcommand};
+use crate::cli::{Category, Invocation, JsonOptions, Subcommand};
 use crate::ui::{self, Failure, UsageError};
 
 /// Arguments of `rx config show`.
 #[derive(clap::Args)]
 pub struct ConfigShow {
-    /// Print JSON, with types, defaults and descriptions.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonOptions,
     /// Print the value of this setting only.
     name: Option<String>,
 }
@@ -30,7 +29,7 @@ impl Subcommand for ConfigShow {
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let settings = &*invocation.settings;
         match self.name {
-            Some(_) if self.json => {
+            Some(_) if self.json.json => {
                 let message = "'--json' is not supported when specifying a setting name";
                 Err(UsageError::new(message).into())
             }
@@ -40,7 +39,7 @@ impl Subcommand for ConfigShow {
                 let value = shown.and_then(|info| settings.value_text(info.name));
                 ui::print(&format!("{}\n", value.ok_or(NoSetting(name))?))
             }
-            None if self.json => ui::print_json(&all_json(settings)),
+            None if self.json.json => self.json.print(&all_json(settings)),
             None => ui::print(&all_text(settings)),
         }
     }

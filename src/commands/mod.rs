@@ -7,7 +7,9 @@ mod doctor;
 mod hash;
 mod help;
 mod instantiate;
+mod key;
 mod links;
+mod nar;
 pub mod parse;
 
 use crate::cli::{ClassicEntry, Entry};
@@ -38,7 +40,13 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<completions::Completions>(),
         Entry::of::<completions::Man>(),
         Entry::of::<help::Help>(),
+        Entry::of::<key::ConvertSecretToPublic>(),
+        Entry::of::<key::GenerateSecret>(),
         Entry::of::<links::Links>(),
+        Entry::of::<nar::NarCat>(),
+        Entry::of::<nar::NarDumpPath>(),
+        Entry::of::<nar::NarLs>(),
+        Entry::of::<nar::NarPack>(),
         Entry::of::<parse::Parse>(),
     ];
     MODERN
