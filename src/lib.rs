@@ -3,4 +3,5 @@
 pub mod cli;
 pub mod commands;
 pub mod eval_session;
+pub mod store_session;
 pub mod ui;

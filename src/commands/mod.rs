@@ -11,6 +11,7 @@ mod key;
 mod links;
 mod nar;
 pub mod parse;
+pub mod store;
 
 use crate::cli::{ClassicEntry, Entry};
 
@@ -19,6 +20,7 @@ pub fn classic() -> &'static [ClassicEntry] {
     const CLASSIC: &[ClassicEntry] = &[
         ClassicEntry::of::<hash::ClassicHash>(),
         ClassicEntry::of::<instantiate::Instantiate>(),
+        ClassicEntry::of::<store::StoreCommand>(),
     ];
     CLASSIC
 }

@@ -1,0 +1,118 @@
+//! Contents in and out: `--add`, `--add-fixed`, `--dump`, `--restore`, `--export`, `--import`.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::Path;
+
+use rx_store::content_address::Method;
+use rx_store::hash::Algorithm;
+use rx_store::nar;
+use rx_store::path::StorePath;
+use rx_store::store::export::{export_paths, import_paths};
+use rx_store::store::{AddFlags, Contents, Store};
+
+use super::{StoreCommand, algorithm_of};
+use crate::cli::Invocation;
+use crate::store_session::{lines, open_store, store_path};
+use crate::ui::{self, Failure, UsageError};
+
+/// The last component of a path, however it is written.
+pub fn base_name(path: &OsStr) -> String {
+    let text = path.to_string_lossy();
+    let text = text.trim_end_matches('/');
+    text.rsplit('/').next().unwrap_or("").to_owned()
+}
+
+/// Copies a file or tree to the store.
+pub fn add_path(
+    store: &dyn Store,
+    name: &str,
+    path: &Path,
+    method: Method,
+    algorithm: Algorithm,
+) -> Result<StorePath, Failure> {
+    let absolute = std::path::absolute(path)?;
+    let contents = Contents::Path(&absolute);
+    let none = BTreeSet::new();
+    Ok(store.add_to_store(name, contents, method, algorithm, &none, AddFlags::default())?)
+}
+
+impl StoreCommand {
+    pub(super) fn add(self, invocation: &Invocation) -> Result<(), Failure> {
+        if !self.flags.is_empty() {
+            return Err(UsageError::new("unknown flag").into());
+        }
+        let store = open_store(invocation)?;
+        for argument in &self.arguments {
+            let name = base_name(argument);
+            let path = Path::new(argument);
+            let added =
+                add_path(&*store, &name, path, Method::NixArchive, Algorithm::Sha256)?;
+            ui::print_bytes(&lines(&*store, [&added]))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_fixed(self, invocation: &Invocation) -> Result<(), Failure> {
+        self.only(&["--recursive"])?;
+        let Some((algorithm, files)) = self.arguments.split_first() else {
+            return Err(UsageError::new("first argument must be hash algorithm").into());
+        };
+        let algorithm = algorithm_of(algorithm)?;
+        let method =
+            if self.has("--recursive") { Method::NixArchive } else { Method::Flat };
+        let store = open_store(invocation)?;
+        for file in files {
+            let added =
+                add_path(&*store, &base_name(file), Path::new(file), method, algorithm)?;
+            ui::print_bytes(&lines(&*store, [&added]))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn dump(self) -> Result<(), Failure> {
+        self.only(&[])?;
+        let [path] = self.arguments.as_slice() else {
+            return Err(UsageError::new("only one argument allowed").into());
+        };
+        dump_to_stdout(Path::new(path))
+    }
+
+    pub(super) fn restore(self) -> Result<(), Failure> {
+        self.only(&[])?;
+        let [path] = self.arguments.as_slice() else {
+            return Err(UsageError::new("only one argument allowed").into());
+        };
+        let path = std::path::absolute(path)?;
+        Ok(nar::restore(std::io::stdin().lock(), &path, nar::RestoreOptions::default())?)
+    }
+
+    pub(super) fn export(self, invocation: &Invocation) -> Result<(), Failure> {
+        self.only(&[])?;
+        let store = open_store(invocation)?;
+        let mut paths = BTreeSet::new();
+        for argument in &self.arguments {
+            paths.insert(store_path(&*store, argument)?);
+        }
+        let mut out = ui::stdout();
+        export_paths(&*store, &paths, &mut out)?;
+        out.flush()?;
+        Ok(())
+    }
+
+    pub(super) fn import(self, invocation: &Invocation) -> Result<(), Failure> {
+        self.only(&[])?;
+        self.no_arguments()?;
+        let store = open_store(invocation)?;
+        let imported = import_paths(&*store, &mut std::io::stdin().lock(), false)?;
+        ui::print_bytes(&lines(&*store, &imported))
+    }
+}
+
+/// Writes the archive of a file or tree to standard output.
+pub fn dump_to_stdout(path: &Path) -> Result<(), Failure> {
+    let mut out = nar::dump(path, ui::stdout())?;
+    out.flush()?;
+    Ok(())
+}

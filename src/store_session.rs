@@ -1,0 +1,111 @@
+//! The store of one run: opened from settings, and paths on the command line turned into store paths.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rx_store::path::{PathError, StorePath};
+use rx_store::store::address::{AddressError, StoreAddress, Target};
+use rx_store::store::{DerivedPath, LocalConfig, LocalStore, MemoryStore, OutputsSpec, Store};
+
+use crate::cli::Invocation;
+use crate::ui::Failure;
+
+/// Opens the store that the settings name.
+pub fn open_store(invocation: &Invocation) -> Result<Arc<dyn Store>, Failure> {
+    open_named(invocation, &invocation.settings.store)
+}
+
+/// Opens a store by its address.
+pub fn open_named(invocation: &Invocation, address: &str) -> Result<Arc<dyn Store>, Failure> {
+    let address = StoreAddress::parse(address)?;
+    match &address.target {
+        Target::Auto | Target::Local(_) => Ok(open_local_at(invocation, &address)?),
+        Target::Scheme { scheme, .. } if scheme == "dummy" => {
+            let dir = invocation.settings.places.store_dir.as_os_str().as_bytes();
+            Ok(Arc::new(MemoryStore::new(rx_store::path::StoreDir::new(dir)?)))
+        }
+        Target::Scheme { .. } | Target::Daemon(_) => {
+            Err(AddressError::Unknown(address.to_string()).into())
+        }
+    }
+}
+
+/// Opens the local store that the settings name; other kinds of stores are refused.
+pub fn open_local(invocation: &Invocation) -> Result<Arc<LocalStore>, Failure> {
+    let address = StoreAddress::parse(&invocation.settings.store)?;
+    match &address.target {
+        Target::Auto | Target::Local(_) => open_local_at(invocation, &address),
+        _ => Err(Failure::message("you don't have sufficient rights to use this command")),
+    }
+}
+
+fn open_local_at(
+    invocation: &Invocation,
+    address: &StoreAddress,
+) -> Result<Arc<LocalStore>, Failure> {
+    let config = LocalConfig::from_settings(&invocation.settings, address)?;
+    Ok(Arc::new(LocalStore::open(config)?))
+}
+
+/// The path on the command line, absolute and without dots, with links into the store followed until it is inside.
+pub fn follow_links(store: &dyn Store, path: &OsStr) -> Result<PathBuf, Failure> {
+    let mut path = std::path::absolute(path)
+        .map(|path| rx_store::settings::clean(&path))
+        .unwrap_or_else(|_| PathBuf::from(path));
+    // As many links as the kernel follows.
+    for _ in 0..40 {
+        if store.dir().contains(path.as_os_str().as_bytes()) {
+            return Ok(path);
+        }
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        path = rx_store::settings::clean(&parent.join(target));
+    }
+    Err(PathError::NotInStore(path.display().to_string()).into())
+}
+
+/// The store object that a path on the command line lies in or links to.
+pub fn store_path(store: &dyn Store, path: &OsStr) -> Result<StorePath, Failure> {
+    let path = follow_links(store, path)?;
+    Ok(store.dir().split(path.as_os_str().as_bytes())?.0)
+}
+
+/// A store path with outputs after `separator` (`!` for classic commands, `^` for new ones).
+pub fn path_with_outputs(
+    store: &dyn Store,
+    text: &OsStr,
+    separator: char,
+) -> Result<DerivedPath, Failure> {
+    let bytes = text.as_bytes();
+    if let Some(at) = bytes.iter().rposition(|&c| c == separator as u8) {
+        let outputs = String::from_utf8_lossy(&bytes[at + 1..]).into_owned();
+        let path = store_path(store, OsStr::from_bytes(&bytes[..at]))?;
+        return Ok(DerivedPath::built(path, OutputsSpec::parse(&outputs)?));
+    }
+    let path = store_path(store, text)?;
+    Ok(if path.is_derivation() && separator == '!' {
+        DerivedPath::built(path, OutputsSpec::All)
+    } else {
+        DerivedPath::Opaque(path)
+    })
+}
+
+/// A store path as it is printed.
+pub fn shown(store: &dyn Store, path: &StorePath) -> PathBuf {
+    PathBuf::from(OsString::from_vec(store.dir().print(path)))
+}
+
+/// Lines of store paths, for standard output.
+pub fn lines<'a>(
+    store: &dyn Store,
+    paths: impl IntoIterator<Item = &'a StorePath>,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    for path in paths {
+        out.extend_from_slice(&store.dir().print(path));
+        out.push(b'\n');
+    }
+    out
+}
