@@ -13,6 +13,7 @@ mod control;
 mod derivation;
 mod environment;
 mod files;
+mod formats;
 mod hashes;
 mod imports;
 mod lists;
@@ -82,6 +83,7 @@ const TABLES: &[&[Builtin]] = &[
     derivation::TABLE,
     environment::TABLE,
     files::TABLE,
+    formats::TABLE,
     hashes::TABLE,
     imports::TABLE,
     lists::TABLE,

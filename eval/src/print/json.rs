@@ -5,6 +5,7 @@ use rx_lang::symbol::{self, known};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::interp::{Coercion, CopyMode};
 use crate::source::Pos;
+use crate::text::json;
 use crate::value::{Attrs, Context, List, Value, View};
 use crate::vm::Vm;
 
@@ -23,7 +24,7 @@ impl Vm {
             View::Null => out.extend_from_slice(b"null"),
             View::Bool(b) => out.extend_from_slice(if b { b"true" } else { b"false" }),
             View::Int(n) => out.extend_from_slice(n.to_string().as_bytes()),
-            View::Float(f) => write_float(f, out),
+            View::Float(f) => json::write_float(f, out),
             View::Str(text) => {
                 *context = context.union(text.context());
                 write_string(text.as_bytes(), out)?;
@@ -113,67 +114,6 @@ impl Vm {
 
 /// A string with JSON's escapes; it must be UTF-8.
 pub(crate) fn write_string(bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    if let Err(error) = std::str::from_utf8(bytes) {
-        let at = error.valid_up_to();
-        let byte = bytes[at];
-        // The offending byte is the first that cannot continue what came before.
-        let index = at
-            + error.error_len().map_or(bytes.len() - at, |len| {
-                len.saturating_sub(1).max(usize::from(len > 1))
-            });
-        let shown = bytes.get(index).copied().unwrap_or(byte);
-        return Err(Error::other(format!(
-            "[json.exception.type_error.316] invalid UTF-8 byte at index {}: 0x{shown:02X}",
-            index.min(bytes.len() - 1)
-        )));
-    }
-    out.push(b'"');
-    let mut from = 0;
-    for (i, &byte) in bytes.iter().enumerate() {
-        let escape: &[u8] = match byte {
-            b'"' => b"\\\"",
-            b'\\' => b"\\\\",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            b'\t' => b"\\t",
-            0x08 => b"\\b",
-            0x0c => b"\\f",
-            0..=0x1f => {
-                out.extend_from_slice(&bytes[from..i]);
-                out.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
-                from = i + 1;
-                continue;
-            }
-            _ => continue,
-        };
-        out.extend_from_slice(&bytes[from..i]);
-        out.extend_from_slice(escape);
-        from = i + 1;
-    }
-    out.extend_from_slice(&bytes[from..]);
-    out.push(b'"');
-    Ok(())
-}
-
-/// The shortest form that reads back as the same double; what is not finite is null.
-pub(crate) fn write_float(f: f64, out: &mut Vec<u8>) {
-    if !f.is_finite() {
-        out.extend_from_slice(b"null");
-        return;
-    }
-    let scientific = format!("{f:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else {
-        return;
-    };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-5..15).contains(&exponent) {
-        let plain = format!("{f}");
-        out.extend_from_slice(plain.as_bytes());
-        if !plain.contains('.') {
-            out.extend_from_slice(b".0");
-        }
-        return;
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.abs()).as_bytes());
+    json::write_string(bytes, out)
+        .map_err(|error| Error::other(format!("JSON serialization error: {error}")))
 }

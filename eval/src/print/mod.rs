@@ -4,8 +4,10 @@ mod classic;
 pub(crate) mod json;
 pub(crate) mod quote;
 mod value;
+mod xml;
 
 pub use value::{PrintErrors, PrintOptions};
+pub use xml::XmlOptions;
 
 /// A double as the language prints it: six significant digits, as `%g` does.
 pub(crate) fn float(f: f64) -> String {

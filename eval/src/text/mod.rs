@@ -4,3 +4,4 @@ pub mod json;
 pub mod regex;
 pub mod sort;
 pub mod version;
+pub mod xml;
