@@ -113,6 +113,16 @@ impl Vm {
         })
     }
 
+    /// Runs something for a part of a value. Nesting counts as calls do: a value may be endless.
+    #[inline]
+    pub fn nested<T>(&mut self, run: impl FnOnce(&mut Vm) -> Result<T>) -> Result<T> {
+        let depth = self.depth;
+        let entered = self.enter_call();
+        let result = entered.and_then(|()| self.deeper(run));
+        self.depth = depth;
+        result
+    }
+
     /// Looks whether evaluation should end: Ctrl-C, or memory.
     #[inline(always)]
     pub fn check(&self) -> Result<()> {

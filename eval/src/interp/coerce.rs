@@ -81,7 +81,7 @@ impl Vm {
                 }
                 Ok(())
             }
-            View::Attrs(attrs) => self.deeper(|vm| {
+            View::Attrs(attrs) => self.nested(|vm| {
                 vm.check()?;
                 if let Some(to_string) = attrs.get(known::TO_STRING) {
                     let text = vm.call(to_string, &[value])?;
@@ -111,7 +111,7 @@ impl Vm {
             }
             View::Null if mode.more => Ok(()),
             View::List(list) if mode.more => {
-                self.deeper(|vm| vm.coerce_list(list, out, context, mode, pos, what))
+                self.nested(|vm| vm.coerce_list(list, out, context, mode, pos, what))
             }
             _ => Err(self.cannot_coerce(value, pos, what)),
         }

@@ -37,8 +37,8 @@ impl Vm {
             (View::Path(x), View::Path(y)) => Ok(x.as_bytes() == y.as_bytes()),
             (View::Null, View::Null) => Ok(true),
             (View::Bool(x), View::Bool(y)) => Ok(x == y),
-            (View::List(x), View::List(y)) => self.deeper(|vm| vm.equal_lists(x, y)),
-            (View::Attrs(x), View::Attrs(y)) => self.deeper(|vm| vm.equal_attrs(x, y)),
+            (View::List(x), View::List(y)) => self.nested(|vm| vm.equal_lists(x, y)),
+            (View::Attrs(x), View::Attrs(y)) => self.nested(|vm| vm.equal_attrs(x, y)),
             _ => Ok(false),
         }
     }
@@ -117,7 +117,7 @@ impl Vm {
             (View::Float(x), View::Float(y)) => Ok(x < y),
             (View::Str(x), View::Str(y)) => Ok(x.as_bytes() < y.as_bytes()),
             (View::Path(x), View::Path(y)) => Ok(x.as_bytes() < y.as_bytes()),
-            (View::List(x), View::List(y)) => self.deeper(|vm| vm.less_lists(x, y, pos)),
+            (View::List(x), View::List(y)) => self.nested(|vm| vm.less_lists(x, y, pos)),
             _ => Err(self.incomparable(a, b, pos)),
         }
     }
@@ -162,127 +162,5 @@ impl Vm {
             message
         };
         Error::new(ErrorKind::Type, message).at(pos)
-    }
-
-    /// Says in an error how two values differ, for a failed `assert a == b`.
-    pub(crate) fn explain_inequality(&mut self, a: Value, b: Value) -> Result<()> {
-        let a = self.force(a)?;
-        let b = self.force(b)?;
-        let differ = |vm: &mut Vm, kind: &str| {
-            let (x, y) = (vm.describe(a), vm.describe(b));
-            let message = [
-                kind.as_bytes(),
-                b" '",
-                &x,
-                b"' is not equal to ",
-                kind.as_bytes(),
-                b" '",
-                &y,
-                b"'",
-            ]
-            .concat();
-            Err(Error::new(ErrorKind::Assertion, message))
-        };
-        if std::mem::discriminant(&a.view()) != std::mem::discriminant(&b.view()) {
-            if matches!(
-                (a.view(), b.view()),
-                (View::Int(_), View::Float(_)) | (View::Float(_), View::Int(_))
-            ) {
-                return differ(
-                    self,
-                    if a.as_int().is_some() {
-                        "an integer"
-                    } else {
-                        "a float"
-                    },
-                );
-            }
-            let (x, y) = (self.describe(a), self.describe(b));
-            let mut message = format!("{} '", a.type_phrase()).into_bytes();
-            message.extend(x);
-            message.extend(format!("' is not equal to {} '", b.type_phrase()).into_bytes());
-            message.extend(y);
-            message.push(b'\'');
-            return Err(Error::new(ErrorKind::Assertion, message));
-        }
-        match (a.view(), b.view()) {
-            (View::List(x), View::List(y)) if x.len() == y.len() => {
-                for (i, (x, y)) in x.iter().zip(y.iter()).enumerate() {
-                    self.deeper(|vm| vm.explain_inequality(x, y))
-                        .context(Pos::NONE, || format!("while comparing list element {i}"))?;
-                }
-                Ok(())
-            }
-            (View::Attrs(x), View::Attrs(y)) => {
-                self.deeper(|vm| vm.explain_unequal_attrs(x, y, a, b))
-            }
-            (View::Function(_), _) => Err(Error::new(
-                ErrorKind::Assertion,
-                "distinct functions and immediate comparisons of identical functions compare as unequal",
-            )),
-            (View::List(x), View::List(y)) => {
-                let (u, v) = (self.describe(a), self.describe(b));
-                let mut message = format!(
-                    "list of size '{}' is not equal to list of size '{}', left hand side is '",
-                    x.len(),
-                    y.len()
-                )
-                .into_bytes();
-                message.extend(u);
-                message.extend_from_slice(b"', right hand side is '");
-                message.extend(v);
-                message.push(b'\'');
-                Err(Error::new(ErrorKind::Assertion, message))
-            }
-            _ if self.equal_forced(a, b)? => Ok(()),
-            (View::Bool(_), _) => differ(self, "boolean"),
-            (View::Str(_), _) => differ(self, "string"),
-            (View::Path(_), _) => differ(self, "path"),
-            (View::Float(_), _) => differ(self, "float"),
-            _ => differ(self, "integer"),
-        }
-    }
-
-    fn explain_unequal_attrs(
-        &mut self,
-        a: Attrs,
-        b: Attrs,
-        left: Value,
-        right: Value,
-    ) -> Result<()> {
-        if self.equal_attrs(a, b)? {
-            return Ok(());
-        }
-        let (x, y) = (a.entries(&mut self.heap), b.entries(&mut self.heap));
-        if x.names() != y.names() {
-            let (u, v) = (self.describe(left), self.describe(right));
-            let describe = |missing: Vec<u8>| Error::new(ErrorKind::Assertion, missing);
-            for (side, one, other) in [("left", x, y), ("right", y, x)] {
-                if let Some(&name) = one.names().iter().find(|n| other.find(**n).is_none()) {
-                    let mut message = b"attribute name '".to_vec();
-                    message.extend_from_slice(rx_lang::symbol::name(name));
-                    message.extend(format!("' is contained in '").into_bytes());
-                    message.extend(if side == "left" { u.clone() } else { v.clone() });
-                    message.extend_from_slice(b"', but not in '");
-                    message.extend(if side == "left" { v } else { u });
-                    message.push(b'\'');
-                    return Err(describe(message));
-                }
-            }
-            return Ok(());
-        }
-        for i in 0..x.len() {
-            let name = x.names()[i];
-            self.explain_inequality(x.value(i), y.value(i))
-                .context(x.pos(i), || {
-                    [
-                        b"while comparing attribute '",
-                        rx_lang::symbol::name(name),
-                        b"'",
-                    ]
-                    .concat()
-                })?;
-        }
-        Ok(())
     }
 }

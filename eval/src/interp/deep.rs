@@ -53,7 +53,7 @@ impl Vm {
     fn force_part(&mut self, value: Value, seen: &mut FxHashSet<u64>) -> Result<()> {
         let value = self.force(value)?;
         if matches!(value.view(), View::Attrs(_) | View::List(_)) {
-            self.deeper(|vm| vm.force_parts(value, seen))
+            self.nested(|vm| vm.force_parts(value, seen))
         } else {
             Ok(())
         }

@@ -9,6 +9,7 @@ mod call;
 mod coerce;
 mod compare;
 mod deep;
+mod differ;
 mod force;
 mod operators;
 

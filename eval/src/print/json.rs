@@ -38,10 +38,10 @@ impl Vm {
                 }
             },
             View::List(list) => {
-                self.deeper(|vm| vm.print_json_list(list, paths, pos, out, context))?
+                self.nested(|vm| vm.print_json_list(list, paths, pos, out, context))?
             }
             View::Attrs(attrs) => {
-                self.deeper(|vm| vm.print_json_attrs(value, attrs, paths, pos, out, context))?;
+                self.nested(|vm| vm.print_json_attrs(value, attrs, paths, pos, out, context))?;
             }
             View::Function(_) => {
                 let message = format!("cannot convert {} to JSON", value.type_phrase());

@@ -153,7 +153,11 @@ impl Printer<'_> {
 
     /// Prints the value in a slot, whose word says whether it has been met.
     fn value(&mut self, vm: &mut Vm, slot: Value, depth: usize) -> Result<()> {
-        let result = vm.deeper(|vm| self.forced(vm, slot, depth));
+        let result = if self.options.force {
+            vm.nested(|vm| self.forced(vm, slot, depth))
+        } else {
+            vm.deeper(|vm| self.forced(vm, slot, depth))
+        };
         match result {
             Err(error) if self.shows(&error, depth) => {
                 let message = String::from_utf8_lossy(&error.message).into_owned();
