@@ -364,10 +364,21 @@ impl Vm {
             return Ok(known.clone());
         }
         if path.ends_with(b".drv") {
-            let message = [b"file names are not allowed to end in '.drv' (", path, b")"].concat();
-            return Err(Error::other(message));
+            return Err(Error::other("file names are not allowed to end in '.drv'"));
         }
-        let store_path = self.ev.io.add_to_store(path)?;
+        let (parent, name) = match path.iter().rposition(|&b| b == b'/') {
+            Some(slash) if slash + 1 < path.len() => (&path[..slash.max(1)], &path[slash + 1..]),
+            _ => (path, &b"source"[..]),
+        };
+        let io = &self.ev.io;
+        let mut real = io.resolve(parent)?;
+        if parent.len() < path.len() {
+            real = crate::compile::canonical(&[&real, &b"/"[..], name].concat());
+        }
+        self.must_exist(&real)?;
+        let added = io.add_tree(&mut crate::io::TreeSource::plain(name, &real))?;
+        let store_path = self.ev.store_dir.print(&added);
+        io.allow(&store_path);
         let context = crate::value::Context::of(ContextElement::Opaque(store_path.clone().into()));
         self.ev
             .copied

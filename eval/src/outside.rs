@@ -44,9 +44,6 @@ impl SearchEntry {
     }
 }
 
-/// The files behind `<nix/…>`; their paths are written just so.
-pub(crate) const INTERNAL: &[u8] = b"<nix/";
-
 impl Vm {
     /// The value as an absolute path, with the context of the string that it may have been.
     pub fn coerce_to_path(

@@ -5,12 +5,15 @@ mod stats;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
 
-use rx_eval::io::{ComputedStore, EvalStore, SystemIo, resolve_expr_path};
+use rx_eval::io::{BackedStore, EvalStore, SystemIo, resolve_expr_path};
 use rx_eval::outside::SearchEntry;
 use rx_eval::{EvalSettings, Evaluator, Origin, Value, Vm};
 use rx_lang::Symbol;
 use rx_store::path::StoreDir;
+use rx_store::store::address::StoreAddress;
+use rx_store::store::{LocalConfig, LocalStore, Store, StoreError};
 
 use crate::cli::{EvalOptions, Invocation};
 use crate::ui::{Failure, eval_failure};
@@ -37,8 +40,11 @@ pub fn with_session<T>(
         let mut session = EvalSession::new(invocation, options, read_only)?;
         session.auto_args = args::values(&mut session, options)?;
         let result = run(&mut session);
+        let flushed = session.vm.ev.io.store().flush();
         stats::show(&session.vm);
-        result
+        let value = result?;
+        session.check(flushed)?;
+        Ok(value)
     })
 }
 
@@ -118,9 +124,15 @@ impl EvalSession {
 }
 
 fn open_store(invocation: &Invocation, read_only: bool) -> Result<Box<dyn EvalStore>, Failure> {
-    let _ = read_only;
-    let dir = StoreDir::new(invocation.settings.places.store_dir.as_os_str().as_bytes())?;
-    Ok(Box::new(ComputedStore::new(dir)))
+    let settings = invocation.settings.clone();
+    let dir = StoreDir::new(settings.places.store_dir.as_os_str().as_bytes())?;
+    let open = move || -> Result<Arc<dyn Store>, StoreError> {
+        let address = StoreAddress::parse(&settings.store)?;
+        Ok(Arc::new(LocalStore::open(LocalConfig::from_settings(
+            &settings, &address,
+        )?)?))
+    };
+    Ok(Box::new(BackedStore::new(dir, read_only, Box::new(open))))
 }
 
 fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalSettings, Failure> {

@@ -84,7 +84,7 @@ fn read_dir(vm: &mut Vm, args: &[Value]) -> Result {
     .map(|kind| vm.str(kind.name().as_bytes()));
     let mut set = AttrsBuilder::new(entries.len());
     for (name, kind) in entries.iter() {
-        set.push(symbol::intern(name), names[*kind as usize]);
+        set.push(symbol::intern(name), names[kind as usize]);
     }
     Ok(set.finish(&mut vm.heap, Duplicates::Last))
 }

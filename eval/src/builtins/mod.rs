@@ -19,6 +19,7 @@ mod imports;
 mod lists;
 mod order;
 mod patterns;
+mod paths;
 mod strings;
 mod types;
 mod versions;
@@ -89,6 +90,7 @@ const TABLES: &[&[Builtin]] = &[
     lists::TABLE,
     order::TABLE,
     patterns::TABLE,
+    paths::TABLE,
     strings::TABLE,
     types::TABLE,
     versions::TABLE,

@@ -32,6 +32,11 @@ impl ComputedStore {
             texts: Mutex::default(),
         }
     }
+
+    /// Whether the evaluation would have written this text.
+    pub(super) fn knows(&self, path: &StorePath) -> bool {
+        self.texts.lock().contains_key(path)
+    }
 }
 
 /// Counts and hashes what is written to it.

@@ -5,17 +5,27 @@
 //!
 //! - [`EvalIo`]: files, environment, clock. [`SystemIo`] is the machine itself.
 //! - [`EvalStore`]: what evaluation adds to the store and wants from it. [`ComputedStore`] only computes
-//!   paths (`--readonly-mode`).
+//!   paths; [`BackedStore`] has a real store behind it, which is written unless evaluation is read-only.
 
+mod backed;
 mod computed;
+mod internal;
+mod listing;
 mod resolve;
 mod store;
 mod system;
 
+pub use backed::{BackedStore, OpenStore};
 pub use computed::ComputedStore;
+pub use listing::Listing;
 pub use resolve::resolve_expr_path;
+pub(crate) use store::object_name;
 pub use store::{EvalStore, KeepEntry, Realised, TreeSource};
 pub use system::SystemIo;
+
+use std::sync::Arc;
+
+use rx_store::path::StorePath;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -49,7 +59,7 @@ pub trait EvalIo: Send + Sync {
     /// The contents of a file; links are followed.
     fn read_file(&self, path: &[u8]) -> Result<Vec<u8>>;
     /// The names in a directory with their kinds, sorted by name.
-    fn read_dir(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, FileKind)>>;
+    fn read_dir(&self, path: &[u8]) -> Result<Arc<Listing>>;
     /// What a name stands for, or nothing when there is no such file; links are not followed at the end.
     fn kind(&self, path: &[u8]) -> Result<Option<FileKind>>;
     /// The same path with all symbolic links followed, also the last. What does not exist stays as it is.
@@ -76,12 +86,9 @@ pub trait EvalIo: Send + Sync {
     fn allow(&self, path: &[u8]) {
         let _ = path;
     }
-    /// Copies a file or directory to the store (or only finds out where it would be) and gives the store path.
-    fn add_to_store(&self, path: &[u8]) -> Result<Vec<u8>> {
-        let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default();
-        let store = self.store();
-        let added = store.add_tree(&mut TreeSource::plain(name, path))?;
-        Ok(store.dir().print(&added))
+    /// Copies a file or directory to the store, or only finds out where it would be.
+    fn add_tree(&self, source: &mut TreeSource<'_>) -> Result<StorePath> {
+        self.store().add_tree(source)
     }
 }
 

@@ -84,6 +84,10 @@ pub trait EvalStore: Send + Sync {
         let _ = path;
         None
     }
+    /// Makes what was added so far visible to others.
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Turns the bytes of a name into a text that can be a store object's name.
