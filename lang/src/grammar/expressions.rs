@@ -71,7 +71,6 @@ impl<S: Sink> Grammar<'_, S> {
                     break;
                 }
             }
-            self.note_depth();
         }
         while self.pending.len() > base {
             if let Some((mark, kind)) = self.pending.pop() {
@@ -121,7 +120,6 @@ impl<S: Sink> Grammar<'_, S> {
                 if self.at(K::Or) {
                     self.bump_as(K::Or);
                     self.pending.push((mark, K::Select));
-                    self.note_depth();
                     first = false;
                     mark = self.mark();
                     self.simple(mark);

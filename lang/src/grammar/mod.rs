@@ -61,7 +61,6 @@ pub(crate) fn program<S: Sink>(
         sink: grammar.sink,
         diagnostics: grammar.diagnostics,
         interrupted: grammar.interrupted,
-        max_depth: grammar.max_depth,
     }
 }
 
@@ -70,8 +69,6 @@ pub(crate) struct Outcome<S> {
     pub(crate) sink: S,
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) interrupted: bool,
-    /// The deepest nesting, chains included.
-    pub(crate) max_depth: u32,
 }
 
 struct Operator<M> {
@@ -96,7 +93,6 @@ pub(crate) struct Grammar<'a, S: Sink> {
     /// How many enclosing constructs wait for a token of that kind.
     awaited: [u32; AWAITED],
     depth: u32,
-    max_depth: u32,
     options: &'a ParseOptions<'a>,
     interrupted: bool,
 }
@@ -118,7 +114,6 @@ impl<'a, S: Sink> Grammar<'a, S> {
             operators: Vec::new(),
             awaited: [0; AWAITED],
             depth: 0,
-            max_depth: 0,
             options,
             interrupted: tokens.interrupted,
         }
@@ -196,17 +191,8 @@ impl<'a, S: Sink> Grammar<'a, S> {
             self.too_deep();
         }
         self.depth += 1;
-        self.note_depth();
         stacker::maybe_grow(64 * 1024, 4 * 1024 * 1024, || inner(self));
         self.depth -= 1;
-    }
-
-    #[inline(always)]
-    fn note_depth(&mut self) {
-        let depth = self.depth + (self.pending.len() + self.operators.len()) as u32;
-        if depth > self.max_depth {
-            self.max_depth = depth;
-        }
     }
 
     #[cold]

@@ -73,7 +73,6 @@ impl<S: Sink> Grammar<'_, S> {
                     mark = self.mark();
                     self.operation(mark);
                 }
-                self.note_depth();
                 while self.pending.len() > base {
                     if let Some((mark, kind)) = self.pending.pop() {
                         self.sink.node(mark, kind);
@@ -130,7 +129,6 @@ impl<S: Sink> Grammar<'_, S> {
                     continue;
                 }
                 if self.operators.len() > base {
-                    self.note_depth();
                     self.complete(&mut operand, base, 0, Side::Left);
                 }
                 return None;

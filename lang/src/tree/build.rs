@@ -67,6 +67,8 @@ pub(super) struct Builder<'a> {
     /// How much of the text is in the tree.
     done: usize,
     children: Vec<NodeOrToken<GreenNode, GreenToken>>,
+    /// How deep each child nests.
+    depths: Vec<u32>,
     cache: &'a mut TokenCache,
 }
 
@@ -76,16 +78,25 @@ impl<'a> Builder<'a> {
             text,
             done: 0,
             children: Vec::with_capacity(256),
+            depths: Vec::with_capacity(256),
             cache,
         }
     }
 
-    /// The root.
-    pub(super) fn finish(mut self) -> GreenNode {
-        match self.children.pop() {
+    /// The root, and how deep it nests.
+    pub(super) fn finish(mut self) -> (GreenNode, u32) {
+        let depth = self.depths.pop().unwrap_or(0);
+        let root = match self.children.pop() {
             Some(NodeOrToken::Node(root)) => root,
             other => GreenNode::new(rowan::SyntaxKind(K::Root as u16), Vec::from_iter(other)),
-        }
+        };
+        (root, depth)
+    }
+
+    #[inline(always)]
+    fn push(&mut self, token: GreenToken) {
+        self.children.push(NodeOrToken::Token(token));
+        self.depths.push(0);
     }
 
     #[inline(always)]
@@ -100,7 +111,7 @@ impl<'a> Builder<'a> {
             let token = self
                 .cache
                 .token(kind, self.text.get(range).unwrap_or_default());
-            self.children.push(NodeOrToken::Token(token));
+            self.push(token);
         }
         self.done = to;
     }
@@ -127,7 +138,7 @@ impl Sink for Builder<'_> {
                 .get(start as usize..end as usize)
                 .unwrap_or_default(),
         );
-        self.children.push(NodeOrToken::Token(token));
+        self.push(token);
         self.done = end as usize;
     }
 
@@ -138,7 +149,9 @@ impl Sink for Builder<'_> {
         }
         let first = (mark as usize).min(self.children.len());
         let node = GreenNode::new(rowan::SyntaxKind(kind as u16), self.children.drain(first..));
+        let depth = self.depths.drain(first..).max().unwrap_or(0) + 1;
         self.children.push(NodeOrToken::Node(node));
+        self.depths.push(depth);
     }
 
     fn missing_expression(&mut self) {}

@@ -94,8 +94,8 @@ impl Tree {
         if outcome.interrupted || tokens.interrupted {
             return Err(ParseFailure::Interrupted);
         }
-        let green = outcome.sink.finish();
-        if outcome.max_depth > TOO_DEEP_TO_FREE {
+        let (green, depth) = outcome.sink.finish();
+        if depth > TOO_DEEP_TO_FREE {
             std::mem::forget(green.clone());
         }
         let mut diagnostics = tokens.errors;

@@ -1,0 +1,115 @@
+//! Programs with several mistakes: each is reported once, where it is, with advice.
+
+use rx_lang::{Diagnostic, LineIndex, ParseFailure, ParseOptions, parse};
+
+fn mistakes(source: &str) -> Vec<Diagnostic> {
+    match parse(source.as_bytes(), &ParseOptions::default()) {
+        Err(ParseFailure::Errors(all)) => all,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The lines of the mistakes.
+fn lines(source: &str) -> Vec<u32> {
+    let index = LineIndex::new(source.as_bytes());
+    mistakes(source)
+        .iter()
+        .map(|mistake| index.line_column(mistake.range.start).line)
+        .collect()
+}
+
+/// The only mistake: the text at fault and the advice.
+fn one(source: &str) -> (String, String) {
+    let all = mistakes(source);
+    assert_eq!(all.len(), 1, "{source}: {all:#?}");
+    let range = all[0].range.start as usize..all[0].range.end as usize;
+    (
+        source[range].to_owned(),
+        all[0].help.clone().unwrap_or_default(),
+    )
+}
+
+#[test]
+fn five_mistakes_give_five_diagnostics() {
+    let source = "\
+{ pkgs }:
+let
+  a = [ 1, 2 ];
+  b = if x then 1;
+  c: 3;
+  d = { x = 1 y = 2; };
+  e = (f 1;
+in a
+";
+    assert_eq!(lines(source), [3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn bindings_that_are_wrong_do_not_hide_the_next_ones() {
+    let source = "\
+{
+  a = ;
+  b = 1 +;
+  c.if = 2;
+  d = 3;
+  d = 4;
+  inherit x.y;
+  e = { ^ };
+}
+";
+    assert_eq!(lines(source), [2, 3, 4, 6, 7, 8]);
+}
+
+#[test]
+fn usual_slips_get_advice() {
+    let table = [
+        ("{ a = 1 b = 2; }", "=", "every binding ends with `;`"),
+        ("{ a = 1 }", "}", "every binding ends with `;`"),
+        ("{ a: 1; }", ":", "name = value;"),
+        ("[ 1, 2 ]", ",", "separated by spaces"),
+        ("[ if a then b else c ]", "if", "parentheses"),
+        ("f (1, 2)", ",", "arguments are separated by spaces"),
+        ("if a then b", "", "every `if` has an `else`"),
+        ("{ inherit a, b; }", ",", "separated by spaces"),
+        ("{ inherit a.b; }", ".", "inherit (a) b"),
+        ("{ a, ..., b }: a", ",", "stands last"),
+        ("{ a = 1, }", ",", "bindings end with `;`"),
+        ("{ if = 1; }", "if", "quotes"),
+        ("a == b == c", "==", "parentheses"),
+        ("{ a ? 1, b = 2 }: a", "=", "name ? value"),
+        ("${a}", "${", "belongs in a string"),
+        ("1 + if a then b else c", "if", "parentheses"),
+        ("{ a = 1; };", ";", ""),
+        ("{ a = 1;; }", ";", "too many"),
+    ];
+    for (source, at_fault, advice) in table {
+        let (found, help) = one(source);
+        assert_eq!(found, at_fault, "{source}");
+        assert!(help.contains(advice), "{source}: {help}");
+    }
+}
+
+#[test]
+fn what_is_not_closed_is_shown_where_it_was_opened() {
+    for (source, open) in [
+        ("( 1", 0),
+        ("{ a = 1;", 0),
+        ("[ 1 2", 0),
+        ("x \"abc", 2),
+        ("x ''abc", 2),
+        ("\"${a", 1),
+        ("let a = 1;", 0),
+    ] {
+        let all = mistakes(source);
+        assert!(
+            all[0].labels.iter().any(|label| label.range.start == open),
+            "{source}: {all:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_missing_semicolon_is_shown_where_it_belongs() {
+    let all = mistakes("{\n  a = 1\n  b = 2;\n}");
+    assert_eq!(all[0].labels[0].range, 9..9);
+}
