@@ -24,7 +24,9 @@ pub fn open_named(invocation: &Invocation, address: &str) -> Result<Arc<dyn Stor
         Target::Auto | Target::Local(_) => Ok(open_local_at(invocation, &address)?),
         Target::Scheme { scheme, .. } if scheme == "dummy" => {
             let dir = invocation.settings.places.store_dir.as_os_str().as_bytes();
-            Ok(Arc::new(MemoryStore::new(rx_store::path::StoreDir::new(dir)?)))
+            Ok(Arc::new(MemoryStore::new(rx_store::path::StoreDir::new(
+                dir,
+            )?)))
         }
         Target::Scheme { .. } | Target::Daemon(_) => {
             Err(AddressError::Unknown(address.to_string()).into())
@@ -37,7 +39,9 @@ pub fn open_local(invocation: &Invocation) -> Result<Arc<LocalStore>, Failure> {
     let address = StoreAddress::parse(&invocation.settings.store)?;
     match &address.target {
         Target::Auto | Target::Local(_) => open_local_at(invocation, &address),
-        _ => Err(Failure::message("you don't have sufficient rights to use this command")),
+        _ => Err(Failure::message(
+            "you don't have sufficient rights to use this command",
+        )),
     }
 }
 
@@ -59,7 +63,9 @@ pub fn follow_links(store: &dyn Store, path: &OsStr) -> Result<PathBuf, Failure>
         if store.dir().contains(path.as_os_str().as_bytes()) {
             return Ok(path);
         }
-        let Ok(target) = std::fs::read_link(&path) else { break };
+        let Ok(target) = std::fs::read_link(&path) else {
+            break;
+        };
         let parent = path.parent().unwrap_or(Path::new("/"));
         path = rx_store::settings::clean(&parent.join(target));
     }
@@ -98,10 +104,7 @@ pub fn shown(store: &dyn Store, path: &StorePath) -> PathBuf {
 }
 
 /// Lines of store paths, for standard output.
-pub fn lines<'a>(
-    store: &dyn Store,
-    paths: impl IntoIterator<Item = &'a StorePath>,
-) -> Vec<u8> {
+pub fn lines<'a>(store: &dyn Store, paths: impl IntoIterator<Item = &'a StorePath>) -> Vec<u8> {
     let mut out = Vec::new();
     for path in paths {
         out.extend_from_slice(&store.dir().print(path));

@@ -22,8 +22,8 @@ pub struct EvalSettings {
     pub max_call_depth: u32,
     /// Bytes that values of one evaluator thread may take.
     pub max_heap: usize,
-    /// The `pipe-operators` experimental feature.
-    pub pipe_operators: bool,
+    /// What programs may look like: experimental features and lints.
+    pub syntax: rx_lang::ParseOptions<'static>,
     /// `pure-eval`
     pub pure: bool,
     /// `restrict-eval`
@@ -57,7 +57,7 @@ impl Default for EvalSettings {
         EvalSettings {
             max_call_depth: 10_000,
             max_heap: crate::heap::DEFAULT_LIMIT,
-            pipe_operators: false,
+            syntax: rx_lang::ParseOptions::default(),
             pure: false,
             restricted: false,
             import_from_derivation: true,
@@ -235,12 +235,18 @@ impl Vm {
             .add(origin, text)
             .ok_or_else(|| Error::other("more than 4 GiB of source text"))?;
         let options = rx_lang::ParseOptions {
-            pipe_operators: self.ev.settings.pipe_operators,
             interrupted: Some(&rx_store::interrupt::is_set),
-            ..Default::default()
+            ..self.ev.settings.syntax
         };
         let ast = rx_lang::parse(&source.text, &options)
             .map_err(|failure| syntax_error(&source, failure))?;
+        for warning in ast.warnings() {
+            let (line, column) = source.line_column(warning.range.start);
+            self.ev.io.warn(&format!(
+                "at {}:{line}:{column}: {}",
+                source.origin, warning.message
+            ));
+        }
         let ev = self.ev;
         let globals = ev.globals.get_or_init(|| crate::builtins::globals(self));
         let environment = crate::compile::Environment {

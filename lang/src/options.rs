@@ -26,3 +26,14 @@ pub struct ParseOptions<'a> {
     /// Asked now and then; parsing ends with [`ParseFailure::Interrupted`](crate::ParseFailure::Interrupted) when it says true.
     pub interrupted: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
+
+impl std::fmt::Debug for ParseOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ParseOptions")
+            .field("pipe_operators", &self.pipe_operators)
+            .field("url_literals", &self.url_literals)
+            .field("absolute_path_literals", &self.absolute_path_literals)
+            .field("short_path_literals", &self.short_path_literals)
+            .finish_non_exhaustive()
+    }
+}

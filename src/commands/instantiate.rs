@@ -1,6 +1,6 @@
 //! `rx-instantiate`: expressions to derivations in the store, or to values.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
@@ -10,6 +10,7 @@ use rx_eval::value::Context;
 use rx_eval::{Origin, Pos, Value};
 
 use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options};
+use crate::commands::parse::{Program, Reader};
 use crate::eval_session::{EvalSession, with_session};
 use crate::ui::{self, Failure, UsageError};
 
@@ -187,6 +188,7 @@ impl ClassicCommand for Instantiate {
                 options: &self,
                 invocation,
                 session,
+                reader: Reader::new(&invocation.settings),
                 roots: 0,
             }
             .all()
@@ -198,6 +200,7 @@ struct Run<'a> {
     options: &'a Instantiate,
     invocation: &'a Invocation,
     session: &'a mut EvalSession,
+    reader: Reader<'static>,
     roots: usize,
 }
 
@@ -231,7 +234,7 @@ impl Run<'_> {
     fn text(&mut self, origin: Origin, text: &[u8]) -> Result<(), Failure> {
         if self.options.action == Action::Parse {
             let base = self.session.vm.ev.settings.current_dir.clone();
-            return self.parse(origin, text, &base);
+            return self.parse(&origin, text.to_vec(), &base);
         }
         let value = self.session.eval_text(origin, text)?;
         self.value(value)
@@ -243,30 +246,24 @@ impl Run<'_> {
             let text = self.session.vm.ev.io.read_file(&path);
             let text = self.session.check(text)?;
             let slash = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
-            return self.parse(
-                Origin::File(path.clone().into()),
-                &text,
-                &path[..slash.max(1)],
-            );
+            let origin = Origin::File(path.clone().into());
+            return self.parse(&origin, text.into(), &path[..slash.max(1)]);
         }
         let value = self.session.eval_file(argument)?;
         self.value(value)
     }
 
-    fn parse(&mut self, origin: Origin, text: &[u8], base: &[u8]) -> Result<(), Failure> {
-        let vm = &mut self.session.vm;
-        // Also finds what is not bound.
-        let compiled = vm.compile(origin, text.into(), base, None).map(|_| ());
-        self.session.check(compiled)?;
-        let options = rx_lang::ParseOptions {
-            pipe_operators: self.session.vm.ev.settings.pipe_operators,
-            ..Default::default()
+    /// Prints a program as it is understood.
+    fn parse(&mut self, origin: &Origin, text: Vec<u8>, base: &[u8]) -> Result<(), Failure> {
+        let program = Program {
+            name: origin.to_string(),
+            text,
+            base: OsStr::from_bytes(base).into(),
         };
-        let ast = rx_lang::parse(text, &options)?;
-        let home = self.session.vm.ev.settings.home.clone().unwrap_or_default();
-        let paths = rx_lang::print::Paths::Resolved { base, home: &home };
-        let shown = rx_lang::print::parse_form(&ast, &paths);
-        self.print_line(&shown)
+        let mut out = ui::stdout();
+        self.reader.print(&program, &mut out)?;
+        out.flush()?;
+        Ok(())
     }
 
     /// Selects the attributes from a file's or expression's value, and does what was asked for with each.

@@ -150,7 +150,7 @@ pub struct Reader<'a> {
     home: PathBuf,
 }
 
-impl Reader<'_> {
+impl Reader<'static> {
     /// With these settings.
     pub fn new(settings: &Settings) -> Self {
         Reader {

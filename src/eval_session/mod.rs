@@ -137,7 +137,6 @@ fn open_store(invocation: &Invocation, read_only: bool) -> Result<Box<dyn EvalSt
 
 fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalSettings, Failure> {
     let settings = &invocation.settings;
-    let enabled = |feature| settings.enabled(feature);
     let mut search_path = Vec::new();
     if !settings.pure_eval {
         let words = options.include.iter().chain(&settings.nix_path.0);
@@ -145,7 +144,7 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
     }
     Ok(EvalSettings {
         max_call_depth: settings.max_call_depth,
-        pipe_operators: enabled(rx_store::settings::Feature::PipeOperators),
+        syntax: crate::commands::parse::parse_options(settings),
         pure: settings.pure_eval,
         restricted: settings.restrict_eval,
         import_from_derivation: settings.allow_import_from_derivation,

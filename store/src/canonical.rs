@@ -9,7 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
-use rustix::fs::{self as rfs, AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{
+    self as rfs, AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid,
+};
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -62,7 +64,11 @@ pub fn canonicalise(
 ) -> Result<(), CanonicalError> {
     let name = CString::new(path.as_os_str().as_bytes())
         .map_err(|_| CanonicalError::UnsupportedType(path.display().to_string()))?;
-    let mut walk = Walk { options, seen, path: path.to_owned() };
+    let mut walk = Walk {
+        options,
+        seen,
+        path: path.to_owned(),
+    };
     let mut levels: Vec<(OwnedFd, std::vec::IntoIter<(CString, FileType)>)> = Vec::new();
     if let Some(level) = walk.object(rfs::CWD, &name)? {
         levels.push(level);
@@ -89,8 +95,14 @@ pub fn canonicalise(
 }
 
 const TIME: Timestamps = Timestamps {
-    last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-    last_modification: Timespec { tv_sec: 1, tv_nsec: 0 },
+    last_access: Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_OMIT,
+    },
+    last_modification: Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    },
 };
 
 type Level = (OwnedFd, std::vec::IntoIter<(CString, FileType)>);
@@ -115,8 +127,13 @@ impl Walk<'_> {
             .map_err(|e| self.error("opening", e))?;
         let stat = rfs::fstat(&handle).map_err(|e| self.error("getting status of", e))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
-        if !matches!(kind, FileType::RegularFile | FileType::Directory | FileType::Symlink) {
-            return Err(CanonicalError::UnsupportedType(self.path.display().to_string()));
+        if !matches!(
+            kind,
+            FileType::RegularFile | FileType::Directory | FileType::Symlink
+        ) {
+            return Err(CanonicalError::UnsupportedType(
+                self.path.display().to_string(),
+            ));
         }
         if let Some(range) = &self.options.uid_range
             && !range.contains(&stat.st_uid)
@@ -152,8 +169,8 @@ impl Walk<'_> {
                 let fd = rfs::open(through.as_str(), flags, Mode::empty())
                     .map_err(|e| self.error("opening directory", e))?;
                 self.strip_attributes(&through)?;
-                let entries = read_directory(fd.as_fd())
-                    .map_err(|e| self.error("reading directory", e))?;
+                let entries =
+                    read_directory(fd.as_fd()).map_err(|e| self.error("reading directory", e))?;
                 Ok(Some((fd, entries.into_iter())))
             }
             _ => {
@@ -167,7 +184,11 @@ impl Walk<'_> {
     fn set_mode_and_time(&self, through: &str, stat: &Stat) -> Result<(), CanonicalError> {
         let mode = stat.st_mode & 0o7777;
         if mode != 0o444 && mode != 0o555 {
-            let mode = if stat.st_mode & 0o100 != 0 { 0o555 } else { 0o444 };
+            let mode = if stat.st_mode & 0o100 != 0 {
+                0o555
+            } else {
+                0o444
+            };
             rfs::chmod(through, Mode::from_raw_mode(mode))
                 .map_err(|e| self.error("changing mode of", e))?;
         }
@@ -208,7 +229,12 @@ impl Walk<'_> {
         let size = rfs::listxattr(through, &mut names[..])
             .map_err(|e| self.error("querying extended attributes of", e))?;
         for name in names[..size].split(|&c| c == 0).filter(|n| !n.is_empty()) {
-            if self.options.ignored_acls.iter().any(|ignored| ignored.as_bytes() == name) {
+            if self
+                .options
+                .ignored_acls
+                .iter()
+                .any(|ignored| ignored.as_bytes() == name)
+            {
                 continue;
             }
             match rfs::removexattr(through, name) {
@@ -236,8 +262,18 @@ mod tests {
         fs::set_permissions(root.join("run"), fs::Permissions::from_mode(0o4755)).unwrap();
         fs::set_permissions(root.join("d"), fs::Permissions::from_mode(0o2500)).unwrap();
         std::os::unix::fs::symlink("/nowhere", root.join("link")).unwrap();
-        canonicalise(&root, &CanonicalOptions::default(), &mut InodesSeen::default()).unwrap();
-        for (name, mode) in [("", 0o555), ("d", 0o555), ("d/plain", 0o444), ("run", 0o555)] {
+        canonicalise(
+            &root,
+            &CanonicalOptions::default(),
+            &mut InodesSeen::default(),
+        )
+        .unwrap();
+        for (name, mode) in [
+            ("", 0o555),
+            ("d", 0o555),
+            ("d/plain", 0o444),
+            ("run", 0o555),
+        ] {
             let stat = fs::symlink_metadata(root.join(name)).unwrap();
             assert_eq!((stat.mode() & 0o7777, stat.mtime()), (mode, 1), "{name}");
         }
@@ -249,9 +285,19 @@ mod tests {
     fn fifos_are_refused() {
         let temp = tempfile::tempdir().unwrap();
         let fifo = temp.path().join("x");
-        rfs::mknodat(rfs::CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-        let result =
-            canonicalise(&fifo, &CanonicalOptions::default(), &mut InodesSeen::default());
+        rfs::mknodat(
+            rfs::CWD,
+            &fifo,
+            FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        let result = canonicalise(
+            &fifo,
+            &CanonicalOptions::default(),
+            &mut InodesSeen::default(),
+        );
         assert!(matches!(result, Err(CanonicalError::UnsupportedType(_))));
     }
 
@@ -260,8 +306,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("x");
         fs::write(&file, "x").unwrap();
-        let options =
-            CanonicalOptions { uid_range: Some(4_000_000_000..=4_000_000_001), ..Default::default() };
+        let options = CanonicalOptions {
+            uid_range: Some(4_000_000_000..=4_000_000_001),
+            ..Default::default()
+        };
         let result = canonicalise(&file, &options, &mut InodesSeen::default());
         assert!(matches!(result, Err(CanonicalError::Ownership(_))));
     }

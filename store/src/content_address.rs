@@ -37,7 +37,9 @@ pub enum ContentAddressError {
     #[error("content address hash must be in form '<algo>:<hash>', but found: {0}")]
     NoAlgorithm(String),
     /// Neither `text` nor `fixed`.
-    #[error("content address prefix '{0}' is unrecognized. Recogonized prefixes are 'text' or 'fixed'")]
+    #[error(
+        "content address prefix '{0}' is unrecognized. Recogonized prefixes are 'text' or 'fixed'"
+    )]
     UnknownPrefix(String),
     /// Neither `flat`, `nar`, `git` nor `text`.
     #[error("Unknown file ingestion method '{0}', expect `flat`, `nar`, or `git`")]
@@ -111,9 +113,7 @@ impl Method {
     }
 
     /// Reads what [`Method::with_algorithm`] prints.
-    pub fn parse_with_algorithm(
-        text: &[u8],
-    ) -> Result<(Self, Algorithm), ContentAddressError> {
+    pub fn parse_with_algorithm(text: &[u8]) -> Result<(Self, Algorithm), ContentAddressError> {
         let mut whole = text.to_vec();
         whole.push(b':');
         let (method, algorithm, _) = split_address(&whole)?;
@@ -134,12 +134,19 @@ impl ContentAddress {
     /// Reads `text:…` and `fixed:…`.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, ContentAddressError> {
         let (method, algorithm, digits) = split_address(text.as_ref())?;
-        Ok(ContentAddress { method, hash: Hash::parse_unprefixed(digits, algorithm)? })
+        Ok(ContentAddress {
+            method,
+            hash: Hash::parse_unprefixed(digits, algorithm)?,
+        })
     }
 
     /// Like [`ContentAddress::parse`]; the empty text is none.
     pub fn parse_optional(text: &[u8]) -> Result<Option<Self>, ContentAddressError> {
-        if text.is_empty() { Ok(None) } else { Self::parse(text).map(Some) }
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            Self::parse(text).map(Some)
+        }
     }
 
     /// `r:sha256` and the like: how derivations name method and algorithm.
@@ -151,7 +158,12 @@ impl ContentAddress {
 impl fmt::Display for ContentAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let algorithm = self.hash.algorithm();
-        write!(f, "{}:{}", self.method.with_algorithm(algorithm), self.hash.nix32())
+        write!(
+            f,
+            "{}:{}",
+            self.method.with_algorithm(algorithm),
+            self.hash.nix32()
+        )
     }
 }
 
@@ -160,8 +172,8 @@ fn lossy(text: &[u8]) -> String {
 }
 
 fn split_address(text: &[u8]) -> Result<(Method, Algorithm, &[u8]), ContentAddressError> {
-    let colon = memchr::memchr(b':', text)
-        .ok_or_else(|| ContentAddressError::NoPrefix(lossy(text)))?;
+    let colon =
+        memchr::memchr(b':', text).ok_or_else(|| ContentAddressError::NoPrefix(lossy(text)))?;
     let (prefix, rest) = (&text[..colon], &text[colon + 1..]);
     let (method, rest) = match prefix {
         b"text" => (Method::Text, rest),
@@ -170,9 +182,13 @@ fn split_address(text: &[u8]) -> Result<(Method, Algorithm, &[u8]), ContentAddre
         b"fixed" => (Method::Flat, rest),
         other => return Err(ContentAddressError::UnknownPrefix(lossy(other))),
     };
-    let colon = memchr::memchr(b':', rest)
-        .ok_or_else(|| ContentAddressError::NoAlgorithm(lossy(text)))?;
-    Ok((method, Algorithm::parse(&rest[..colon])?, &rest[colon + 1..]))
+    let colon =
+        memchr::memchr(b':', rest).ok_or_else(|| ContentAddressError::NoAlgorithm(lossy(text)))?;
+    Ok((
+        method,
+        Algorithm::parse(&rest[..colon])?,
+        &rest[colon + 1..],
+    ))
 }
 
 /// What a store object refers to.
@@ -187,7 +203,10 @@ pub struct References {
 impl References {
     /// References to others only.
     pub fn to(others: BTreeSet<StorePath>) -> Self {
-        References { others, self_reference: false }
+        References {
+            others,
+            self_reference: false,
+        }
     }
 
     /// True when there are none.
@@ -232,7 +251,11 @@ impl StoreDir {
         derivation_name: &str,
     ) -> Result<StorePath, PathError> {
         let name = output_path_name(derivation_name, output);
-        self.make_store_path(format!("output:{output}").as_bytes(), &Hash::sha256(*modulo), &name)
+        self.make_store_path(
+            format!("output:{output}").as_bytes(),
+            &Hash::sha256(*modulo),
+            &name,
+        )
     }
 
     /// The path of a text (`builtins.toFile`, derivations) with SHA-256 `digest` of its bytes.
@@ -327,8 +350,13 @@ mod tests {
     fn a_recursive_sha256_output_gets_the_path_that_every_nix_gives_it() {
         let dir = StoreDir::default();
         let hash = Hash::of(Algorithm::Sha256, b"");
-        let address = ContentAddress { method: Method::NixArchive, hash };
-        let path = dir.make_content_path("b", &address, &References::default()).unwrap();
+        let address = ContentAddress {
+            method: Method::NixArchive,
+            hash,
+        };
+        let path = dir
+            .make_content_path("b", &address, &References::default())
+            .unwrap();
         assert_eq!(path.to_string(), "zzrzwwl7wi19zrj7n0w80kadhf5bdq10-b");
     }
 
@@ -352,8 +380,10 @@ mod tests {
         let dir = StoreDir::default();
         let others = BTreeSet::from([StorePath::new([0; 20], b"x").unwrap()]);
         let references = References::to(others);
-        let flat =
-            ContentAddress { method: Method::Flat, hash: Hash::of(Algorithm::Sha256, b"") };
+        let flat = ContentAddress {
+            method: Method::Flat,
+            hash: Hash::of(Algorithm::Sha256, b""),
+        };
         assert!(matches!(
             dir.make_content_path("n", &flat, &references),
             Err(ContentAddressError::ReferencesNotAllowed(_))

@@ -8,8 +8,12 @@ use crate::nar::Tree;
 fn mode(tree: &Tree) -> &'static str {
     match tree {
         Tree::Directory(_) => "40000",
-        Tree::File { executable: false, .. } => "100644",
-        Tree::File { executable: true, .. } => "100755",
+        Tree::File {
+            executable: false, ..
+        } => "100644",
+        Tree::File {
+            executable: true, ..
+        } => "100755",
         Tree::Symlink(_) => "120000",
     }
 }

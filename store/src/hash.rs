@@ -194,12 +194,18 @@ impl Hash {
     pub fn sha256(digest: [u8; 32]) -> Self {
         let mut bytes = [0; 64];
         bytes[..32].copy_from_slice(&digest);
-        Hash { algorithm: Algorithm::Sha256, bytes }
+        Hash {
+            algorithm: Algorithm::Sha256,
+            bytes,
+        }
     }
 
     /// The digest of zeros that stands for "not known yet" (`lib.fakeHash`).
     pub fn zero(algorithm: Algorithm) -> Self {
-        Hash { algorithm, bytes: [0; 64] }
+        Hash {
+            algorithm,
+            bytes: [0; 64],
+        }
     }
 
     /// Hashes bytes in memory.
@@ -292,9 +298,10 @@ impl Hash {
         let text = text.as_ref();
         parse_prefixed(text, |found| match (found, expected) {
             (None, None) => Err(HashError::NoType(lossy(text))),
-            (Some(a), Some(b)) if a != b => {
-                Err(HashError::WrongType { text: lossy(text), expected: b })
-            }
+            (Some(a), Some(b)) if a != b => Err(HashError::WrongType {
+                text: lossy(text),
+                expected: b,
+            }),
             (Some(a), _) | (None, Some(a)) => Ok(a),
         })
     }
@@ -302,9 +309,8 @@ impl Hash {
     /// Reads a text that names its algorithm (`sha256:…` or SRI).
     pub fn parse_any_prefixed(text: impl AsRef<[u8]>) -> Result<Self, HashError> {
         let text = text.as_ref();
-        let resolve = |found: Option<Algorithm>| {
-            found.ok_or_else(|| HashError::NoPrefix(lossy(text)))
-        };
+        let resolve =
+            |found: Option<Algorithm>| found.ok_or_else(|| HashError::NoPrefix(lossy(text)));
         Ok(parse_prefixed(text, resolve)?.0)
     }
 
@@ -330,7 +336,11 @@ impl Hash {
     pub fn parse_sri(text: impl AsRef<[u8]>) -> Result<Self, HashError> {
         let text = text.as_ref();
         let dash = memchr::memchr(b'-', text).ok_or_else(|| HashError::NotSri(lossy(text)))?;
-        parse_digits(&text[dash + 1..], Algorithm::parse(&text[..dash])?, Format::Sri)
+        parse_digits(
+            &text[dash + 1..],
+            Algorithm::parse(&text[..dash])?,
+            Format::Sri,
+        )
     }
 }
 
@@ -375,7 +385,11 @@ fn parse_prefixed(
         (None, None) => (None, text, false),
     };
     let algorithm = resolve(prefix.map(Algorithm::parse).transpose()?)?;
-    let format = if sri { Format::Sri } else { format_from_length(rest, algorithm)? };
+    let format = if sri {
+        Format::Sri
+    } else {
+        format_from_length(rest, algorithm)?
+    };
     Ok((parse_digits(rest, algorithm, format)?, format))
 }
 
@@ -385,14 +399,19 @@ fn format_from_length(text: &[u8], algorithm: Algorithm) -> Result<Format, HashE
         n if n == size * 2 => Ok(Format::Base16),
         n if n == base32::encoded_len(size) => Ok(Format::Nix32),
         n if n == size.div_ceil(3) * 4 => Ok(Format::Base64),
-        _ => Err(HashError::WrongLength { text: lossy(text), algorithm }),
+        _ => Err(HashError::WrongLength {
+            text: lossy(text),
+            algorithm,
+        }),
     }
 }
 
 fn parse_digits(text: &[u8], algorithm: Algorithm, format: Format) -> Result<Hash, HashError> {
     let (bytes, name) = match format {
         Format::Base16 => (
-            data_encoding::HEXLOWER_PERMISSIVE.decode(text).unwrap_or_default(),
+            data_encoding::HEXLOWER_PERMISSIVE
+                .decode(text)
+                .unwrap_or_default(),
             "base16",
         ),
         Format::Nix32 => (base32::decode(text).unwrap_or_default(), "nix32"),
@@ -525,8 +544,14 @@ mod tests {
     #[test]
     fn every_format_of_the_empty_sha256_is_the_well_known_one() {
         let hash = Hash::of(Algorithm::Sha256, b"");
-        assert_eq!(hash.sri(), "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
-        assert_eq!(hash.nix32(), "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73");
+        assert_eq!(
+            hash.sri(),
+            "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+        );
+        assert_eq!(
+            hash.nix32(),
+            "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73"
+        );
         assert_eq!(
             hash.format(Format::Base16, true),
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

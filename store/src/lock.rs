@@ -67,7 +67,10 @@ pub fn lock(file: &File, kind: LockKind) -> io::Result<()> {
     let mut pause = Duration::from_micros(200);
     while !try_lock(file, kind)? {
         if interrupt::is_set() {
-            return Err(io::Error::new(io::ErrorKind::Interrupted, interrupt::Interrupted));
+            return Err(io::Error::new(
+                io::ErrorKind::Interrupted,
+                interrupt::Interrupted,
+            ));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));

@@ -111,15 +111,24 @@ pub fn check_name(name: &[u8]) -> Result<&str, NameError> {
     match name {
         b"." | b".." => return Err(NameError::Dots(text())),
         [b'.', b'-', ..] => {
-            return Err(NameError::DotComponent { name: text(), component: "." });
+            return Err(NameError::DotComponent {
+                name: text(),
+                component: ".",
+            });
         }
         [b'.', b'.', b'-', ..] => {
-            return Err(NameError::DotComponent { name: text(), component: ".." });
+            return Err(NameError::DotComponent {
+                name: text(),
+                component: "..",
+            });
         }
         _ => {}
     }
     if let Some(&bad) = name.iter().find(|&&c| !NAME_BYTE[c as usize]) {
-        return Err(NameError::IllegalCharacter { name: text(), character: bad.into() });
+        return Err(NameError::IllegalCharacter {
+            name: text(),
+            character: bad.into(),
+        });
     }
     std::str::from_utf8(name).map_err(|_| NameError::Dots(text()))
 }
@@ -136,8 +145,12 @@ pub struct StorePath {
 impl std::hash::Hash for StorePath {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         // The digest alone tells paths apart; two names with one digest do not occur but compare unequal.
-        let [a, b, c, d, e] = self.digest.as_chunks::<4>().0 else { return };
-        let word = |x: &[u8; 4], y: &[u8; 4]| u64::from(u32::from_le_bytes(*x)) << 32 | u64::from(u32::from_le_bytes(*y));
+        let [a, b, c, d, e] = self.digest.as_chunks::<4>().0 else {
+            return;
+        };
+        let word = |x: &[u8; 4], y: &[u8; 4]| {
+            u64::from(u32::from_le_bytes(*x)) << 32 | u64::from(u32::from_le_bytes(*y))
+        };
         state.write_u64(word(a, b));
         state.write_u64(word(c, d));
         state.write_u32(u32::from_le_bytes(*e));
@@ -168,7 +181,10 @@ impl StorePath {
     /// Puts a digest and a name together.
     pub fn new(digest: [u8; 20], name: &[u8]) -> Result<Self, PathError> {
         match check_name(name) {
-            Ok(name) => Ok(StorePath { digest, name: name.into() }),
+            Ok(name) => Ok(StorePath {
+                digest,
+                name: name.into(),
+            }),
             Err(reason) => {
                 let hash = base32::encode(&digest);
                 let path = format!("{hash}-{}", String::from_utf8_lossy(name));
@@ -191,12 +207,24 @@ impl StorePath {
             return Err(PathError::NoDash(text()));
         }
         let Some(digest) = base32::decode_digest(hash) else {
-            let bad = hash.iter().find(|&&c| !base32::is_digit(c)).copied().unwrap_or(b'?');
-            return Err(PathError::BadDigit { path: text(), character: bad.into() });
+            let bad = hash
+                .iter()
+                .find(|&&c| !base32::is_digit(c))
+                .copied()
+                .unwrap_or(b'?');
+            return Err(PathError::BadDigit {
+                path: text(),
+                character: bad.into(),
+            });
         };
-        let name = check_name(name)
-            .map_err(|reason| PathError::NameInPath { path: text(), reason })?;
-        Ok(StorePath { digest, name: name.into() })
+        let name = check_name(name).map_err(|reason| PathError::NameInPath {
+            path: text(),
+            reason,
+        })?;
+        Ok(StorePath {
+            digest,
+            name: name.into(),
+        })
     }
 
     /// The digest's bytes.
@@ -325,7 +353,9 @@ impl StoreDir {
         let path = canonical(path)?;
         match self.strip(&path) {
             Some(base) if !base.contains(&b'/') && !base.is_empty() => StorePath::parse(base),
-            _ => Err(PathError::NotInStore(String::from_utf8_lossy(&path).into_owned())),
+            _ => Err(PathError::NotInStore(
+                String::from_utf8_lossy(&path).into_owned(),
+            )),
         }
     }
 
@@ -333,7 +363,9 @@ impl StoreDir {
     pub fn parse_canonical(&self, path: &[u8]) -> Result<StorePath, PathError> {
         match self.strip(path) {
             Some(base) => StorePath::parse(base),
-            None => Err(PathError::NotInStore(String::from_utf8_lossy(path).into_owned())),
+            None => Err(PathError::NotInStore(
+                String::from_utf8_lossy(path).into_owned(),
+            )),
         }
     }
 
@@ -345,7 +377,9 @@ impl StoreDir {
         }
         let path = canonical(path)?;
         let Some(below) = self.strip(&path).filter(|b| !b.is_empty()) else {
-            return Err(PathError::NotInStore(String::from_utf8_lossy(&path).into_owned()));
+            return Err(PathError::NotInStore(
+                String::from_utf8_lossy(&path).into_owned(),
+            ));
         };
         let end = memchr::memchr(b'/', below).unwrap_or(below.len());
         Ok((StorePath::parse(&below[..end])?, below[end..].to_vec()))
@@ -396,7 +430,9 @@ impl fmt::Debug for StoreDir {
 /// Removes empty, `.` and `..` components of an absolute path without looking at the file system.
 pub fn canonical(path: &[u8]) -> Result<Vec<u8>, PathError> {
     if path.first() != Some(&b'/') {
-        return Err(PathError::NotAbsolute(String::from_utf8_lossy(path).into_owned()));
+        return Err(PathError::NotAbsolute(
+            String::from_utf8_lossy(path).into_owned(),
+        ));
     }
     let mut out: Vec<u8> = Vec::with_capacity(path.len());
     for component in path.split(|&c| c == b'/') {
@@ -430,9 +466,18 @@ mod tests {
         let dir = StoreDir::default();
         let path = dir.parse(format!("/nix/store/{HELLO}")).unwrap();
         assert_eq!(path.name(), "hello-2.12");
-        assert_eq!(path.hash_part().as_str(), "syd87l2rxw8cbsxmxl853h0r6pdwhwjr");
-        assert_eq!(dir.display(&path).to_string(), format!("/nix/store/{HELLO}"));
-        assert_eq!(dir.parse(format!("//nix/./store/x/../{HELLO}/")).unwrap(), path);
+        assert_eq!(
+            path.hash_part().as_str(),
+            "syd87l2rxw8cbsxmxl853h0r6pdwhwjr"
+        );
+        assert_eq!(
+            dir.display(&path).to_string(),
+            format!("/nix/store/{HELLO}")
+        );
+        assert_eq!(
+            dir.parse(format!("//nix/./store/x/../{HELLO}/")).unwrap(),
+            path
+        );
     }
 
     #[test]
@@ -452,10 +497,15 @@ mod tests {
         assert_eq!(message("/tmp/x"), "path \"/tmp/x\" is not in the Nix store");
         assert_eq!(message("foo"), "not an absolute path: 'foo'");
         assert_eq!(message(""), "empty path is not a valid store path");
-        assert_eq!(message("/nix/store/abc"), "'abc' is too short to be a valid store path");
+        assert_eq!(
+            message("/nix/store/abc"),
+            "'abc' is too short to be a valid store path"
+        );
         assert_eq!(
             message(&format!("/nix/store/{zs}a-b")),
-            format!("'{zs}a-b' can't name a store path because the hash part is not followed by a '-'")
+            format!(
+                "'{zs}a-b' can't name a store path because the hash part is not followed by a '-'"
+            )
         );
         assert_eq!(
             message(&format!("/nix/store/{zs}-a b")),

@@ -41,7 +41,11 @@ pub fn remove_tree_at(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<u64> {
                     here = fd;
                 }
                 // Somebody replaced or removed it; the next look at this directory tells.
-                Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {}
+                Err(e)
+                    if matches!(
+                        e.raw_os_error(),
+                        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)
+                    ) => {}
                 Err(e) => return Err(e),
             }
             continue;
@@ -54,7 +58,9 @@ pub fn remove_tree_at(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<u64> {
         let parent_fd = rfs::openat(here.as_fd(), c"..", flags, Mode::empty())?;
         let stat = rfs::fstat(&parent_fd)?;
         if (stat.st_dev, stat.st_ino) != up.identity {
-            return Err(io::Error::other("directory was moved while it was being removed"));
+            return Err(io::Error::other(
+                "directory was moved while it was being removed",
+            ));
         }
         here = parent_fd;
         match unlink(here.as_fd(), &level.name, AtFlags::REMOVEDIR) {
@@ -80,7 +86,11 @@ pub fn remove_tree(path: &Path) -> io::Result<u64> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let fd = match rfs::openat(rfs::CWD, parent, flags, Mode::empty()) {
         Ok(fd) => fd,
@@ -124,12 +134,21 @@ impl Level {
                 _ => directories.push(entry),
             }
         }
-        Ok(Level { name, identity: (stat.st_dev, stat.st_ino), directories, retries: 0 })
+        Ok(Level {
+            name,
+            identity: (stat.st_dev, stat.st_ino),
+            directories,
+            retries: 0,
+        })
     }
 }
 
 fn freed_by(stat: &Stat) -> u64 {
-    if stat.st_nlink <= 2 { stat.st_size as u64 } else { 0 }
+    if stat.st_nlink <= 2 {
+        stat.st_size as u64
+    } else {
+        0
+    }
 }
 
 fn unlink(fd: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> io::Result<()> {
@@ -148,7 +167,12 @@ fn open_directory(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
             use std::os::fd::AsRawFd;
             let through = format!("/proc/self/fd/{}", handle.as_raw_fd());
             rfs::chmod(through.as_str(), Mode::from_raw_mode(0o700))?;
-            Ok(rfs::openat(parent, name, flags | OFlags::RDONLY, Mode::empty())?)
+            Ok(rfs::openat(
+                parent,
+                name,
+                flags | OFlags::RDONLY,
+                Mode::empty(),
+            )?)
         }
         other => Ok(other?),
     }

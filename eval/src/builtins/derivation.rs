@@ -397,7 +397,9 @@ impl Builder {
             })?;
         let aterm = self.derivation.to_aterm(dir);
         let path = self.derivation.path_of(dir, &aterm).map_err(outside)?;
-        ev.io.store().write_derivation(&self.derivation, &path, &aterm)?;
+        ev.io
+            .store()
+            .write_derivation(&self.derivation, &path, &aterm)?;
         ev.drv_hashes.lock().insert(path.clone(), modulo);
         self.result(vm, &path)
     }

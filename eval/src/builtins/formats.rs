@@ -33,7 +33,14 @@ fn to_json(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn to_xml(vm: &mut Vm, args: &[Value]) -> Result {
     let mut context = Context::EMPTY;
-    let text = vm.print_xml(args[0], XmlOptions { strict: true, location: false }, &mut context)?;
+    let text = vm.print_xml(
+        args[0],
+        XmlOptions {
+            strict: true,
+            location: false,
+        },
+        &mut context,
+    )?;
     Ok(Str::with_context(&mut vm.heap, &text, context))
 }
 
@@ -49,14 +56,20 @@ pub(super) fn without_nul(text: &[u8]) -> Result<()> {
             byte => message.push(byte),
         }
     }
-    message.extend_from_slice(b"' cannot be represented as Nix string because it contains null bytes");
+    message
+        .extend_from_slice(b"' cannot be represented as Nix string because it contains null bytes");
     Err(Error::other(message))
 }
 
 fn from_json(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
-    let text = vm.expect_plain_str(args[0], pos, "while evaluating the first argument passed to builtins.fromJSON")?;
-    vm.parse_json(text).context(pos, || "while decoding a JSON string")
+    let text = vm.expect_plain_str(
+        args[0],
+        pos,
+        "while evaluating the first argument passed to builtins.fromJSON",
+    )?;
+    vm.parse_json(text)
+        .context(pos, || "while decoding a JSON string")
 }
 
 /// What is open while JSON becomes a value, with the name under which each will stand.

@@ -30,7 +30,8 @@ impl Vm {
     /// The hash algorithm with this name.
     pub(crate) fn hash_algorithm(&self, name: &[u8], pos: Pos) -> Result<Algorithm> {
         const BLAKE3: &str = "blake3-hashes";
-        let algorithm = Algorithm::parse(name).map_err(|error| Error::other(error.to_string()).at(pos))?;
+        let algorithm =
+            Algorithm::parse(name).map_err(|error| Error::other(error.to_string()).at(pos))?;
         if algorithm == Algorithm::Blake3 && !self.ev.has_feature(BLAKE3) {
             let message = format!(
                 "experimental Nix feature '{BLAKE3}' is disabled; add '--extra-experimental-features {BLAKE3}' to enable it"
@@ -63,12 +64,17 @@ fn convert_hash(vm: &mut Vm, args: &[Value]) -> Result {
             let frame = format!("while locating the attribute '{name}'");
             return Err(vm.missing_attribute(set, symbol, pos).frame(pos, frame));
         };
-        vm.expect_plain_str(value, pos, &format!("while evaluating the attribute '{name}'"))
+        vm.expect_plain_str(
+            value,
+            pos,
+            &format!("while evaluating the attribute '{name}'"),
+        )
     };
     let hash = required(vm, "hash")?;
     let algorithm = match set.get(symbol::intern(b"hashAlgo")) {
         Some(name) => {
-            let name = vm.expect_plain_str(name, pos, "while evaluating the attribute 'hashAlgo'")?;
+            let name =
+                vm.expect_plain_str(name, pos, "while evaluating the attribute 'hashAlgo'")?;
             Some(vm.hash_algorithm(name, pos)?)
         }
         None => None,

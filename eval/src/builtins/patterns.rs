@@ -56,7 +56,11 @@ fn regex_error(error: RegexError, pattern: &[u8], pos: Pos) -> Box<Error> {
 fn groups(vm: &mut Vm, found: &Match, text: &[u8]) -> Value {
     let mut list = ListBuilder::new(&mut vm.heap, found.groups.len());
     for group in &found.groups {
-        list.push(group.clone().map_or(Value::NULL, |range| vm.str(&text[range])));
+        list.push(
+            group
+                .clone()
+                .map_or(Value::NULL, |range| vm.str(&text[range])),
+        );
     }
     list.finish()
 }
@@ -91,8 +95,11 @@ fn split(vm: &mut Vm, args: &[Value]) -> Result {
         end = found.range.end;
     }
     // Without a match, the string itself comes back, with its context.
-    let last = if parts.is_empty() { subject.value() } else { vm.str(&text[end..]) };
+    let last = if parts.is_empty() {
+        subject.value()
+    } else {
+        vm.str(&text[end..])
+    };
     parts.push(last);
     Ok(vm.list(&parts))
 }
-

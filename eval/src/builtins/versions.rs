@@ -57,6 +57,8 @@ fn split_version(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
     let what = "while evaluating the first argument passed to builtins.splitVersion";
     let version = vm.expect_plain_str(args[0], pos, what)?;
-    let parts = version::components(version).map(|part| vm.str(part)).collect::<Vec<_>>();
+    let parts = version::components(version)
+        .map(|part| vm.str(part))
+        .collect::<Vec<_>>();
     Ok(vm.list(&parts))
 }

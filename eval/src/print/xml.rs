@@ -21,8 +21,18 @@ pub struct XmlOptions {
 
 impl Vm {
     /// The value as an XML document; what strings refer to goes into `context`.
-    pub fn print_xml(&mut self, value: Value, options: XmlOptions, context: &mut Context) -> Result<Vec<u8>> {
-        let mut printer = Printer { options, context, drvs_seen: FxHashSet::default(), xml: XmlWriter::default() };
+    pub fn print_xml(
+        &mut self,
+        value: Value,
+        options: XmlOptions,
+        context: &mut Context,
+    ) -> Result<Vec<u8>> {
+        let mut printer = Printer {
+            options,
+            context,
+            drvs_seen: FxHashSet::default(),
+            xml: XmlWriter::default(),
+        };
         printer.xml.begin("expr", &[]);
         printer.value(self, value)?;
         Ok(printer.xml.finish())
@@ -35,7 +45,11 @@ impl Vm {
             Origin::File(path) => Some(path.to_vec()),
             _ => None,
         };
-        Some(Place { line: at.line.to_string(), column: at.column.to_string(), path })
+        Some(Place {
+            line: at.line.to_string(),
+            column: at.column.to_string(),
+            path,
+        })
     }
 }
 
@@ -56,7 +70,11 @@ impl Printer<'_> {
     fn value(&mut self, vm: &mut Vm, value: Value) -> Result<()> {
         vm.check()?;
         vm.check_size(self.xml.len() / 8)?;
-        let value = if self.options.strict { vm.force(value)? } else { value.peel() };
+        let value = if self.options.strict {
+            vm.force(value)?
+        } else {
+            value.peel()
+        };
         match value.view() {
             View::Null => self.xml.empty("null", &[]),
             View::Bool(b) => self.simple("bool", if b { b"true" } else { b"false" }),
@@ -97,7 +115,9 @@ impl Printer<'_> {
         attributes.extend(out_path.as_deref().map(|path| ("outPath", path)));
         self.xml.begin("derivation", &attributes);
         match drv_path {
-            Some(path) if !path.is_empty() && self.drvs_seen.insert(path.clone()) => self.attributes(vm, attrs)?,
+            Some(path) if !path.is_empty() && self.drvs_seen.insert(path.clone()) => {
+                self.attributes(vm, attrs)?
+            }
             _ => self.xml.empty("repeated", &[]),
         }
         self.xml.end();
@@ -106,15 +126,25 @@ impl Printer<'_> {
 
     /// A path of a derivation, if it is a string (and evaluated).
     fn path_of(&self, vm: &mut Vm, attrs: Attrs, name: symbol::Symbol) -> Result<Option<Vec<u8>>> {
-        let Some(value) = attrs.get(name) else { return Ok(None) };
-        let value = if self.options.strict { vm.force(value)? } else { value.peel() };
+        let Some(value) = attrs.get(name) else {
+            return Ok(None);
+        };
+        let value = if self.options.strict {
+            vm.force(value)?
+        } else {
+            value.peel()
+        };
         Ok(value.as_str().map(|text| text.as_bytes().to_vec()))
     }
 
     fn attributes(&mut self, vm: &mut Vm, attrs: Attrs) -> Result<()> {
         let entries = attrs.entries(&mut vm.heap);
         for (index, (name, value)) in entries.iter().enumerate() {
-            let place = self.options.location.then(|| vm.xml_place(entries.pos(index))).flatten();
+            let place = self
+                .options
+                .location
+                .then(|| vm.xml_place(entries.pos(index)))
+                .flatten();
             self.begin_at("attr", place.as_ref(), Some(symbol::name(name)));
             self.value(vm, value)?;
             self.xml.end();
@@ -129,7 +159,11 @@ impl Printer<'_> {
             attributes.push(("line", place.line.as_bytes()));
         }
         attributes.extend(name.map(|name| ("name", name)));
-        attributes.extend(place.and_then(|place| place.path.as_deref()).map(|path| ("path", path)));
+        attributes.extend(
+            place
+                .and_then(|place| place.path.as_deref())
+                .map(|path| ("path", path)),
+        );
         self.xml.begin(element, &attributes);
     }
 
@@ -142,9 +176,18 @@ impl Printer<'_> {
             self.xml.empty("unevaluated", &[]);
             return;
         };
-        let place = self.options.location.then(|| vm.xml_place(code.pos)).flatten();
+        let place = self
+            .options
+            .location
+            .then(|| vm.xml_place(code.pos))
+            .flatten();
         self.begin_at("function", place.as_ref(), None);
-        let argument = code.arguments.get(taken).copied().flatten().map(symbol::name);
+        let argument = code
+            .arguments
+            .get(taken)
+            .copied()
+            .flatten()
+            .map(symbol::name);
         match code.formals.filter(|_| taken + 1 == code.arity as usize) {
             Some(formals) => {
                 let mut attributes: Vec<Attribute<'_>> = Vec::new();
@@ -153,14 +196,20 @@ impl Printer<'_> {
                 }
                 attributes.extend(argument.map(|name| ("name", name)));
                 self.xml.begin("attrspat", &attributes);
-                let mut names: Vec<&[u8]> = formals.list.iter().map(|formal| symbol::name(formal.name)).collect();
+                let mut names: Vec<&[u8]> = formals
+                    .list
+                    .iter()
+                    .map(|formal| symbol::name(formal.name))
+                    .collect();
                 names.sort_unstable();
                 for name in names {
                     self.xml.empty("attr", &[("name", name)]);
                 }
                 self.xml.end();
             }
-            None => self.xml.empty("varpat", &[("name", argument.unwrap_or_default())]),
+            None => self
+                .xml
+                .empty("varpat", &[("name", argument.unwrap_or_default())]),
         }
         self.xml.end();
     }

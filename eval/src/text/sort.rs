@@ -9,7 +9,10 @@
 const INSERTION: usize = 16;
 
 /// Sorts `items`; `less(a, b)` says whether `a` must come before `b`.
-pub fn sort<T: Copy, E>(items: &mut [T], mut less: impl FnMut(T, T) -> Result<bool, E>) -> Result<(), E> {
+pub fn sort<T: Copy, E>(
+    items: &mut [T],
+    mut less: impl FnMut(T, T) -> Result<bool, E>,
+) -> Result<(), E> {
     match items.len() {
         0 | 1 => Ok(()),
         2 => {
@@ -19,7 +22,11 @@ pub fn sort<T: Copy, E>(items: &mut [T], mut less: impl FnMut(T, T) -> Result<bo
             Ok(())
         }
         len => {
-            let mut sorter = Sorter { items, buffer: Vec::with_capacity(len), less };
+            let mut sorter = Sorter {
+                items,
+                buffer: Vec::with_capacity(len),
+                less,
+            };
             sorter.sort(0, len, 0, len)
         }
     }
@@ -117,7 +124,11 @@ impl<T: Copy, E, F: FnMut(T, T) -> Result<bool, E>> Sorter<'_, T, F> {
             *source += 1;
             out += 1;
         }
-        let rest = if left < left_end { left..left_end } else { right..right_end };
+        let rest = if left < left_end {
+            left..left_end
+        } else {
+            right..right_end
+        };
         self.items[out..end].copy_from_slice(&self.buffer[rest]);
         Ok(())
     }

@@ -78,12 +78,29 @@ mod tests {
     #[test]
     fn versions_are_ordered_part_by_part() {
         let ascending = [
-            ["1.0", "2.3"], ["2.1", "2.3"], ["2.3", "2.5"], ["2.5", "3.1"], ["2.3", "2.3.1"], ["2.3a", "2.3.1"],
-            ["2.3pre1", "2.3"], ["2.3pre3", "2.3pre12"], ["2.3pre1", "2.3c"], ["2.3pre1", "2.3q"], ["2.3a", "2.3c"],
+            ["1.0", "2.3"],
+            ["2.1", "2.3"],
+            ["2.3", "2.5"],
+            ["2.5", "3.1"],
+            ["2.3", "2.3.1"],
+            ["2.3a", "2.3.1"],
+            ["2.3pre1", "2.3"],
+            ["2.3pre3", "2.3pre12"],
+            ["2.3pre1", "2.3c"],
+            ["2.3pre1", "2.3q"],
+            ["2.3a", "2.3c"],
         ];
         for [a, b] in ascending {
-            assert_eq!(compare(a.as_bytes(), b.as_bytes()), Ordering::Less, "{a} < {b}");
-            assert_eq!(compare(b.as_bytes(), a.as_bytes()), Ordering::Greater, "{b} > {a}");
+            assert_eq!(
+                compare(a.as_bytes(), b.as_bytes()),
+                Ordering::Less,
+                "{a} < {b}"
+            );
+            assert_eq!(
+                compare(b.as_bytes(), a.as_bytes()),
+                Ordering::Greater,
+                "{b} > {a}"
+            );
         }
         assert_eq!(compare(b"1..2-", b"1-2"), Ordering::Equal);
     }
@@ -96,8 +113,14 @@ mod tests {
 
     #[test]
     fn a_name_ends_where_its_version_begins() {
-        assert_eq!(split_name(b"nix-0.12pre12876"), (&b"nix"[..], &b"0.12pre12876"[..]));
-        assert_eq!(split_name(b"apache-httpd-2.0.48"), (&b"apache-httpd"[..], &b"2.0.48"[..]));
+        assert_eq!(
+            split_name(b"nix-0.12pre12876"),
+            (&b"nix"[..], &b"0.12pre12876"[..])
+        );
+        assert_eq!(
+            split_name(b"apache-httpd-2.0.48"),
+            (&b"apache-httpd"[..], &b"2.0.48"[..])
+        );
         assert_eq!(split_name(b"name-"), (&b"name-"[..], &b""[..]));
         assert_eq!(split_name(b"a--b"), (&b"a"[..], &b"-b"[..]));
     }

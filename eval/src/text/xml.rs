@@ -12,7 +12,10 @@ pub type Attribute<'a> = (&'static str, &'a [u8]);
 
 impl Default for XmlWriter {
     fn default() -> Self {
-        Self { out: b"<?xml version='1.0' encoding='utf-8'?>\n".to_vec(), open: Vec::new() }
+        Self {
+            out: b"<?xml version='1.0' encoding='utf-8'?>\n".to_vec(),
+            open: Vec::new(),
+        }
     }
 }
 
@@ -59,7 +62,8 @@ impl XmlWriter {
     }
 
     fn indent(&mut self) {
-        self.out.extend(std::iter::repeat_n(b' ', 2 * self.open.len()));
+        self.out
+            .extend(std::iter::repeat_n(b' ', 2 * self.open.len()));
     }
 
     fn tag(&mut self, name: &str, attributes: &[Attribute<'_>]) {

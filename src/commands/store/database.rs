@@ -16,11 +16,7 @@ use crate::cli::Invocation;
 use crate::store_session::{open_store, store_path};
 use crate::ui::{self, Failure};
 
-fn write_entry(
-    store: &dyn Store,
-    path: &StorePath,
-    out: &mut impl Write,
-) -> Result<(), Failure> {
+fn write_entry(store: &dyn Store, path: &StorePath, out: &mut impl Write) -> Result<(), Failure> {
     let dir = store.dir();
     let info = store.path_info(path)?;
     out.write_all(&dir.print(path))?;
@@ -101,7 +97,12 @@ impl StoreCommand {
     pub(super) fn register_validity(self, invocation: &Invocation) -> Result<(), Failure> {
         self.only(&["--reregister", "--hash-given"])?;
         self.no_arguments()?;
-        register(invocation, self.has("--reregister"), self.has("--hash-given"), true)
+        register(
+            invocation,
+            self.has("--reregister"),
+            self.has("--hash-given"),
+            true,
+        )
     }
 }
 

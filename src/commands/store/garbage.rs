@@ -33,8 +33,7 @@ impl StoreCommand {
             Some(&"--print-dead") => GcAction::ReturnDead,
             _ => GcAction::DeleteDead,
         };
-        if self.max_freed.is_some()
-            && (action != GcAction::DeleteDead || self.has("--print-roots"))
+        if self.max_freed.is_some() && (action != GcAction::DeleteDead || self.has("--print-roots"))
         {
             return Err(UsageError::new(
                 "option --max-freed cannot be combined with --print-live, --print-dead, or --print-roots",

@@ -21,7 +21,11 @@ pub fn print_tree(
         tail: String,
     }
     let mut out = ui::stdout();
-    let mut todo = vec![Line { path: path.clone(), first: String::new(), tail: String::new() }];
+    let mut todo = vec![Line {
+        path: path.clone(),
+        first: String::new(),
+        tail: String::new(),
+    }];
     while let Some(Line { path, first, tail }) = todo.pop() {
         let known = !done.insert(path.clone());
         out.write_all(first.as_bytes())?;
@@ -32,8 +36,15 @@ pub fn print_tree(
         }
         let info = store.path_info(&path)?;
         // Sorted, what is deep comes first, which keeps the tree flat. The last is pushed first, being printed last.
-        for (n, child) in topological_paths(store, &info.references)?.into_iter().enumerate() {
-            let (joint, below) = if n == 0 { ("└───", "    ") } else { ("├───", "│   ") };
+        for (n, child) in topological_paths(store, &info.references)?
+            .into_iter()
+            .enumerate()
+        {
+            let (joint, below) = if n == 0 {
+                ("└───", "    ")
+            } else {
+                ("├───", "│   ")
+            };
             todo.push(Line {
                 path: child,
                 first: format!("{tail}{joint}"),
@@ -62,7 +73,12 @@ pub fn print_dot(store: &dyn Store, roots: BTreeSet<StorePath>) -> Result<(), Fa
             "\"{path}\" [label = \"{}\", shape = box, style = filled, fillcolor = \"#ff0000\"];",
             path.name()
         )?;
-        for reference in store.path_info(&path)?.references.iter().filter(|r| **r != path) {
+        for reference in store
+            .path_info(&path)?
+            .references
+            .iter()
+            .filter(|r| **r != path)
+        {
             todo.insert(reference.clone());
             let colour = COLOURS[edges % COLOURS.len()];
             edges += 1;
@@ -95,8 +111,15 @@ pub fn print_graphml(store: &dyn Store, roots: BTreeSet<StorePath>) -> Result<()
         }
         let info = store.path_info(&path)?;
         // The name up to its first dash, which is what the format's readers are used to.
-        let name = path.name().find('-').map_or("", |dash| &path.name()[..=dash]);
-        let kind = if path.is_derivation() { "derivation" } else { "output-path" };
+        let name = path
+            .name()
+            .find('-')
+            .map_or("", |dash| &path.name()[..=dash]);
+        let kind = if path.is_derivation() {
+            "derivation"
+        } else {
+            "output-path"
+        };
         writeln!(out, "  <node id=\"{path}\">")?;
         writeln!(out, "    <data key=\"narSize\">{}</data>", info.nar_size)?;
         writeln!(out, "    <data key=\"name\">{name}</data>")?;

@@ -85,36 +85,71 @@ impl StoreCommand {
     }
 
     fn no_arguments(&self) -> Result<(), UsageError> {
-        if self.arguments.is_empty() { Ok(()) } else { Err(UsageError::new("no arguments expected")) }
+        if self.arguments.is_empty() {
+            Ok(())
+        } else {
+            Err(UsageError::new("no arguments expected"))
+        }
     }
 }
 
 macro_rules! operation {
     ($long:literal, $operation:ident, $help:literal) => {
-        Flag::switch($long, $help, |o: &mut StoreCommand| o.operation(Operation::$operation))
+        Flag::switch($long, $help, |o: &mut StoreCommand| {
+            o.operation(Operation::$operation)
+        })
     };
 }
 
 macro_rules! flag {
     ($long:literal, $help:literal) => {
-        Flag::switch($long, $help, |o: &mut StoreCommand| o.flags.push(concat!("--", $long)))
+        Flag::switch($long, $help, |o: &mut StoreCommand| {
+            o.flags.push(concat!("--", $long))
+        })
     };
 }
 
 impl Options for StoreCommand {
     const FLAGS: &'static [Flag<Self>] = &[
-        operation!("realise", Realise, "Build or fetch paths.").short('r').alias(&["realize"]),
+        operation!("realise", Realise, "Build or fetch paths.")
+            .short('r')
+            .alias(&["realize"]),
         operation!("add", Add, "Copy files and trees to the store.").short('A'),
-        operation!("add-fixed", AddFixed, "Copy files as outputs of fixed hash: ALGORITHM FILE..."),
-        operation!("print-fixed-path", PrintFixedPath, "Print a path: ALGORITHM HASH NAME."),
+        operation!(
+            "add-fixed",
+            AddFixed,
+            "Copy files as outputs of fixed hash: ALGORITHM FILE..."
+        ),
+        operation!(
+            "print-fixed-path",
+            PrintFixedPath,
+            "Print a path: ALGORITHM HASH NAME."
+        ),
         operation!("delete", Delete, "Delete paths that nothing needs."),
-        operation!("query", Query, "Ask what is known of paths (see the flags below).").short('q'),
-        operation!("print-env", PrintEnv, "Print a derivation's environment for a shell."),
+        operation!(
+            "query",
+            Query,
+            "Ask what is known of paths (see the flags below)."
+        )
+        .short('q'),
+        operation!(
+            "print-env",
+            PrintEnv,
+            "Print a derivation's environment for a shell."
+        ),
         operation!("read-log", ReadLog, "Print build logs.").short('l'),
         operation!("dump-db", DumpDb, "Print the database."),
         operation!("load-db", LoadDb, "Read what --dump-db printed."),
-        operation!("register-validity", RegisterValidity, "Register paths that are in place."),
-        operation!("check-validity", CheckValidity, "Fail if a path is not valid."),
+        operation!(
+            "register-validity",
+            RegisterValidity,
+            "Register paths that are in place."
+        ),
+        operation!(
+            "check-validity",
+            CheckValidity,
+            "Fail if a path is not valid."
+        ),
         operation!("gc", Gc, "Collect garbage."),
         operation!("dump", Dump, "Write the archive of a file or tree."),
         operation!("restore", Restore, "Unpack an archive from standard input."),
@@ -130,49 +165,117 @@ impl Options for StoreCommand {
             GenerateKey,
             "Make keys to sign with: NAME SECRET-FILE PUBLIC-FILE."
         ),
-        Flag::value("add-root", &["path"], "With --realise: make a link that keeps the result.", |o: &mut Self, values| {
-            o.root = Some(values.os());
-            Ok(())
-        }),
-        Flag::switch("indirect", "Has no effect any more: all roots are indirect.", |_: &mut Self| {}),
-        Flag::switch("stdin", "Read further arguments from standard input.", |o: &mut Self| o.stdin = true),
-        Flag::switch("no-output", "With --realise: print nothing.", |o: &mut Self| o.no_output = true),
+        Flag::value(
+            "add-root",
+            &["path"],
+            "With --realise: make a link that keeps the result.",
+            |o: &mut Self, values| {
+                o.root = Some(values.os());
+                Ok(())
+            },
+        ),
+        Flag::switch(
+            "indirect",
+            "Has no effect any more: all roots are indirect.",
+            |_: &mut Self| {},
+        ),
+        Flag::switch(
+            "stdin",
+            "Read further arguments from standard input.",
+            |o: &mut Self| o.stdin = true,
+        ),
+        Flag::switch(
+            "no-output",
+            "With --realise: print nothing.",
+            |o: &mut Self| o.no_output = true,
+        ),
         flag!("dry-run", "With --realise: only tell what would be done."),
-        flag!("ignore-unknown", "With --realise: skip what nobody can make."),
+        flag!(
+            "ignore-unknown",
+            "With --realise: skip what nobody can make."
+        ),
         flag!("check", "With --realise: build again and compare."),
-        flag!("repair", "With --verify or --realise: restore what is damaged."),
+        flag!(
+            "repair",
+            "With --verify or --realise: restore what is damaged."
+        ),
         flag!("check-contents", "With --verify: hash all contents."),
-        flag!("ignore-liveness", "With --delete: delete even what a root needs."),
-        flag!("recursive", "With --add-fixed: hash archives, not contents."),
-        flag!("print-invalid", "With --check-validity: print invalid paths instead of failing."),
-        flag!("reregister", "With --register-validity: replace what is known."),
-        flag!("hash-given", "With --register-validity: hashes are in the input."),
+        flag!(
+            "ignore-liveness",
+            "With --delete: delete even what a root needs."
+        ),
+        flag!(
+            "recursive",
+            "With --add-fixed: hash archives, not contents."
+        ),
+        flag!(
+            "print-invalid",
+            "With --check-validity: print invalid paths instead of failing."
+        ),
+        flag!(
+            "reregister",
+            "With --register-validity: replace what is known."
+        ),
+        flag!(
+            "hash-given",
+            "With --register-validity: hashes are in the input."
+        ),
         flag!("print-roots", "With --gc: print roots."),
         flag!("print-live", "With --gc: print what roots need."),
         flag!("print-dead", "With --gc: print what no root needs."),
-        Flag::value("max-freed", &["bytes"], "With --gc: stop when this much is freed.", |o: &mut Self, values| {
-            o.max_freed = Some(values.number()?);
-            Ok(())
-        }),
-        flag!("outputs", "With --query: outputs of derivations (the default)."),
+        Flag::value(
+            "max-freed",
+            &["bytes"],
+            "With --gc: stop when this much is freed.",
+            |o: &mut Self, values| {
+                o.max_freed = Some(values.number()?);
+                Ok(())
+            },
+        ),
+        flag!(
+            "outputs",
+            "With --query: outputs of derivations (the default)."
+        ),
         flag!("requisites", "With --query: everything that a path needs.").short('R'),
         flag!("references", "With --query: what a path refers to."),
         flag!("referrers", "With --query: what refers to a path.").alias(&["referers"]),
-        flag!("referrers-closure", "With --query: everything that needs a path.")
-            .alias(&["referers-closure"]),
+        flag!(
+            "referrers-closure",
+            "With --query: everything that needs a path."
+        )
+        .alias(&["referers-closure"]),
         flag!("deriver", "With --query: the derivation that built a path.").short('d'),
-        flag!("valid-derivers", "With --query: derivations with this output."),
-        flag!("binding", "With --query: a variable of a derivation: NAME PATH...").short('b'),
+        flag!(
+            "valid-derivers",
+            "With --query: derivations with this output."
+        ),
+        flag!(
+            "binding",
+            "With --query: a variable of a derivation: NAME PATH..."
+        )
+        .short('b'),
         flag!("hash", "With --query: the hash of the archive."),
         flag!("size", "With --query: the size of the archive."),
         flag!("tree", "With --query: references as a tree."),
         flag!("graph", "With --query: references for Graphviz."),
         flag!("graphml", "With --query: references as GraphML."),
-        flag!("resolve", "With --query: the store path that a link leads to."),
+        flag!(
+            "resolve",
+            "With --query: the store path that a link leads to."
+        ),
         flag!("roots", "With --query: roots that keep a path."),
-        flag!("use-output", "With --query: take outputs of derivations instead of them.").short('u'),
-        flag!("force-realise", "With --query: build first.").short('f').alias(&["force-realize"]),
-        flag!("include-outputs", "With --query --requisites: also outputs of derivations."),
+        flag!(
+            "use-output",
+            "With --query: take outputs of derivations instead of them."
+        )
+        .short('u'),
+        flag!("force-realise", "With --query: build first.")
+            .short('f')
+            .alias(&["force-realize"]),
+        flag!(
+            "include-outputs",
+            "With --query --requisites: also outputs of derivations."
+        ),
     ];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
@@ -250,7 +353,10 @@ impl ClassicCommand for StoreCommand {
 impl StoreCommand {
     fn read_arguments(&mut self) -> Result<(), Failure> {
         for line in std::io::stdin().lock().split(b'\n') {
-            for word in line?.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
+            for word in line?
+                .split(u8::is_ascii_whitespace)
+                .filter(|word| !word.is_empty())
+            {
                 self.arguments.push(OsString::from_vec(word.to_vec()));
             }
         }
@@ -299,7 +405,11 @@ impl StoreCommand {
             let path = store_path(&*store, argument)?;
             damaged |= !contents_are_intact(&*store, &path)?;
         }
-        if damaged { Err(Failure::Status(1)) } else { Ok(()) }
+        if damaged {
+            Err(Failure::Status(1))
+        } else {
+            Ok(())
+        }
     }
 
     fn repair_path(self, invocation: &Invocation) -> Result<(), Failure> {
@@ -328,10 +438,18 @@ impl StoreCommand {
         };
         let algorithm = algorithm_of(algorithm)?;
         let hash = Hash::parse_any(hash.as_encoded_bytes(), Some(algorithm))?;
-        let method =
-            if self.has("--recursive") { Method::NixArchive } else { Method::Flat };
+        let method = if self.has("--recursive") {
+            Method::NixArchive
+        } else {
+            Method::Flat
+        };
         let dir = rx_store::path::StoreDir::new(
-            invocation.settings.places.store_dir.as_os_str().as_encoded_bytes(),
+            invocation
+                .settings
+                .places
+                .store_dir
+                .as_os_str()
+                .as_encoded_bytes(),
         )?;
         let name = name.to_string_lossy();
         let address = ContentAddress { method, hash };
@@ -387,9 +505,7 @@ impl StoreCommand {
     fn print_env(self, invocation: &Invocation) -> Result<(), Failure> {
         self.only(&[])?;
         let [path] = self.arguments.as_slice() else {
-            return Err(
-                UsageError::new("'--print-env' requires one derivation store path").into()
-            );
+            return Err(UsageError::new("'--print-env' requires one derivation store path").into());
         };
         let store = open_store(invocation)?;
         let path = store.dir().parse(path.as_encoded_bytes())?;
@@ -428,8 +544,7 @@ fn shell_quote(text: &[u8], out: &mut Vec<u8>) {
 }
 
 fn algorithm_of(name: &OsString) -> Result<Algorithm, UsageError> {
-    Algorithm::parse(name.as_encoded_bytes())
-        .map_err(|error| UsageError::new(error.to_string()))
+    Algorithm::parse(name.as_encoded_bytes()).map_err(|error| UsageError::new(error.to_string()))
 }
 
 /// Hashes an object's contents and complains when they are not what is registered.
@@ -458,8 +573,6 @@ pub fn contents_are_intact(
 }
 
 /// The local store, for operations that no other kind has.
-fn local(
-    invocation: &Invocation,
-) -> Result<std::sync::Arc<rx_store::store::LocalStore>, Failure> {
+fn local(invocation: &Invocation) -> Result<std::sync::Arc<rx_store::store::LocalStore>, Failure> {
     open_local(invocation)
 }

@@ -204,11 +204,17 @@ fn related(
     let mut found = BTreeSet::new();
     match question {
         "--requisites" => {
-            let options = ClosureOptions { include_outputs, ..ClosureOptions::default() };
+            let options = ClosureOptions {
+                include_outputs,
+                ..ClosureOptions::default()
+            };
             found = store.closure(wanted, options)?;
         }
         "--referrers-closure" => {
-            let options = ClosureOptions { reverse: true, ..ClosureOptions::default() };
+            let options = ClosureOptions {
+                reverse: true,
+                ..ClosureOptions::default()
+            };
             found = store.closure(wanted, options)?;
         }
         "--references" => {

@@ -26,8 +26,10 @@ pub fn print_missing(store: &dyn Store, missing: &Missing) {
         list(&missing.build);
     }
     if !missing.substitute.is_empty() {
-        let (down, size) =
-            (ui::render_size(missing.download_size), ui::render_size(missing.nar_size));
+        let (down, size) = (
+            ui::render_size(missing.download_size),
+            ui::render_size(missing.nar_size),
+        );
         progress::info(match missing.substitute.len() {
             1 => format!("this path will be fetched ({down} download, {size} unpacked):"),
             n => format!("these {n} paths will be fetched ({down} download, {size} unpacked):"),

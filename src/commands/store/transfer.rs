@@ -35,7 +35,14 @@ pub fn add_path(
     let absolute = std::path::absolute(path)?;
     let contents = Contents::Path(&absolute);
     let none = BTreeSet::new();
-    Ok(store.add_to_store(name, contents, method, algorithm, &none, AddFlags::default())?)
+    Ok(store.add_to_store(
+        name,
+        contents,
+        method,
+        algorithm,
+        &none,
+        AddFlags::default(),
+    )?)
 }
 
 impl StoreCommand {
@@ -47,8 +54,7 @@ impl StoreCommand {
         for argument in &self.arguments {
             let name = base_name(argument);
             let path = Path::new(argument);
-            let added =
-                add_path(&*store, &name, path, Method::NixArchive, Algorithm::Sha256)?;
+            let added = add_path(&*store, &name, path, Method::NixArchive, Algorithm::Sha256)?;
             ui::print_bytes(&lines(&*store, [&added]))?;
         }
         Ok(())
@@ -60,12 +66,20 @@ impl StoreCommand {
             return Err(UsageError::new("first argument must be hash algorithm").into());
         };
         let algorithm = algorithm_of(algorithm)?;
-        let method =
-            if self.has("--recursive") { Method::NixArchive } else { Method::Flat };
+        let method = if self.has("--recursive") {
+            Method::NixArchive
+        } else {
+            Method::Flat
+        };
         let store = open_store(invocation)?;
         for file in files {
-            let added =
-                add_path(&*store, &base_name(file), Path::new(file), method, algorithm)?;
+            let added = add_path(
+                &*store,
+                &base_name(file),
+                Path::new(file),
+                method,
+                algorithm,
+            )?;
             ui::print_bytes(&lines(&*store, [&added]))?;
         }
         Ok(())
@@ -85,7 +99,11 @@ impl StoreCommand {
             return Err(UsageError::new("only one argument allowed").into());
         };
         let path = std::path::absolute(path)?;
-        Ok(nar::restore(std::io::stdin().lock(), &path, nar::RestoreOptions::default())?)
+        Ok(nar::restore(
+            std::io::stdin().lock(),
+            &path,
+            nar::RestoreOptions::default(),
+        )?)
     }
 
     pub(super) fn export(self, invocation: &Invocation) -> Result<(), Failure> {

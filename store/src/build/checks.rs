@@ -111,7 +111,13 @@ impl Check<'_> {
         }
         if !checks.disallowed_requisites.is_empty() {
             let disallowed = &checks.disallowed_requisites;
-            self.references(name, info, &self.requisites(info, checks)?, disallowed, false)?;
+            self.references(
+                name,
+                info,
+                &self.requisites(info, checks)?,
+                disallowed,
+                false,
+            )?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 
-use super::rewriting::{RewritingWriter, Rewrites};
+use super::rewriting::{Rewrites, RewritingWriter};
 
 /// Copies `from` to `to`, which must not exist.
 pub fn copy_tree(from: &Path, to: &Path, rewrites: &Rewrites) -> io::Result<()> {
@@ -20,8 +20,12 @@ pub fn copy_tree(from: &Path, to: &Path, rewrites: &Rewrites) -> io::Result<()> 
         rewrites,
         path: from.to_owned(),
     };
-    copy.run(from, to)
-        .map_err(|error| io::Error::new(error.kind(), format!("copying '{}': {error}", copy.path.display())))
+    copy.run(from, to).map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("copying '{}': {error}", copy.path.display()),
+        )
+    })
 }
 
 struct Copy<'a> {

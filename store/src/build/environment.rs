@@ -92,7 +92,13 @@ impl BuildEnvironment {
             .insert(name.as_bytes().to_vec(), value.as_ref().to_vec());
     }
 
-    fn add_file(&mut self, input: &EnvironmentInput<'_>, variable: Vec<u8>, file: String, content: Vec<u8>) {
+    fn add_file(
+        &mut self,
+        input: &EnvironmentInput<'_>,
+        variable: Vec<u8>,
+        file: String,
+        content: Vec<u8>,
+    ) {
         let path = [input.build_dir, b"/", file.as_bytes()].concat();
         self.variables.insert(variable, path);
         self.files.insert(file.into_bytes(), content);
@@ -149,8 +155,18 @@ impl BuildEnvironment {
         }
         let shell = structured_attrs::to_shell(&attributes).into_bytes();
         let json = canonical_json(&Value::Object(attributes)).into_bytes();
-        self.add_file(input, b"NIX_ATTRS_SH_FILE".to_vec(), ".attrs.sh".to_owned(), shell);
-        self.add_file(input, b"NIX_ATTRS_JSON_FILE".to_vec(), ".attrs.json".to_owned(), json);
+        self.add_file(
+            input,
+            b"NIX_ATTRS_SH_FILE".to_vec(),
+            ".attrs.sh".to_owned(),
+            shell,
+        );
+        self.add_file(
+            input,
+            b"NIX_ATTRS_JSON_FILE".to_vec(),
+            ".attrs.json".to_owned(),
+            json,
+        );
         Ok(())
     }
 

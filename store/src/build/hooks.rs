@@ -100,7 +100,10 @@ pub fn run_post_build_hook(
         .map_err(|error| BuildError::misc(format!("executing '{program}': {error}")))?;
     let mut reader = BufReader::new(reader).take(u64::MAX);
     let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+    while reader
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|count| count > 0)
+    {
         if line.last() == Some(&b'\n') {
             line.pop();
         }
@@ -161,7 +164,10 @@ pub fn run_diff_hook(
         }
         Err(error) => progress::log(
             Level::Error,
-            format!("diff hook execution failed: '{}': {error}", program.display()),
+            format!(
+                "diff hook execution failed: '{}': {error}",
+                program.display()
+            ),
         ),
     }
 }

@@ -167,7 +167,8 @@ impl Job<'_> {
 
     fn run(&self) -> Result<Attempt, BuildError> {
         let known = self.known_outputs()?;
-        let Some(mut locks) = PathLocks::try_acquire(self.lock_paths(&known)).map_err(BuildError::misc)?
+        let Some(mut locks) =
+            PathLocks::try_acquire(self.lock_paths(&known)).map_err(BuildError::misc)?
         else {
             return Ok(Attempt::Locked);
         };
@@ -289,9 +290,7 @@ impl Job<'_> {
             }
             SandboxMode::Enabled => true,
             SandboxMode::Disabled => relocated,
-            SandboxMode::Relaxed => {
-                relocated || (self.request.kind.is_sandboxed() && !no_chroot)
-            }
+            SandboxMode::Relaxed => relocated || (self.request.kind.is_sandboxed() && !no_chroot),
         };
         if !wanted || sandbox::namespaces_supported().isolation {
             return Ok(wanted);
@@ -320,8 +319,7 @@ impl Job<'_> {
         }
         let group = &self.settings.build_users_group;
         // The default group need not exist: root then builds in a user namespace without it.
-        let wanted = !group.is_empty()
-            && (group != "nixbld" || BuildUsers::group_exists(group));
+        let wanted = !group.is_empty() && (group != "nixbld" || BuildUsers::group_exists(group));
         wanted.then(|| BuildUsers::Group(group.clone()))
     }
 
@@ -385,12 +383,24 @@ impl Job<'_> {
             let outputs = scratch
                 .paths
                 .iter()
-                .map(|(name, path)| (name.clone(), self.scratch_dir(&workspace).join(path.base_name())))
+                .map(|(name, path)| {
+                    (
+                        name.clone(),
+                        self.scratch_dir(&workspace).join(path.base_name()),
+                    )
+                })
                 .collect();
             let _entered = log.activity().enter();
             builtin::run(self.context, request, &environment, &outputs, isolated)
         } else {
-            let spec = self.spec(&workspace, &environment, &scratch, isolated, user, &seen_build_dir)?;
+            let spec = self.spec(
+                &workspace,
+                &environment,
+                &scratch,
+                isolated,
+                user,
+                &seen_build_dir,
+            )?;
             self.run_builder(&spec, start_activity, file.as_mut())
         };
         if let Some(file) = file {
@@ -717,7 +727,10 @@ impl Job<'_> {
         let mut written = 0u64;
         let mut buffer = vec![0u8; 1 << 16];
         let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
-        let (total, silent) = (limit(self.settings.timeout), limit(self.settings.max_silent_time));
+        let (total, silent) = (
+            limit(self.settings.timeout),
+            limit(self.settings.max_silent_time),
+        );
         loop {
             let now = Instant::now();
             let deadlines = [
@@ -739,9 +752,8 @@ impl Job<'_> {
                     ),
                 ));
             }
-            let wait = nearest.map(|(deadline, _)| {
-                (deadline - now).as_millis().min(1 << 30) as u64 + 1
-            });
+            let wait =
+                nearest.map(|(deadline, _)| (deadline - now).as_millis().min(1 << 30) as u64 + 1);
             match self.context.cancel.wait_readable(builder.output(), wait) {
                 Ok(Ready::Readable) => {}
                 Ok(Ready::NotYet) => continue,
@@ -796,10 +808,7 @@ impl Job<'_> {
         message += &known_output_list(self.store, &request.derivation);
         if !progress::logger().shows_build_logs() {
             message += &log_excerpt(log, self.settings.log_lines);
-            let command = if self
-                .settings
-                .enabled(crate::settings::Feature::NixCommand)
-            {
+            let command = if self.settings.enabled(crate::settings::Feature::NixCommand) {
                 "nix log"
             } else {
                 "nix-store -l"
@@ -837,7 +846,10 @@ impl Job<'_> {
         }
         progress::log(
             Level::Error,
-            format!("note: keeping build directory '{}'", workspace.build.display()),
+            format!(
+                "note: keeping build directory '{}'",
+                workspace.build.display()
+            ),
         );
         let open = |path: &Path| fs::set_permissions(path, PermissionsExt::from_mode(0o755));
         if open(&workspace.build)
@@ -849,7 +861,11 @@ impl Job<'_> {
     }
 
     /// What a failed builder wrote to the store itself.
-    fn remove_failed_outputs(&self, known: &BTreeMap<String, Option<KnownOutput>>, scratch: &Scratch) {
+    fn remove_failed_outputs(
+        &self,
+        known: &BTreeMap<String, Option<KnownOutput>>,
+        scratch: &Scratch,
+    ) {
         for (name, path) in &scratch.paths {
             let valid = known
                 .get(name)
@@ -880,9 +896,7 @@ impl Job<'_> {
     }
 }
 
-fn all_valid(
-    known: &BTreeMap<String, Option<KnownOutput>>,
-) -> Option<BTreeMap<String, StorePath>> {
+fn all_valid(known: &BTreeMap<String, Option<KnownOutput>>) -> Option<BTreeMap<String, StorePath>> {
     known
         .iter()
         .map(|(name, output)| match output {
@@ -906,9 +920,11 @@ pub fn known_output_list(store: &dyn Backend, derivation: &BasicDerivation) -> S
     if paths.is_empty() {
         return String::new();
     }
-    paths.iter().fold("\nOutput paths:".to_owned(), |text, path| {
-        text + &format!("\n  {}", store.dir().display(path))
-    })
+    paths
+        .iter()
+        .fold("\nOutput paths:".to_owned(), |text, path| {
+            text + &format!("\n  {}", store.dir().display(path))
+        })
 }
 
 /// The log from its first error on, at least the last `least` lines, at most a few hundred.
@@ -941,9 +957,17 @@ fn log_excerpt(log: &BuildLog, least: u64) -> String {
 
 fn looks_like_error(line: &str) -> bool {
     let lower = line.to_ascii_lowercase();
-    ["error:", "error ", "fatal:", "failed", "undefined reference", "no such file", "not found"]
-        .iter()
-        .any(|sign| lower.contains(sign))
+    [
+        "error:",
+        "error ",
+        "fatal:",
+        "failed",
+        "undefined reference",
+        "no such file",
+        "not found",
+    ]
+    .iter()
+    .any(|sign| lower.contains(sign))
 }
 
 /// A directory that only we may enter, under a name that nobody has.
@@ -968,8 +992,8 @@ fn make_private_dir(parent: &Path) -> Result<PathBuf, BuildError> {
 fn refuse_world_writable(path: &Path) -> Result<(), BuildError> {
     for path in path.ancestors() {
         let status = rustix::fs::lstat(path).map_err(BuildError::misc)?;
-        let link = rustix::fs::FileType::from_raw_mode(status.st_mode)
-            == rustix::fs::FileType::Symlink;
+        let link =
+            rustix::fs::FileType::from_raw_mode(status.st_mode) == rustix::fs::FileType::Symlink;
         if link || status.st_mode & 0o002 != 0 {
             return Err(BuildError::misc(format!(
                 "Path '{}' is world-writable or a symlink. That's not allowed for security.",

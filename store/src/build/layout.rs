@@ -220,12 +220,10 @@ fn add_devices(settings: &Settings, paths: &mut BTreeMap<PathBuf, BindMount>) {
 fn add_network_files(settings: &Settings, paths: &mut BTreeMap<PathBuf, BindMount>) {
     let mut add = |source: &Path, target: &Path| {
         if let Ok(source) = fs::canonicalize(source) {
-            paths
-                .entry(target.to_owned())
-                .or_insert_with(|| BindMount {
-                    access: Access::Read,
-                    ..BindMount::host(source, target)
-                });
+            paths.entry(target.to_owned()).or_insert_with(|| BindMount {
+                access: Access::Read,
+                ..BindMount::host(source, target)
+            });
         }
     };
     for file in ["/etc/resolv.conf", "/etc/services", "/etc/hosts"] {
@@ -273,7 +271,10 @@ pub fn personality(platform: &[u8], impersonate_26: bool) -> u64 {
     let narrow = matches!(
         (std::env::consts::ARCH, platform),
         ("x86_64", b"i686-linux")
-            | ("aarch64", b"armv5tel-linux" | b"armv6l-linux" | b"armv7l-linux")
+            | (
+                "aarch64",
+                b"armv5tel-linux" | b"armv6l-linux" | b"armv7l-linux"
+            )
             | ("powerpc64", b"powerpc-linux")
             | ("s390x", b"s390-linux")
     );

@@ -315,10 +315,7 @@ impl Plan<'_> {
             }
             if self.missing.build.insert(path) {
                 for (input, outputs) in &derivation.input_derivations {
-                    next.push((
-                        input.clone(),
-                        OutputsSpec::Names(outputs.outputs.clone()),
-                    ));
+                    next.push((input.clone(), OutputsSpec::Names(outputs.outputs.clone())));
                 }
                 for source in &derivation.input_sources {
                     if !self.store.is_valid(source)? {
@@ -466,8 +463,11 @@ impl<'a> LocalBackend<'a> {
         let mut text = derivation.clone();
         text.input_derivations.clear();
         if mask {
-            let names: Vec<Vec<u8>> =
-                text.outputs.keys().map(|name| name.clone().into_bytes()).collect();
+            let names: Vec<Vec<u8>> = text
+                .outputs
+                .keys()
+                .map(|name| name.clone().into_bytes())
+                .collect();
             for name in names {
                 if let Some(value) = text.env.get_mut(&name) {
                     value.clear();
@@ -481,8 +481,10 @@ impl<'a> LocalBackend<'a> {
         let list: Vec<String> = inputs
             .into_iter()
             .map(|(hash, outputs)| {
-                let names: Vec<String> =
-                    outputs.into_iter().map(|name| format!("\"{name}\"")).collect();
+                let names: Vec<String> = outputs
+                    .into_iter()
+                    .map(|name| format!("\"{name}\""))
+                    .collect();
                 format!("(\"{hash}\",[{}])", names.join(","))
             })
             .collect();

@@ -124,7 +124,9 @@ impl BuildLog {
         let message: Value = match serde_json::from_slice(json) {
             Ok(message) => message,
             Err(error) => {
-                progress::warn(format!("bad JSON log message from the derivation builder: {error}"));
+                progress::warn(format!(
+                    "bad JSON log message from the derivation builder: {error}"
+                ));
                 return false;
             }
         };
@@ -270,7 +272,9 @@ impl LogFile {
             Kept::Short(held) => {
                 let level = bzip2::Compression::fast();
                 let mut encoder = bzip2::write::BzEncoder::new(self.file, level);
-                encoder.write_all(&held).and_then(|()| encoder.finish().map(drop))
+                encoder
+                    .write_all(&held)
+                    .and_then(|()| encoder.finish().map(drop))
             }
             Kept::Long(encoder) => encoder.finish().map(drop),
             Kept::Plain | Kept::Broken => Ok(()),

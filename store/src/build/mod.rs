@@ -36,16 +36,16 @@ pub mod sandbox;
 mod scheduler;
 pub mod structured_attrs;
 
-pub use backend::{Backend, BackendError};
 pub use crate::store::BuildMode;
+pub use backend::{Backend, BackendError};
 pub use cancel::Cancel;
 pub use environment::BuildEnvironment;
 pub use error::{BuildError, FailureKind, exit_code};
-pub use local::{LocalBuilder, Source};
 pub use job::{Attempt, BuildContext, BuildRequest, build};
+pub use local::{LocalBuilder, Source};
 pub use options::{Options, OptionsError};
+pub use rewriting::{ModuloHasher, Rewrites, RewritingWriter};
 pub use scheduler::{Outcome, RunError, Target, realise};
-pub use rewriting::{ModuloHasher, RewritingWriter, Rewrites};
 
 #[cfg(test)]
 mod tests;

@@ -185,8 +185,10 @@ impl Registration<'_> {
         if let Some(scratch) = self.build.scratch.get(name)
             && scratch != path
         {
-            self.rewrites
-                .insert(*scratch.hash_part().as_bytes(), *path.hash_part().as_bytes());
+            self.rewrites.insert(
+                *scratch.hash_part().as_bytes(),
+                *path.hash_part().as_bytes(),
+            );
         }
     }
 

@@ -94,7 +94,11 @@ impl<W: Write> Write for RewritingWriter<W> {
         self.held.extend_from_slice(data);
         self.rewrites.apply(&mut self.held);
         // The last bytes may be the beginning of something to replace.
-        let keep = self.rewrites.longest().saturating_sub(1).min(self.held.len());
+        let keep = self
+            .rewrites
+            .longest()
+            .saturating_sub(1)
+            .min(self.held.len());
         let ready = self.held.len() - keep;
         self.out.write_all(&self.held[..ready])?;
         self.held.drain(..ready);
@@ -168,7 +172,10 @@ mod tests {
     #[test]
     fn replacements_are_made_across_pieces() {
         assert_eq!(rewritten(&[b"1abcdef2xyz3"]), b"1ABCDEF2XYZ3");
-        assert_eq!(rewritten(&[b"1ab", b"cd", b"e", b"f2x", b"yz"]), b"1ABCDEF2XYZ");
+        assert_eq!(
+            rewritten(&[b"1ab", b"cd", b"e", b"f2x", b"yz"]),
+            b"1ABCDEF2XYZ"
+        );
         assert_eq!(rewritten(&[b"ab"]), b"ab");
         assert_eq!(rewritten(&[]), b"");
     }

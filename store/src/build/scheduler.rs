@@ -68,7 +68,9 @@ impl Outcome {
             .map(|(_, error)| error.kind)
             .chain(self.failures.iter().map(|(_, error)| error.kind));
         let code = super::error::exit_code(kinds);
-        if failed.iter().any(|(_, error)| error.kind == FailureKind::Cancelled)
+        if failed
+            .iter()
+            .any(|(_, error)| error.kind == FailureKind::Cancelled)
             && crate::interrupt::is_set()
         {
             return Err(RunError {
@@ -203,7 +205,13 @@ struct Loaded {
 
 /// A ready piece of work.
 enum Job {
-    Build(GoalId, Arc<Loaded>, StorePath, BuildMode, BTreeSet<StorePath>),
+    Build(
+        GoalId,
+        Arc<Loaded>,
+        StorePath,
+        BuildMode,
+        BTreeSet<StorePath>,
+    ),
     Fetch(GoalId, Fetch),
 }
 
@@ -324,7 +332,12 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
         self.store().dir().display(path).to_string()
     }
 
-    fn run(&mut self, targets: &[Target], mode: BuildMode, receiver: &Receiver<Message>) -> Outcome {
+    fn run(
+        &mut self,
+        targets: &[Target],
+        mode: BuildMode,
+        receiver: &Receiver<Message>,
+    ) -> Outcome {
         self.targets = targets.to_vec();
         self.mode = mode;
         let tops: Vec<GoalId> = (0..targets.len())
@@ -596,7 +609,10 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
                 self.awake.push_back(waiter);
             }
         }
-        if failed && !self.context.settings.keep_going && matches!(self.goals[goal].key, Key::Target(_)) {
+        if failed
+            && !self.context.settings.keep_going
+            && matches!(self.goals[goal].key, Key::Target(_))
+        {
             self.stop();
         }
     }
@@ -816,7 +832,11 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             });
             let fetched =
                 fetched.ok_or_else(|| BuildError::misc("some outputs are unexpectedly invalid"))?;
-            if self.loaded.get(path).is_some_and(|l| !l.kind.has_known_output_paths()) {
+            if self
+                .loaded
+                .get(path)
+                .is_some_and(|l| !l.kind.has_known_output_paths())
+            {
                 self.store().register_realisation(path, output, &fetched)?;
             }
             self.finish(goal, Ok(Made::from([(output.to_owned(), fetched)])));
@@ -860,7 +880,9 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
     ) -> Result<(), BuildError> {
         let made = self.goals[goal].needs.iter().find_map(|&need| {
             match (&self.goals[need].key, &self.goals[need].result) {
-                (Key::Build(built, _), Some(Ok(made))) if built == path => made.get(output).cloned(),
+                (Key::Build(built, _), Some(Ok(made))) if built == path => {
+                    made.get(output).cloned()
+                }
                 _ => None,
             }
         });
@@ -1098,7 +1120,11 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
                 )));
             }
             for output in &wanted.outputs {
-                keys.push(Key::Output(input.clone(), output.clone(), BuildMode::Normal));
+                keys.push(Key::Output(
+                    input.clone(),
+                    output.clone(),
+                    BuildMode::Normal,
+                ));
             }
         }
         for source in &loaded.derivation.input_sources {
@@ -1139,13 +1165,20 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
                 progress::log(Level::Error, format!("error: {}", error.message));
             }
         }
-        let noun = if count == 1 { "dependency" } else { "dependencies" };
+        let noun = if count == 1 {
+            "dependency"
+        } else {
+            "dependencies"
+        };
         let message = format!(
             "Cannot build '{}'.\nReason: {count} {noun} failed.{}",
             self.show(path),
             known_output_list(self.store(), &loaded.derivation)
         );
-        self.fail(goal, BuildError::new(FailureKind::DependencyFailed, message));
+        self.fail(
+            goal,
+            BuildError::new(FailureKind::DependencyFailed, message),
+        );
         Ok(())
     }
 
@@ -1197,12 +1230,11 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
                 BuildError::misc(format!("cannot resolve derivation '{}'", self.show(path)))
             })?;
         let mut resolved = Derivation::from(resolved);
-        resolved
-            .fill_in_output_paths::<BuildError>(dir, &mut |input| {
-                Err(BuildError::misc(format!(
-                    "unexpected input derivation '{input}'"
-                )))
-            })?;
+        resolved.fill_in_output_paths::<BuildError>(dir, &mut |input| {
+            Err(BuildError::misc(format!(
+                "unexpected input derivation '{input}'"
+            )))
+        })?;
         let resolved_path = self.store().write_derivation(&resolved)?;
         if resolved_path == *path {
             return Err(BuildError::misc(format!(
@@ -1233,8 +1265,14 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             {
                 progress::log(Level::Error, format!("error: {}", error.message));
             }
-            let message = format!("build of resolved derivation of '{}' failed", self.show(path));
-            self.fail(goal, BuildError::new(FailureKind::DependencyFailed, message));
+            let message = format!(
+                "build of resolved derivation of '{}' failed",
+                self.show(path)
+            );
+            self.fail(
+                goal,
+                BuildError::new(FailureKind::DependencyFailed, message),
+            );
             return Ok(());
         }
         let mut made = Made::new();

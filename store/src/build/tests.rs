@@ -122,7 +122,12 @@ impl Backend for TestStore {
     fn register(&self, paths: &[PathInfo]) -> Result<(), BackendError> {
         let mut table = self.paths.lock().unwrap();
         for info in paths {
-            assert!(self.real.join(info.path.base_name()).symlink_metadata().is_ok());
+            assert!(
+                self.real
+                    .join(info.path.base_name())
+                    .symlink_metadata()
+                    .is_ok()
+            );
             table.insert(info.path.clone(), info.clone());
         }
         Ok(())
@@ -166,20 +171,13 @@ impl Backend for TestStore {
         crate::nar::dump(&self.real.join(path.base_name()), W(&mut hasher))?;
         Ok(hasher.finish() == self.info(path)?.nar_hash)
     }
-    fn find_substitute(
-        &self,
-        _: &StorePath,
-    ) -> Result<Option<BTreeSet<StorePath>>, BackendError> {
+    fn find_substitute(&self, _: &StorePath) -> Result<Option<BTreeSet<StorePath>>, BackendError> {
         Ok(None)
     }
     fn substitute(&self, _: &StorePath, _: bool) -> Result<bool, BackendError> {
         Ok(false)
     }
-    fn find_realisation(
-        &self,
-        _: &StorePath,
-        _: &str,
-    ) -> Result<Option<StorePath>, BackendError> {
+    fn find_realisation(&self, _: &StorePath, _: &str) -> Result<Option<StorePath>, BackendError> {
         Ok(None)
     }
 }
@@ -220,8 +218,12 @@ fn modulo(
 
 fn settings(text: &str) -> Settings {
     let mut builder = SettingsBuilder::new(Places::from_lookup(|_| None));
-    let text = format!("substitute = false\nbuild-users-group =\nexperimental-features = ca-derivations impure-derivations nix-command\n{text}");
-    builder.apply_text(text.as_bytes(), Path::new("test")).unwrap();
+    let text = format!(
+        "substitute = false\nbuild-users-group =\nexperimental-features = ca-derivations impure-derivations nix-command\n{text}"
+    );
+    builder
+        .apply_text(text.as_bytes(), Path::new("test"))
+        .unwrap();
     builder.finish().0
 }
 
@@ -286,7 +288,12 @@ fn a_script_becomes_a_valid_path_with_references_between_outputs() {
         .filter(|name| name.ends_with(".chroot") || name.ends_with(".lock"))
         .collect();
     assert!(leftovers.is_empty(), "{leftovers:?}");
-    assert_eq!(std::fs::read_dir(store.state.join("builds")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(store.state.join("builds"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -318,7 +325,13 @@ fn an_input_is_visible_and_a_stranger_is_not() {
     fill_in(&store, &mut user);
     let made = outputs(&store, &user, "");
     assert!(store.read(&made["out"], "").starts_with("data /nix/store/"));
-    assert!(store.info(&made["out"]).unwrap().references.contains(&input_out));
+    assert!(
+        store
+            .info(&made["out"])
+            .unwrap()
+            .references
+            .contains(&input_out)
+    );
 }
 
 #[test]
@@ -327,7 +340,12 @@ fn a_failing_builder_is_reported_with_its_log_and_leaves_nothing() {
         return;
     }
     let store = TestStore::new();
-    let drv = script(&store, "bad", &["out"], "echo partial > $out; echo oh no; exit 7");
+    let drv = script(
+        &store,
+        "bad",
+        &["out"],
+        "echo partial > $out; echo oh no; exit 7",
+    );
     let error = failure(&store, &drv, "");
     assert_eq!(error.code, 100);
     assert!(error.message.contains("builder failed with exit code 7"));
@@ -335,8 +353,18 @@ fn a_failing_builder_is_reported_with_its_log_and_leaves_nothing() {
     assert_eq!(
         std::fs::read_dir(&store.real)
             .unwrap()
-            .filter(|e| !e.as_ref().unwrap().file_name().to_string_lossy().contains(".drv"))
-            .filter(|e| !e.as_ref().unwrap().file_name().to_string_lossy().ends_with(".lock"))
+            .filter(|e| !e
+                .as_ref()
+                .unwrap()
+                .file_name()
+                .to_string_lossy()
+                .contains(".drv"))
+            .filter(|e| !e
+                .as_ref()
+                .unwrap()
+                .file_name()
+                .to_string_lossy()
+                .ends_with(".lock"))
             .count(),
         0
     );
@@ -372,7 +400,11 @@ fn fixed_outputs_must_have_their_hash() {
     let wrong = Hash::of(crate::hash::Algorithm::Sha256, b"other");
     let error = failure(&store, &fixed(&wrong.sri()), "");
     assert_eq!(error.code, 102);
-    assert!(error.message.contains(&format!("specified: {}", wrong.sri())));
+    assert!(
+        error
+            .message
+            .contains(&format!("specified: {}", wrong.sri()))
+    );
     assert!(error.message.contains(&format!("got:    {}", right.sri())));
 }
 
@@ -418,7 +450,12 @@ fn timeouts_and_limits_end_a_builder() {
     let talker = script(&store, "talker", &["out"], "while true; do echo talk; done");
     let error = failure(&store, &talker, "max-build-log-size = 1000");
     assert!(error.message.contains("1000 bytes"), "{}", error.message);
-    let closed = script(&store, "closed", &["out"], "exec >/dev/null 2>&1; while true; do :; done");
+    let closed = script(
+        &store,
+        "closed",
+        &["out"],
+        "exec >/dev/null 2>&1; while true; do :; done",
+    );
     assert_eq!(failure(&store, &closed, "").code, 100);
 }
 
@@ -428,7 +465,12 @@ fn a_build_that_differs_is_found_out() {
         return;
     }
     let store = TestStore::new();
-    let drv = script(&store, "random", &["out"], "read x < /proc/sys/kernel/random/uuid; echo $x > $out");
+    let drv = script(
+        &store,
+        "random",
+        &["out"],
+        "read x < /proc/sys/kernel/random/uuid; echo $x > $out",
+    );
     outputs(&store, &drv, "");
     let path = store.write_derivation(&drv).unwrap();
     let error = run(&store, &settings(""), &[&path], BuildMode::Check)
@@ -473,7 +515,11 @@ fn references_that_are_not_allowed_are_refused() {
     drv.env.remove(&b"out"[..]);
     fill_in(&store, &mut drv);
     let error = failure(&store, &drv, "");
-    assert!(error.message.contains("is not allowed to refer to"), "{}", error.message);
+    assert!(
+        error.message.contains("is not allowed to refer to"),
+        "{}",
+        error.message
+    );
 }
 
 #[test]
@@ -487,18 +533,29 @@ fn what_waits_for_a_failure_fails_and_the_rest_goes_on_if_wanted() {
     let good = script(&store, "good", &["out"], "echo good > $out");
     let good_path = store.write_derivation(&good).unwrap();
     let mut top = script(&store, "top", &["out"], "echo top > $out");
-    top.input_derivations.insert(bad_path.clone(), InputOutputs::of(["out"]));
-    top.input_derivations.insert(good_path.clone(), InputOutputs::of(["out"]));
+    top.input_derivations
+        .insert(bad_path.clone(), InputOutputs::of(["out"]));
+    top.input_derivations
+        .insert(good_path.clone(), InputOutputs::of(["out"]));
     top.outputs.insert("out".to_owned(), Output::Deferred);
     top.env.remove(&b"out"[..]);
     fill_in(&store, &mut top);
     let top_path = store.write_derivation(&top).unwrap();
-    let outcome = run(&store, &settings("keep-going = true"), &[&top_path], BuildMode::Normal);
+    let outcome = run(
+        &store,
+        &settings("keep-going = true"),
+        &[&top_path],
+        BuildMode::Normal,
+    );
     assert_eq!(outcome.built, 1);
     assert_eq!(outcome.failures.len(), 1);
     assert_eq!(outcome.failures[0].0, bad_path);
     let error = outcome.into_result(&store).unwrap_err();
-    assert!(error.message.contains("1 dependency failed"), "{}", error.message);
+    assert!(
+        error.message.contains("1 dependency failed"),
+        "{}",
+        error.message
+    );
     assert_eq!(error.code, 100);
 }
 
@@ -512,7 +569,12 @@ fn without_a_sandbox_valid_paths_are_still_not_overwritten() {
     let text = store.read(&made["out"], "");
     assert_eq!(text.trim(), store.dir.display(&made["out"]).to_string());
     let path = store.write_derivation(&drv).unwrap();
-    run(&store, &settings("sandbox = false"), &[&path], BuildMode::Check)
-        .into_result(&store)
-        .unwrap();
+    run(
+        &store,
+        &settings("sandbox = false"),
+        &[&path],
+        BuildMode::Check,
+    )
+    .into_result(&store)
+    .unwrap();
 }

@@ -75,12 +75,15 @@ impl CacheOptions {
         let mut options = Self::default();
         let mut take = |name: &str| query.remove(name);
         if let Some(name) = take("compression") {
-            options.compression = Compression::from_name(&name)
-                .ok_or_else(|| CacheError::Setting(format!("unknown compression method '{name}'")))?;
+            options.compression = Compression::from_name(&name).ok_or_else(|| {
+                CacheError::Setting(format!("unknown compression method '{name}'"))
+            })?;
             options.parallel = options.compression == Compression::Zstd;
         }
         let number = |name: &str, value: String| {
-            value.parse().map_err(|_| CacheError::Setting(format!("setting '{name}' has invalid value '{value}'")))
+            value.parse().map_err(|_| {
+                CacheError::Setting(format!("setting '{name}' has invalid value '{value}'"))
+            })
         };
         if let Some(level) = take("compression-level") {
             options.level = number("compression-level", level)?;
@@ -96,14 +99,28 @@ impl CacheOptions {
             options.priority = Some(number("priority", priority)?);
         }
         let files = [take("secret-key"), take("secret-keys")];
-        for file in files.iter().flatten().flat_map(|files| files.split(',')).filter(|file| !file.is_empty()) {
+        for file in files
+            .iter()
+            .flatten()
+            .flat_map(|files| files.split(','))
+            .filter(|file| !file.is_empty())
+        {
             let text = std::fs::read_to_string(file)
                 .map_err(|e| CacheError::file("reading", std::path::Path::new(file), e))?;
-            let key = SecretKey::parse(text.trim()).map_err(|e| CacheError::Setting(e.to_string()))?;
+            let key =
+                SecretKey::parse(text.trim()).map_err(|e| CacheError::Setting(e.to_string()))?;
             options.keys.push(key);
         }
         // Settings of all stores, and of the reference's caches, that have no meaning here.
-        for name in ["store", "path-info-cache-size", "system-features", "local-nar-cache", "narinfo-compression", "ls-compression", "log-compression"] {
+        for name in [
+            "store",
+            "path-info-cache-size",
+            "system-features",
+            "local-nar-cache",
+            "narinfo-compression",
+            "ls-compression",
+            "log-compression",
+        ] {
             take(name);
         }
         Ok(options)
@@ -123,7 +140,9 @@ pub struct BinaryCacheStore {
 
 impl std::fmt::Debug for BinaryCacheStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BinaryCacheStore").field("url", &self.transport.name()).finish_non_exhaustive()
+        f.debug_struct("BinaryCacheStore")
+            .field("url", &self.transport.name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,7 +165,15 @@ impl BinaryCacheStore {
         }
         let transport = Transport::open(&url, downloader)?;
         let memo = memo.filter(|_| transport.directory().is_none());
-        Ok(BinaryCacheStore { dir, transport, options, memo, info: Mutex::new(None), known: Mutex::default(), modulos: Mutex::default() })
+        Ok(BinaryCacheStore {
+            dir,
+            transport,
+            options,
+            memo,
+            info: Mutex::new(None),
+            known: Mutex::default(),
+            modulos: Mutex::default(),
+        })
     }
 
     /// The files of the cache.
@@ -185,7 +212,11 @@ impl BinaryCacheStore {
             }
         };
         if info.store_dir != ours {
-            return Err(CacheError::OtherStore { cache: name.to_owned(), theirs: info.store_dir, ours });
+            return Err(CacheError::OtherStore {
+                cache: name.to_owned(),
+                theirs: info.store_dir,
+                ours,
+            });
         }
         *known = Some(info.clone());
         Ok(info)
@@ -204,14 +235,18 @@ impl BinaryCacheStore {
         if let Some(directory) = self.transport.directory() {
             for name in ["nar", "realisations", "log"] {
                 let path = directory.join(name);
-                std::fs::create_dir_all(&path).map_err(|e| CacheError::file("creating directory", &path, e))?;
+                std::fs::create_dir_all(&path)
+                    .map_err(|e| CacheError::file("creating directory", &path, e))?;
             }
         }
         if self.transport.exists("nix-cache-info")? {
             return self.info().map(drop);
         }
         let info = CacheInfo::new(&String::from_utf8_lossy(self.dir.as_bytes()));
-        self.transport.put("nix-cache-info", Upload::Bytes(info.to_string().into_bytes()))?;
+        self.transport.put(
+            "nix-cache-info",
+            Upload::Bytes(info.to_string().into_bytes()),
+        )?;
         *self.info.lock() = Some(info);
         Ok(())
     }
@@ -277,22 +312,45 @@ impl BinaryCacheStore {
     pub fn open_nar(&self, info: &NarInfo) -> Result<Box<dyn BufRead + Send>, CacheError> {
         let Some(file) = self.transport.open_file(&info.url)? else {
             self.forget(&info.info.path);
-            return Err(CacheError::NoSuchFile { file: info.url.clone(), cache: self.transport.name().to_owned() });
+            return Err(CacheError::NoSuchFile {
+                file: info.url.clone(),
+                cache: self.transport.name().to_owned(),
+            });
         };
         let decoded = info
             .compression
             .decode(file)
             .map_err(|e| CacheError::file("decompressing", std::path::Path::new(&info.url), e))?;
-        Ok(Box::new(BufReader::with_capacity(128 * 1024, decoded.take(info.info.nar_size))))
+        Ok(Box::new(BufReader::with_capacity(
+            128 * 1024,
+            decoded.take(info.info.nar_size),
+        )))
     }
 
     /// Compresses an archive into the cache; the `.narinfo` is not written yet.
-    fn upload_nar(&self, info: &PathInfo, nar: &mut dyn BufRead, repair: bool) -> Result<NarInfo, StoreError> {
+    fn upload_nar(
+        &self,
+        info: &PathInfo,
+        nar: &mut dyn BufRead,
+        repair: bool,
+    ) -> Result<NarInfo, StoreError> {
         let temporary = self.transport.temporary()?;
         let fail = |e| StoreError::from(CacheError::file("writing", temporary.path(), e));
-        let out = HashingWriter { out: BufWriter::new(temporary.reopen().map_err(fail)?), hasher: Hasher::new(Algorithm::Sha256) };
-        let encoder = self.options.compression.encode(out, self.options.level, self.options.parallel).map_err(fail)?;
-        let mut tee = Tee { input: nar, encoder, hasher: Hasher::new(Algorithm::Sha256), error: None };
+        let out = HashingWriter {
+            out: BufWriter::new(temporary.reopen().map_err(fail)?),
+            hasher: Hasher::new(Algorithm::Sha256),
+        };
+        let encoder = self
+            .options
+            .compression
+            .encode(out, self.options.level, self.options.parallel)
+            .map_err(fail)?;
+        let mut tee = Tee {
+            input: nar,
+            encoder,
+            hasher: Hasher::new(Algorithm::Sha256),
+            error: None,
+        };
         let listing = Listing::read(&mut Reader::new(&mut tee));
         if let Some(error) = tee.error.take() {
             return Err(fail(error));
@@ -311,18 +369,29 @@ impl BinaryCacheStore {
             });
         }
         if info.nar_size != 0 && info.nar_size != nar_size {
-            return Err(StoreError::SizeMismatch { path: shown, specified: info.nar_size, found: nar_size });
+            return Err(StoreError::SizeMismatch {
+                path: shown,
+                specified: info.nar_size,
+                found: nar_size,
+            });
         }
         let file_size = written.hasher.bytes();
         let file_hash = written.hasher.finish();
-        let url = format!("nar/{}.nar{}", file_hash.nix32(), self.options.compression.suffix());
+        let url = format!(
+            "nar/{}.nar{}",
+            file_hash.nix32(),
+            self.options.compression.suffix()
+        );
         let mut info = info.clone();
         info.nar_size = nar_size;
         info.ultimate = false;
         let hash_part = info.path.hash_part();
         if self.options.write_listing {
             let json = serde_json::json!({ "root": listing.to_json(true), "version": 1 });
-            self.transport.put(&format!("{}.ls", hash_part.as_str()), Upload::Bytes(json.to_string().into_bytes()))?;
+            self.transport.put(
+                &format!("{}.ls", hash_part.as_str()),
+                Upload::Bytes(json.to_string().into_bytes()),
+            )?;
         }
         if self.options.index_debug_info {
             self.index_debug_info(&listing, &url)?;
@@ -330,31 +399,51 @@ impl BinaryCacheStore {
         if repair || !self.transport.exists(&url)? {
             self.transport.put_temporary(&url, temporary)?;
         }
-        Ok(NarInfo { info, url, compression: self.options.compression, file_hash: Some(file_hash), file_size })
+        Ok(NarInfo {
+            info,
+            url,
+            compression: self.options.compression,
+            file_hash: Some(file_hash),
+            file_size,
+        })
     }
 
     /// Notes which archive has the debug information of which build id.
     fn index_debug_info(&self, listing: &Listing, url: &str) -> Result<(), CacheError> {
         let hexadecimal = |text: &[u8], length: usize| {
-            text.len() == length && text.iter().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(c))
+            text.len() == length
+                && text
+                    .iter()
+                    .all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(c))
         };
-        let Lookup::Found(Listing { kind: ListingKind::Directory(directories) }) = listing.lookup(b"lib/debug/.build-id")
+        let Lookup::Found(Listing {
+            kind: ListingKind::Directory(directories),
+        }) = listing.lookup(b"lib/debug/.build-id")
         else {
             return Ok(());
         };
         for (first, entry) in directories.iter().filter(|(name, _)| hexadecimal(name, 2)) {
-            let ListingKind::Directory(files) = &entry.kind else { continue };
+            let ListingKind::Directory(files) = &entry.kind else {
+                continue;
+            };
             for (second, file) in files {
-                let id = second.strip_suffix(b".debug").filter(|id| hexadecimal(id, 38));
+                let id = second
+                    .strip_suffix(b".debug")
+                    .filter(|id| hexadecimal(id, 38));
                 if id.is_none() || !matches!(file.kind, ListingKind::Regular { .. }) {
                     continue;
                 }
-                let (first, second) = (String::from_utf8_lossy(first), String::from_utf8_lossy(second));
+                let (first, second) = (
+                    String::from_utf8_lossy(first),
+                    String::from_utf8_lossy(second),
+                );
                 let key = format!("debuginfo/{first}{second}");
                 if !self.transport.exists(&key)? {
                     let member = format!("lib/debug/.build-id/{first}/{second}");
-                    let json = serde_json::json!({ "archive": format!("../{url}"), "member": member });
-                    self.transport.put(&key, Upload::Bytes(json.to_string().into_bytes()))?;
+                    let json =
+                        serde_json::json!({ "archive": format!("../{url}"), "member": member });
+                    self.transport
+                        .put(&key, Upload::Bytes(json.to_string().into_bytes()))?;
                 }
             }
         }
@@ -385,7 +474,9 @@ impl BinaryCacheStore {
             memo.put(self.transport.name(), &file, Some(&text));
         }
         self.transport.put(&file, Upload::Bytes(text))?;
-        self.known.lock().insert(hash.as_str().to_owned(), Some(Arc::new(info)));
+        self.known
+            .lock()
+            .insert(hash.as_str().to_owned(), Some(Arc::new(info)));
         Ok(())
     }
 
@@ -398,7 +489,11 @@ impl BinaryCacheStore {
             Contents::Path(path) => drop(nar::dump(path, &mut out)?),
             Contents::Filtered(path, filter) => drop(nar::dump_filtered(path, &mut out, filter)?),
             Contents::Nar(input) => {
-                let mut copy = TeePlain { input, out: &mut out, error: None };
+                let mut copy = TeePlain {
+                    input,
+                    out: &mut out,
+                    error: None,
+                };
                 Listing::read(&mut Reader::new(&mut copy))?;
                 if let Some(error) = copy.error {
                     return Err(error.into());
@@ -530,7 +625,9 @@ impl Store for BinaryCacheStore {
     }
 
     fn query_path_info(&self, path: &StorePath) -> Result<Option<Arc<PathInfo>>, StoreError> {
-        Ok(self.nar_info(path)?.map(|found| Arc::new(found.info.clone())))
+        Ok(self
+            .nar_info(path)?
+            .map(|found| Arc::new(found.info.clone())))
     }
 
     fn add_to_store(
@@ -546,8 +643,14 @@ impl Store for BinaryCacheStore {
         let (nar_hash, nar_size) = Hash::of_reader(Algorithm::Sha256, &mut spool)?;
         spool.rewind()?;
         let mut reader = BufReader::new(&spool);
-        let (path, address) =
-            compute_path(&self.dir, name, Contents::Nar(&mut reader), method, algorithm, references)?;
+        let (path, address) = compute_path(
+            &self.dir,
+            name,
+            Contents::Nar(&mut reader),
+            method,
+            algorithm,
+            references,
+        )?;
         let mut info = PathInfo::new(path.clone(), nar_hash, nar_size);
         info.references.clone_from(references);
         info.content_address = Some(address);
@@ -556,7 +659,12 @@ impl Store for BinaryCacheStore {
         Ok(path)
     }
 
-    fn add_nar(&self, info: &PathInfo, nar: &mut dyn BufRead, flags: AddFlags) -> Result<(), StoreError> {
+    fn add_nar(
+        &self,
+        info: &PathInfo,
+        nar: &mut dyn BufRead,
+        flags: AddFlags,
+    ) -> Result<(), StoreError> {
         self.initialise()?;
         if !flags.repair && self.nar_info(&info.path)?.is_some() {
             return Ok(());
@@ -596,8 +704,14 @@ impl Store for BinaryCacheStore {
         spool.rewind()?;
         let listing = Listing::read(&mut Reader::new(BufReader::new(&spool)))?;
         match listing.lookup(inside) {
-            Lookup::Found(Listing { kind: ListingKind::Regular { size, offset, .. } }) => {
-                let mut data = vec![0; usize::try_from(*size).map_err(|_| StoreError::Format("file too large"))?];
+            Lookup::Found(Listing {
+                kind: ListingKind::Regular { size, offset, .. },
+            }) => {
+                let mut data = vec![
+                    0;
+                    usize::try_from(*size)
+                        .map_err(|_| StoreError::Format("file too large"))?
+                ];
                 spool.seek(io::SeekFrom::Start(*offset))?;
                 spool.read_exact(&mut data)?;
                 Ok(data)
@@ -631,7 +745,9 @@ impl Store for BinaryCacheStore {
     fn query_path_from_hash_part(&self, hash: &[u8]) -> Result<Option<StorePath>, StoreError> {
         match std::str::from_utf8(hash) {
             Ok(hash) if hash.len() == 32 && hash.bytes().all(|c| c.is_ascii_alphanumeric()) => {
-                Ok(self.nar_info_by_hash(hash)?.map(|found| found.info.path.clone()))
+                Ok(self
+                    .nar_info_by_hash(hash)?
+                    .map(|found| found.info.path.clone()))
             }
             _ => Ok(None),
         }
@@ -645,7 +761,11 @@ impl Store for BinaryCacheStore {
         self.modulos.lock().insert(drv.clone(), modulo);
     }
 
-    fn add_signatures(&self, path: &StorePath, signatures: &BTreeSet<Signature>) -> Result<(), StoreError> {
+    fn add_signatures(
+        &self,
+        path: &StorePath,
+        signatures: &BTreeSet<Signature>,
+    ) -> Result<(), StoreError> {
         let found = self.nar_info(path)?.ok_or_else(|| self.missing(path))?;
         let mut info = (*found).clone();
         info.info.signatures.extend(signatures.iter().cloned());
@@ -653,24 +773,38 @@ impl Store for BinaryCacheStore {
     }
 
     fn query_realisation(&self, id: &DrvOutput) -> Result<Option<Realisation>, StoreError> {
-        let Some(text) = self.transport.get(&realisation_file(id), MAX_REALISATION)? else { return Ok(None) };
-        let json = serde_json::from_slice(&text).map_err(|_| StoreError::Format("invalid JSON for a realisation"))?;
+        let Some(text) = self.transport.get(&realisation_file(id), MAX_REALISATION)? else {
+            return Ok(None);
+        };
+        let json = serde_json::from_slice(&text)
+            .map_err(|_| StoreError::Format("invalid JSON for a realisation"))?;
         Realisation::from_json(&json).map(Some)
     }
 
-    fn register_realisation(&self, realisation: &Realisation, _check_signatures: bool) -> Result<(), StoreError> {
+    fn register_realisation(
+        &self,
+        realisation: &Realisation,
+        _check_signatures: bool,
+    ) -> Result<(), StoreError> {
         self.initialise()?;
         let text = realisation.to_json().to_string().into_bytes();
-        Ok(self.transport.put(&realisation_file(&realisation.id), Upload::Bytes(text))?)
+        Ok(self
+            .transport
+            .put(&realisation_file(&realisation.id), Upload::Bytes(text))?)
     }
 
     fn build_log(&self, path: &StorePath) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.transport.get(&format!("log/{}", path.base_name()), MAX_LOG)?)
+        Ok(self
+            .transport
+            .get(&format!("log/{}", path.base_name()), MAX_LOG)?)
     }
 
     fn add_build_log(&self, drv: &StorePath, log: &[u8]) -> Result<(), StoreError> {
         self.initialise()?;
-        Ok(self.transport.put(&format!("log/{}", drv.base_name()), Upload::Bytes(log.to_vec()))?)
+        Ok(self.transport.put(
+            &format!("log/{}", drv.base_name()),
+            Upload::Bytes(log.to_vec()),
+        )?)
     }
 }
 

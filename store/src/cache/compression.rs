@@ -56,7 +56,9 @@ impl Compression {
 
     /// The compression of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|compression| compression.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|compression| compression.name() == name)
     }
 
     /// What the names of such archives end in.
@@ -84,9 +86,10 @@ impl Compression {
                 data,
                 lzma(Stream::new_lzip_decoder(MEMORY_LIMIT, CONCATENATED))?,
             )),
-            Compression::Lzma => {
-                Box::new(liblzma::bufread::XzDecoder::new_stream(data, lzma(Stream::new_lzma_decoder(MEMORY_LIMIT))?))
-            }
+            Compression::Lzma => Box::new(liblzma::bufread::XzDecoder::new_stream(
+                data,
+                lzma(Stream::new_lzma_decoder(MEMORY_LIMIT))?,
+            )),
             Compression::Xz => Box::new(liblzma::bufread::XzDecoder::new_stream(
                 data,
                 lzma(Stream::new_stream_decoder(MEMORY_LIMIT, CONCATENATED))?,
@@ -96,21 +99,35 @@ impl Compression {
     }
 
     /// Compresses into `out`. Level -1 is the compression's own default.
-    pub fn encode<W: Write + Send + 'static>(self, out: W, level: i32, parallel: bool) -> io::Result<Encoder<W>> {
-        let level_or = |default: u32, most: u32| u32::try_from(level).map_or(default, |level| level.min(most));
+    pub fn encode<W: Write + Send + 'static>(
+        self,
+        out: W,
+        level: i32,
+        parallel: bool,
+    ) -> io::Result<Encoder<W>> {
+        let level_or =
+            |default: u32, most: u32| u32::try_from(level).map_or(default, |level| level.min(most));
         Ok(match self {
             Compression::None => Encoder::Plain(out),
-            Compression::Brotli => {
-                Encoder::Brotli(Box::new(brotli::CompressorWriter::new(out, 64 * 1024, level_or(11, 11), 22)))
-            }
-            Compression::Bzip2 => {
-                Encoder::Bzip2(bzip2::write::BzEncoder::new(out, bzip2::Compression::new(level_or(9, 9).max(1))))
-            }
-            Compression::Gzip => {
-                Encoder::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::new(level_or(6, 9))))
-            }
+            Compression::Brotli => Encoder::Brotli(Box::new(brotli::CompressorWriter::new(
+                out,
+                64 * 1024,
+                level_or(11, 11),
+                22,
+            ))),
+            Compression::Bzip2 => Encoder::Bzip2(bzip2::write::BzEncoder::new(
+                out,
+                bzip2::Compression::new(level_or(9, 9).max(1)),
+            )),
+            Compression::Gzip => Encoder::Gzip(flate2::write::GzEncoder::new(
+                out,
+                flate2::Compression::new(level_or(6, 9)),
+            )),
             Compression::Lzip => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "lzip can be read but not written"));
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "lzip can be read but not written",
+                ));
             }
             Compression::Lzma => {
                 let options = LzmaOptions::new_preset(level_or(6, 9)).map_err(io::Error::from)?;
@@ -129,7 +146,11 @@ impl Compression {
             }
             Compression::Xz => Encoder::Xz(liblzma::write::XzEncoder::new(out, level_or(6, 9))),
             Compression::Zstd => {
-                let level = if level < 0 { zstd::DEFAULT_COMPRESSION_LEVEL } else { level.min(22) };
+                let level = if level < 0 {
+                    zstd::DEFAULT_COMPRESSION_LEVEL
+                } else {
+                    level.min(22)
+                };
                 Encoder::Zstd(zstd::stream::write::Encoder::new(out, level)?)
             }
         })
@@ -206,7 +227,11 @@ mod unit {
                 encoder.write_all(&data).unwrap();
                 let packed = encoder.finish().unwrap();
                 let mut out = Vec::new();
-                compression.decode(&packed[..]).unwrap().read_to_end(&mut out).unwrap();
+                compression
+                    .decode(&packed[..])
+                    .unwrap()
+                    .read_to_end(&mut out)
+                    .unwrap();
                 assert!(out == data, "{}", compression.name());
             }
         }
@@ -215,7 +240,10 @@ mod unit {
     #[test]
     fn names_are_those_of_narinfo_files() {
         for compression in Compression::ALL {
-            assert_eq!(Compression::from_name(compression.name()), Some(compression));
+            assert_eq!(
+                Compression::from_name(compression.name()),
+                Some(compression)
+            );
         }
         assert_eq!(Compression::from_name("rot13"), None);
     }

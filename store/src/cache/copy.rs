@@ -14,7 +14,12 @@ use crate::store::{AddFlags, PathInfo, Store, StoreError};
 const COPIES_AT_ONCE: usize = 4;
 
 /// Copies one path, whose references are valid in `to`, while it is being read.
-pub fn copy_path(from: &dyn Store, to: &dyn Store, info: &PathInfo, flags: AddFlags) -> Result<(), StoreError> {
+pub fn copy_path(
+    from: &dyn Store,
+    to: &dyn Store,
+    info: &PathInfo,
+    flags: AddFlags,
+) -> Result<(), StoreError> {
     let (reader, writer) = std::io::pipe()?;
     std::thread::scope(|scope| {
         let sender = scope.spawn(move || -> Result<(), StoreError> {
@@ -27,11 +32,17 @@ pub fn copy_path(from: &dyn Store, to: &dyn Store, info: &PathInfo, flags: AddFl
         let received = to.add_nar(info, &mut input, flags);
         // The sender may wait for room in the pipe; without a reader it gets an error instead.
         drop(input);
-        let sent = sender.join().unwrap_or(Err(StoreError::Format("the sending store failed")));
+        let sent = sender
+            .join()
+            .unwrap_or(Err(StoreError::Format("the sending store failed")));
         match (received, sent) {
             (Ok(()), _) => Ok(()),
             // A broken pipe only tells that the receiver gave up.
-            (Err(error), Err(StoreError::Io(io))) if io.kind() == std::io::ErrorKind::BrokenPipe => Err(error),
+            (Err(error), Err(StoreError::Io(io)))
+                if io.kind() == std::io::ErrorKind::BrokenPipe =>
+            {
+                Err(error)
+            }
             (Err(_), Err(error)) => Err(error),
             (Err(error), Ok(())) => Err(error),
         }
@@ -65,14 +76,23 @@ pub fn copy_paths(
             }
         }
     }
-    let present = if options.repair { BTreeSet::new() } else { to.query_valid(paths)? };
+    let present = if options.repair {
+        BTreeSet::new()
+    } else {
+        to.query_valid(paths)?
+    };
     let missing: BTreeSet<StorePath> = paths.difference(&present).cloned().collect();
     let mut infos: BTreeMap<StorePath, Arc<PathInfo>> = BTreeMap::new();
     for path in &missing {
         infos.insert(path.clone(), from.path_info(path)?);
     }
     let bytes: u64 = infos.values().map(|info| info.nar_size).sum();
-    let activity = Activity::start(Level::Info, ActivityKind::CopyPaths, format!("copying {} paths...", missing.len()), &[]);
+    let activity = Activity::start(
+        Level::Info,
+        ActivityKind::CopyPaths,
+        format!("copying {} paths...", missing.len()),
+        &[],
+    );
     activity.set_expected(ActivityKind::CopyPath, bytes);
     let parent = activity.id();
     let state = Mutex::new(Progress {
@@ -97,9 +117,9 @@ pub fn copy_paths(
                     }
                     let ready = state.waiting.iter().find(|path| {
                         let info = &infos[*path];
-                        info.references
-                            .iter()
-                            .all(|other| other == *path || !missing.contains(other) || state.done.contains(other))
+                        info.references.iter().all(|other| {
+                            other == *path || !missing.contains(other) || state.done.contains(other)
+                        })
                     });
                     if let Some(path) = ready.cloned() {
                         state.waiting.remove(&path);
@@ -107,8 +127,15 @@ pub fn copy_paths(
                         break path;
                     }
                     if state.running == 0 {
-                        let path = state.waiting.first().map(ToString::to_string).unwrap_or_default();
-                        state.failure = Some(StoreError::Cycle { parent: path.clone(), path });
+                        let path = state
+                            .waiting
+                            .first()
+                            .map(ToString::to_string)
+                            .unwrap_or_default();
+                        state.failure = Some(StoreError::Cycle {
+                            parent: path.clone(),
+                            path,
+                        });
                         changed.notify_all();
                         return;
                     }
@@ -121,7 +148,12 @@ pub fn copy_paths(
             match result {
                 Ok(()) => {
                     state.done.insert(path);
-                    activity.progress(state.done.len() as u64, missing.len() as u64, state.running as u64, 0);
+                    activity.progress(
+                        state.done.len() as u64,
+                        missing.len() as u64,
+                        state.running as u64,
+                        0,
+                    );
                 }
                 Err(error) => state.failure = Some(error),
             }
@@ -163,12 +195,20 @@ fn copy_one(
     } else {
         format!("copying path '{shown}' to '{target}'")
     };
-    let fields = [shown.as_str().into(), source.as_str().into(), target.as_str().into()];
-    let activity = Activity::start_below(parent, Level::Info, ActivityKind::CopyPath, text, &fields);
+    let fields = [
+        shown.as_str().into(),
+        source.as_str().into(),
+        target.as_str().into(),
+    ];
+    let activity =
+        Activity::start_below(parent, Level::Info, ActivityKind::CopyPath, text, &fields);
     let _inside = activity.enter();
     let mut info = info.clone();
     // It was not built where it goes.
     info.ultimate = false;
-    let flags = AddFlags { repair: options.repair, check_signatures: options.check_signatures };
+    let flags = AddFlags {
+        repair: options.repair,
+        check_signatures: options.check_signatures,
+    };
     copy_path(from, to, &info, flags)
 }

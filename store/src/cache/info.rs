@@ -19,7 +19,11 @@ pub const DEFAULT_PRIORITY: i32 = 50;
 impl CacheInfo {
     /// A cache for a store directory that says nothing else.
     pub fn new(store_dir: &str) -> Self {
-        CacheInfo { store_dir: store_dir.to_owned(), want_mass_query: false, priority: DEFAULT_PRIORITY }
+        CacheInfo {
+            store_dir: store_dir.to_owned(),
+            want_mass_query: false,
+            priority: DEFAULT_PRIORITY,
+        }
     }
 
     /// Reads the text; lines that are not understood are skipped. Without `StoreDir`, the default
@@ -27,7 +31,9 @@ impl CacheInfo {
     pub fn parse(text: &str, default_dir: &str) -> Self {
         let mut info = Self::new(default_dir);
         for line in text.lines() {
-            let Some((name, value)) = line.split_once(':') else { continue };
+            let Some((name, value)) = line.split_once(':') else {
+                continue;
+            };
             let value = value.trim();
             match name {
                 "StoreDir" => info.store_dir = value.to_owned(),
@@ -52,9 +58,25 @@ mod unit {
 
     #[test]
     fn what_a_cache_says_of_itself_is_read() {
-        let info = CacheInfo::parse("StoreDir: /x\nWantMassQuery: 1\nPriority: 30\nnoise\n", "/nix/store");
-        assert_eq!(info, CacheInfo { store_dir: "/x".into(), want_mass_query: true, priority: 30 });
-        assert_eq!(CacheInfo::parse("Priority: x", "/nix/store"), CacheInfo::new("/nix/store"));
-        assert_eq!(CacheInfo::new("/nix/store").to_string(), "StoreDir: /nix/store\n");
+        let info = CacheInfo::parse(
+            "StoreDir: /x\nWantMassQuery: 1\nPriority: 30\nnoise\n",
+            "/nix/store",
+        );
+        assert_eq!(
+            info,
+            CacheInfo {
+                store_dir: "/x".into(),
+                want_mass_query: true,
+                priority: 30
+            }
+        );
+        assert_eq!(
+            CacheInfo::parse("Priority: x", "/nix/store"),
+            CacheInfo::new("/nix/store")
+        );
+        assert_eq!(
+            CacheInfo::new("/nix/store").to_string(),
+            "StoreDir: /nix/store\n"
+        );
     }
 }

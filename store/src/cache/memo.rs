@@ -68,11 +68,16 @@ impl LookupMemo {
             Ok(db)
         };
         let db = on_disk().or_else(|error| {
-            crate::progress::debug(format_args!("cannot remember answers of binary caches: {error}"));
+            crate::progress::debug(format_args!(
+                "cannot remember answers of binary caches: {error}"
+            ));
             in_memory()
         });
         let db = db.unwrap_or_else(|_| Connection::open_in_memory().expect("memory for a cache"));
-        let memo = LookupMemo { db: Mutex::new(db), lifetimes };
+        let memo = LookupMemo {
+            db: Mutex::new(db),
+            lifetimes,
+        };
         memo.purge();
         memo
     }
@@ -92,7 +97,9 @@ impl LookupMemo {
         const DAY: u64 = 86_400;
         let now = now();
         let db = self.db.lock();
-        let last: i64 = db.query_row("select value from LastPurge", (), |row| row.get(0)).unwrap_or(0);
+        let last: i64 = db
+            .query_row("select value from LastPurge", (), |row| row.get(0))
+            .unwrap_or(0);
         if now.saturating_sub(last.max(0) as u64) < DAY {
             return;
         }
@@ -100,7 +107,10 @@ impl LookupMemo {
         // A memory that cannot be cleaned only stays larger.
         let _ = db.execute(
             "delete from Lookups where timestamp < ?1 or (contents is null and timestamp < ?2)",
-            (oldest(self.lifetimes.positive), oldest(self.lifetimes.negative)),
+            (
+                oldest(self.lifetimes.positive),
+                oldest(self.lifetimes.negative),
+            ),
         );
         let _ = db.execute("delete from LastPurge", ());
         let _ = db.execute("insert into LastPurge (value) values (?1)", (now as i64,));
@@ -135,13 +145,19 @@ impl LookupMemo {
         let row: Option<(i64, Option<Vec<u8>>)> = self
             .db
             .lock()
-            .query_row("select timestamp, contents from Lookups where cache = ?1 and file = ?2", (cache, file), |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row(
+                "select timestamp, contents from Lookups where cache = ?1 and file = ?2",
+                (cache, file),
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .optional()
             .ok()?;
         let (timestamp, contents) = row?;
-        let ttl = if contents.is_some() { self.lifetimes.positive } else { self.lifetimes.negative };
+        let ttl = if contents.is_some() {
+            self.lifetimes.positive
+        } else {
+            self.lifetimes.negative
+        };
         (now.saturating_sub(timestamp) < ttl as i64).then_some(contents)
     }
 
@@ -155,7 +171,10 @@ impl LookupMemo {
 
     /// Forgets an answer that turned out to be wrong.
     pub fn forget(&self, cache: &str, file: &str) {
-        let _ = self.db.lock().execute("delete from Lookups where cache = ?1 and file = ?2", (cache, file));
+        let _ = self.db.lock().execute(
+            "delete from Lookups where cache = ?1 and file = ?2",
+            (cache, file),
+        );
     }
 }
 
@@ -166,7 +185,11 @@ mod unit {
     #[test]
     fn answers_are_remembered_as_long_as_they_are_believed() {
         let dir = tempfile::tempdir().unwrap();
-        let lifetimes = Lifetimes { positive: 100, negative: 100, meta: 100 };
+        let lifetimes = Lifetimes {
+            positive: 100,
+            negative: 100,
+            meta: 100,
+        };
         let memo = LookupMemo::open(dir.path(), lifetimes);
         memo.put("c", "has", Some(b"text"));
         memo.put("c", "lacks", None);
@@ -176,7 +199,13 @@ mod unit {
         assert_eq!(again.lookup("c", "lacks"), Some(None));
         assert_eq!(again.lookup("d", "has"), None);
         assert_eq!(again.info("c"), Some(CacheInfo::new("/nix/store")));
-        let impatient = LookupMemo::open(dir.path(), Lifetimes { negative: 0, ..lifetimes });
+        let impatient = LookupMemo::open(
+            dir.path(),
+            Lifetimes {
+                negative: 0,
+                ..lifetimes
+            },
+        );
         assert_eq!(impatient.lookup("c", "lacks"), None);
         assert!(impatient.lookup("c", "has").is_some());
         memo.forget("c", "has");

@@ -54,13 +54,21 @@ pub struct NarInfoError {
 }
 
 fn at_line(line: usize) -> String {
-    if line == 0 { String::new() } else { format!(" at line {line}") }
+    if line == 0 {
+        String::new()
+    } else {
+        format!(" at line {line}")
+    }
 }
 
 impl NarInfo {
     /// Reads the text of the file called `file`.
     pub fn parse(dir: &StoreDir, text: &[u8], file: &str) -> Result<Self, NarInfoError> {
-        let error = |why: &str, line: usize| NarInfoError { file: file.to_owned(), why: why.to_owned(), line };
+        let error = |why: &str, line: usize| NarInfoError {
+            file: file.to_owned(),
+            why: why.to_owned(),
+            line,
+        };
         let text = std::str::from_utf8(text).map_err(|_| error("not UTF-8", 0))?;
         let mut path = None;
         let mut nar_hash = None;
@@ -77,7 +85,9 @@ impl NarInfo {
             line += 1;
             let bad = |why: &str| error(why, line);
             let (name, after) = rest.split_once(':').ok_or_else(|| bad("expecting ':'"))?;
-            let (value, after) = after.split_once('\n').ok_or_else(|| bad("expecting '\\n'"))?;
+            let (value, after) = after
+                .split_once('\n')
+                .ok_or_else(|| bad("expecting '\\n'"))?;
             if name.contains('\n') {
                 return Err(bad("expecting ':'"));
             }
@@ -88,14 +98,19 @@ impl NarInfo {
             match name {
                 "StorePath" if path.is_some() => return Err(bad("extra StorePath")),
                 "StorePath" => {
-                    let parsed = dir.parse_canonical(value.as_bytes()).map_err(|e| bad(&e.to_string()))?;
+                    let parsed = dir
+                        .parse_canonical(value.as_bytes())
+                        .map_err(|e| bad(&e.to_string()))?;
                     path = Some(parsed);
                 }
                 "URL" => url = value,
                 "Compression" => {
                     compression = match value {
                         "" => Some(Compression::Bzip2),
-                        other => Some(Compression::from_name(other).ok_or_else(|| bad("invalid Compression"))?),
+                        other => Some(
+                            Compression::from_name(other)
+                                .ok_or_else(|| bad("invalid Compression"))?,
+                        ),
                     };
                 }
                 "FileHash" => file_hash = Some(hash()?),
@@ -109,7 +124,11 @@ impl NarInfo {
                     nar_hash = Some(hash);
                 }
                 "NarSize" => nar_size = value.parse().map_err(|_| bad("invalid NarSize"))?,
-                "References" if references.as_ref().is_some_and(|references| !references.is_empty()) => {
+                "References"
+                    if references
+                        .as_ref()
+                        .is_some_and(|references| !references.is_empty()) =>
+                {
                     return Err(bad("extra References"));
                 }
                 "References" => {
@@ -123,8 +142,8 @@ impl NarInfo {
                 }
                 "CA" if content_address.is_some() => return Err(bad("extra CA")),
                 "CA" => {
-                    content_address =
-                        ContentAddress::parse_optional(value.as_bytes()).map_err(|e| bad(&e.to_string()))?;
+                    content_address = ContentAddress::parse_optional(value.as_bytes())
+                        .map_err(|e| bad(&e.to_string()))?;
                 }
                 _ => {}
             }
@@ -156,14 +175,21 @@ impl NarInfo {
     pub fn to_text(&self, dir: &StoreDir) -> String {
         let info = &self.info;
         let mut out = format!("StorePath: {}\n", dir.display(&info.path));
-        out.push_str(&format!("URL: {}\nCompression: {}\n", self.url, self.compression.name()));
+        out.push_str(&format!(
+            "URL: {}\nCompression: {}\n",
+            self.url,
+            self.compression.name()
+        ));
         if let Some(hash) = &self.file_hash {
             out.push_str(&format!("FileHash: {}\n", hash.format(Format::Nix32, true)));
         }
         if self.file_size > 0 {
             out.push_str(&format!("FileSize: {}\n", self.file_size));
         }
-        out.push_str(&format!("NarHash: {}\n", info.nar_hash.format(Format::Nix32, true)));
+        out.push_str(&format!(
+            "NarHash: {}\n",
+            info.nar_hash.format(Format::Nix32, true)
+        ));
         out.push_str(&format!("NarSize: {}\n", info.nar_size));
         let references: Vec<String> = info.references.iter().map(StorePath::base_name).collect();
         out.push_str(&format!("References: {}\n", references.join(" ")));
@@ -197,7 +223,11 @@ mod unit {
         Sig: b:AAAA\n";
 
     fn parse(text: &str) -> Result<NarInfo, NarInfoError> {
-        NarInfo::parse(&StoreDir::new("/nix/store").unwrap(), text.as_bytes(), "f.narinfo")
+        NarInfo::parse(
+            &StoreDir::new("/nix/store").unwrap(),
+            text.as_bytes(),
+            "f.narinfo",
+        )
     }
 
     #[test]
@@ -209,7 +239,11 @@ mod unit {
 
     #[test]
     fn old_files_mean_bzip2_and_may_lack_much() {
-        let short: String = GOOD.lines().filter(|line| !["Comp", "File", "Refe", "Deri", "Sig:"].contains(&&line[..4])).map(|l| format!("{l}\n")).collect();
+        let short: String = GOOD
+            .lines()
+            .filter(|line| !["Comp", "File", "Refe", "Deri", "Sig:"].contains(&&line[..4]))
+            .map(|l| format!("{l}\n"))
+            .collect();
         let info = parse(&short).unwrap();
         assert_eq!(info.compression, Compression::Bzip2);
         assert!(info.info.references.is_empty() && info.file_hash.is_none());
@@ -221,22 +255,45 @@ mod unit {
     fn hostile_files_are_refused_with_the_line() {
         for (from, to, why) in [
             ("/nix/store/0000", "/other/store/0000", ""),
-            ("/nix/store/00000000000000000000000000000000-x\n", "/nix/store/00000000000000000000000000000000-x/sub\n", ""),
-            ("Compression: xz", "Compression: rot13", "invalid Compression at line 3"),
+            (
+                "/nix/store/00000000000000000000000000000000-x\n",
+                "/nix/store/00000000000000000000000000000000-x/sub\n",
+                "",
+            ),
+            (
+                "Compression: xz",
+                "Compression: rot13",
+                "invalid Compression at line 3",
+            ),
             ("FileSize: 10", "FileSize: -1", "invalid FileSize at line 5"),
-            ("NarSize: 20", "NarSize: 99999999999999999999999", "invalid NarSize at line 7"),
+            (
+                "NarSize: 20",
+                "NarSize: 99999999999999999999999",
+                "invalid NarSize at line 7",
+            ),
             ("NarSize: 20", "NarSize: 0", "NarSize missing or zero"),
             ("NarHash: sha256:", "NarHash: md5:", "bad hash at line 6"),
             ("URL: nar/1.nar.xz", "URL: ", "URL missing"),
             ("References: ", "References: ../x ", ""),
             ("Sig: a:AAAA", "Sig: nonsense", ""),
-            ("xz\nFileHash", "xz\r\nFileHash", "invalid Compression at line 3"),
+            (
+                "xz\nFileHash",
+                "xz\r\nFileHash",
+                "invalid Compression at line 3",
+            ),
             ("StorePath", "X", "StorePath missing"),
             ("NarHash", "X", "NarHash missing"),
-            ("Compression: xz", "Compression xz", "expecting ':' at line 3"),
+            (
+                "Compression: xz",
+                "Compression xz",
+                "expecting ':' at line 3",
+            ),
         ] {
             let error = parse(&GOOD.replacen(from, to, 1)).unwrap_err().to_string();
-            assert!(error.starts_with("NAR info file 'f.narinfo' is corrupt: "), "{error}");
+            assert!(
+                error.starts_with("NAR info file 'f.narinfo' is corrupt: "),
+                "{error}"
+            );
             assert!(error.ends_with(why), "{error} / {why}");
         }
         assert!(parse("<html>not found</html>").is_err());

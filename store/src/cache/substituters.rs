@@ -101,9 +101,13 @@ impl Substituters {
         if settings.substitute {
             for url in settings.substituters.iter().filter(|url| !url.is_empty()) {
                 match BinaryCacheStore::open(url, dir.clone(), downloader, Some(memo.clone())) {
-                    Ok(cache) if seen.insert(cache.url()) => sources.push(Source::Cache(Arc::new(cache))),
+                    Ok(cache) if seen.insert(cache.url()) => {
+                        sources.push(Source::Cache(Arc::new(cache)))
+                    }
                     Ok(_) => {}
-                    Err(error) => progress::warn(format_args!("not using substituter '{url}': {error}")),
+                    Err(error) => {
+                        progress::warn(format_args!("not using substituter '{url}': {error}"))
+                    }
                 }
             }
         }
@@ -144,7 +148,10 @@ impl Substituters {
                                 Ok(priority) => Some(priority),
                                 Err(error) => {
                                     if !cache.transport().is_resting() {
-                                        progress::warn(format_args!("not using substituter '{}': {error}", source.url()));
+                                        progress::warn(format_args!(
+                                            "not using substituter '{}': {error}",
+                                            source.url()
+                                        ));
                                     }
                                     None
                                 }
@@ -153,7 +160,10 @@ impl Substituters {
                         })
                     })
                     .collect();
-                threads.into_iter().map(|thread| thread.join().unwrap_or(None)).collect()
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap_or(None))
+                    .collect()
             });
             let mut usable: Vec<(i32, Source)> = priorities
                 .into_iter()
@@ -171,20 +181,34 @@ impl Substituters {
         let _activity = Activity::start(
             Level::Talkative,
             ActivityKind::QueryPathInfo,
-            format!("querying info about '{}' on '{}'", self.dir.display(path), source.url()),
-            &[self.dir.display(path).to_string().into(), source.url().into()],
+            format!(
+                "querying info about '{}' on '{}'",
+                self.dir.display(path),
+                source.url()
+            ),
+            &[
+                self.dir.display(path).to_string().into(),
+                source.url().into(),
+            ],
         );
         let found = match source {
-            Source::Cache(cache) => cache.nar_info(path).map_err(StoreError::from).map(|found| {
-                found.map(|found| (Arc::new(found.info.clone()), Some(found)))
-            }),
-            Source::Store(store, _) => store.query_path_info(path).map(|found| found.map(|info| (info, None))),
+            Source::Cache(cache) => cache
+                .nar_info(path)
+                .map_err(StoreError::from)
+                .map(|found| found.map(|found| (Arc::new(found.info.clone()), Some(found)))),
+            Source::Store(store, _) => store
+                .query_path_info(path)
+                .map(|found| found.map(|info| (info, None))),
         };
         match found {
             Ok(None) => None,
             Ok(Some((info, nar_info))) => {
                 if self.is_acceptable(source, &info) {
-                    return Some(Available { source: source.clone(), nar_info, info });
+                    return Some(Available {
+                        source: source.clone(),
+                        nar_info,
+                        info,
+                    });
                 }
                 progress::warn(format_args!(
                     "ignoring substitute for '{}' from '{}', as it's not signed by any of the keys in 'trusted-public-keys'",
@@ -204,12 +228,20 @@ impl Substituters {
     }
 
     fn is_acceptable(&self, source: &Source, info: &PathInfo) -> bool {
-        !self.require_signatures || source.is_trusted() || info.count_valid_signatures(&self.dir, &self.keys) > 0
+        !self.require_signatures
+            || source.is_trusted()
+            || info.count_valid_signatures(&self.dir, &self.keys) > 0
     }
 
     /// The first cache that has a path.
     pub fn find(&self, path: &StorePath) -> Option<Available> {
-        self.sources().iter().find_map(|source| if source.is_resting() { None } else { self.ask(source, path) })
+        self.sources().iter().find_map(|source| {
+            if source.is_resting() {
+                None
+            } else {
+                self.ask(source, path)
+            }
+        })
     }
 
     /// Which of the paths caches have. Many are asked for at the same time.
@@ -257,7 +289,14 @@ impl Substituters {
             let wanted: BTreeSet<StorePath> = todo.difference(&valid).cloned().collect();
             asked.extend(std::mem::take(&mut todo));
             for (path, available) in self.query(&wanted) {
-                todo.extend(available.info.references.iter().filter(|path| !asked.contains(path)).cloned());
+                todo.extend(
+                    available
+                        .info
+                        .references
+                        .iter()
+                        .filter(|path| !asked.contains(path))
+                        .cloned(),
+                );
                 all.insert(path, available);
             }
         }
@@ -266,13 +305,20 @@ impl Substituters {
 
     /// Fetches one path, whose references are valid in `store`, from the first cache that manages.
     /// `false` if no cache has it or all failed; what went wrong is told as a warning.
-    pub fn fetch(&self, path: &StorePath, store: &dyn Store, repair: bool) -> Result<bool, StoreError> {
+    pub fn fetch(
+        &self,
+        path: &StorePath,
+        store: &dyn Store,
+        repair: bool,
+    ) -> Result<bool, StoreError> {
         for source in self.sources() {
             crate::interrupt::check()?;
             if source.is_resting() {
                 continue;
             }
-            let Some(available) = self.ask(&source, path) else { continue };
+            let Some(available) = self.ask(&source, path) else {
+                continue;
+            };
             match self.fetch_from(&available, store, repair) {
                 Ok(()) => return Ok(true),
                 Err(StoreError::Interrupted) => return Err(StoreError::Interrupted),
@@ -293,17 +339,29 @@ impl Substituters {
     }
 
     /// Fetches a path, whose references are valid in `store`, from where it was found.
-    pub fn fetch_from(&self, available: &Available, store: &dyn Store, repair: bool) -> Result<(), StoreError> {
+    pub fn fetch_from(
+        &self,
+        available: &Available,
+        store: &dyn Store,
+        repair: bool,
+    ) -> Result<(), StoreError> {
         let shown = self.dir.display(&available.info.path).to_string();
         let url = available.source.url();
         let activity = Activity::start(
             Level::Info,
             ActivityKind::CopyPath,
             format!("copying path '{shown}' from '{url}'"),
-            &[shown.as_str().into(), url.as_str().into(), store.url().into()],
+            &[
+                shown.as_str().into(),
+                url.as_str().into(),
+                store.url().into(),
+            ],
         );
         let _inside = activity.enter();
-        let flags = AddFlags { repair, check_signatures: self.require_signatures && !available.source.is_trusted() };
+        let flags = AddFlags {
+            repair,
+            check_signatures: self.require_signatures && !available.source.is_trusted(),
+        };
         let mut info = (*available.info).clone();
         info.ultimate = false;
         match (&available.source, &available.nar_info) {
@@ -318,28 +376,36 @@ impl Substituters {
 
     /// What an output was built to, according to a cache.
     pub fn query_realisation(&self, id: &DrvOutput) -> Option<Realisation> {
-        self.sources().iter().filter(|source| !source.is_resting()).find_map(|source| {
-            let answer = match source {
-                Source::Cache(cache) => cache.query_realisation(id),
-                Source::Store(store, _) => store.query_realisation(id),
-            };
-            let realisation = answer.unwrap_or_else(|error| {
-                progress::warn(format_args!("{error}"));
-                None
-            })?;
-            let trusted = !self.require_signatures || source.is_trusted() || realisation.is_trusted(&self.keys);
-            (trusted && realisation.id == *id).then_some(realisation)
-        })
+        self.sources()
+            .iter()
+            .filter(|source| !source.is_resting())
+            .find_map(|source| {
+                let answer = match source {
+                    Source::Cache(cache) => cache.query_realisation(id),
+                    Source::Store(store, _) => store.query_realisation(id),
+                };
+                let realisation = answer.unwrap_or_else(|error| {
+                    progress::warn(format_args!("{error}"));
+                    None
+                })?;
+                let trusted = !self.require_signatures
+                    || source.is_trusted()
+                    || realisation.is_trusted(&self.keys);
+                (trusted && realisation.id == *id).then_some(realisation)
+            })
     }
 
     /// The build log of a derivation or path, from the first cache that has it.
     pub fn build_log(&self, path: &StorePath) -> Option<Vec<u8>> {
-        self.sources().iter().filter(|source| !source.is_resting()).find_map(|source| {
-            let log = match source {
-                Source::Cache(cache) => cache.build_log(path),
-                Source::Store(store, _) => store.build_log(path),
-            };
-            log.unwrap_or(None)
-        })
+        self.sources()
+            .iter()
+            .filter(|source| !source.is_resting())
+            .find_map(|source| {
+                let log = match source {
+                    Source::Cache(cache) => cache.build_log(path),
+                    Source::Store(store, _) => store.build_log(path),
+                };
+                log.unwrap_or(None)
+            })
     }
 }

@@ -41,10 +41,24 @@ fn cache(url: &str) -> BinaryCacheStore {
 fn two_paths(store: &LocalStore) -> (StorePath, StorePath) {
     let none = BTreeSet::new();
     let lower = store
-        .add_to_store("lower", Contents::Bytes(b"contents"), Method::Flat, Algorithm::Sha256, &none, AddFlags::default())
+        .add_to_store(
+            "lower",
+            Contents::Bytes(b"contents"),
+            Method::Flat,
+            Algorithm::Sha256,
+            &none,
+            AddFlags::default(),
+        )
         .unwrap();
     let text = format!("needs {}", store.dir().display(&lower));
-    let upper = store.add_text("upper", text.as_bytes(), &BTreeSet::from([lower.clone()]), AddFlags::default()).unwrap();
+    let upper = store
+        .add_text(
+            "upper",
+            text.as_bytes(),
+            &BTreeSet::from([lower.clone()]),
+            AddFlags::default(),
+        )
+        .unwrap();
     (lower, upper)
 }
 
@@ -52,7 +66,11 @@ fn two_paths(store: &LocalStore) -> (StorePath, StorePath) {
 fn forget_content_address(directory: &Path, path: &StorePath) {
     let file = directory.join(format!("{}.narinfo", path.hash_part().as_str()));
     let text = std::fs::read_to_string(&file).unwrap();
-    let text: String = text.lines().filter(|line| !line.starts_with("CA:")).map(|line| format!("{line}\n")).collect();
+    let text: String = text
+        .lines()
+        .filter(|line| !line.starts_with("CA:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
     std::fs::write(file, text).unwrap();
 }
 
@@ -103,8 +121,12 @@ impl World {
         let source = store(&dir.path().join("source"), &[]);
         let paths = two_paths(&source);
         let world = World { dir, key, paths };
-        let cache = cache(&world.file_url(&format!("?secret-key={}&write-nar-listing=1", world.path("key").display())));
-        let copied = copy_paths(&source, &cache, &both(&world.paths), CopyOptions::default()).unwrap();
+        let cache = cache(&world.file_url(&format!(
+            "?secret-key={}&write-nar-listing=1",
+            world.path("key").display()
+        )));
+        let copied =
+            copy_paths(&source, &cache, &both(&world.paths), CopyOptions::default()).unwrap();
         assert_eq!(copied, both(&world.paths));
         for path in both(&world.paths) {
             forget_content_address(&world.path("cache"), &path);
@@ -138,15 +160,24 @@ impl World {
     }
 
     fn fetch_both(&self, substituters: &Substituters, to: &LocalStore) -> bool {
-        [&self.paths.0, &self.paths.1].iter().all(|path| substituters.fetch(path, to, false).unwrap())
+        [&self.paths.0, &self.paths.1]
+            .iter()
+            .all(|path| substituters.fetch(path, to, false).unwrap())
     }
 }
 
 #[test]
 fn a_directory_becomes_a_cache_that_can_be_read() {
     let world = World::new();
-    let files = |name: &str| std::fs::read_dir(world.path("cache").join(name)).unwrap().count();
-    assert_eq!(std::fs::read_to_string(world.path("cache/nix-cache-info")).unwrap(), "StoreDir: /nix/store\n");
+    let files = |name: &str| {
+        std::fs::read_dir(world.path("cache").join(name))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(
+        std::fs::read_to_string(world.path("cache/nix-cache-info")).unwrap(),
+        "StoreDir: /nix/store\n"
+    );
     assert_eq!(files("nar"), 2);
     let cache = cache(&world.file_url(""));
     assert_eq!(cache.all_valid_paths().unwrap(), both(&world.paths));
@@ -154,7 +185,9 @@ fn a_directory_becomes_a_cache_that_can_be_read() {
     assert_eq!(info.references, BTreeSet::from([world.paths.0.clone()]));
     assert_eq!(info.signatures.len(), 1);
     assert_eq!(cache.read_file(&world.paths.0, b"").unwrap(), b"contents");
-    let listing = world.path("cache").join(format!("{}.ls", world.paths.0.hash_part().as_str()));
+    let listing = world
+        .path("cache")
+        .join(format!("{}.ls", world.paths.0.hash_part().as_str()));
     assert_eq!(
         std::fs::read_to_string(listing).unwrap(),
         r#"{"root":{"narOffset":96,"size":8,"type":"regular"},"version":1}"#
@@ -165,13 +198,29 @@ fn a_directory_becomes_a_cache_that_can_be_read() {
 
 #[test]
 fn every_compression_can_be_written_and_read() {
-    for (name, suffix) in [("none", ".nar"), ("zstd", ".zst"), ("bzip2", ".bz2"), ("br", ".br"), ("gzip", ".nar")] {
+    for (name, suffix) in [
+        ("none", ".nar"),
+        ("zstd", ".zst"),
+        ("bzip2", ".bz2"),
+        ("br", ".br"),
+        ("gzip", ".nar"),
+    ] {
         let dir = tempfile::tempdir().unwrap();
         let source = store(&dir.path().join("source"), &[]);
         let paths = two_paths(&source);
-        let cache = cache(&format!("file://{}?compression={name}", dir.path().join("cache").display()));
+        let cache = cache(&format!(
+            "file://{}?compression={name}",
+            dir.path().join("cache").display()
+        ));
         copy_paths(&source, &cache, &both(&paths), CopyOptions::default()).unwrap();
-        assert!(cache.nar_info(&paths.0).unwrap().unwrap().url.ends_with(suffix));
+        assert!(
+            cache
+                .nar_info(&paths.0)
+                .unwrap()
+                .unwrap()
+                .url
+                .ends_with(suffix)
+        );
         assert_eq!(cache.read_file(&paths.0, b"").unwrap(), b"contents");
     }
 }
@@ -182,8 +231,17 @@ fn a_path_is_not_added_before_what_it_refers_to() {
     let source = store(&dir.path().join("source"), &[]);
     let (_, upper) = two_paths(&source);
     let cache = cache(&format!("file://{}", dir.path().join("cache").display()));
-    let error = copy_paths(&source, &cache, &BTreeSet::from([upper.clone()]), CopyOptions::default()).unwrap_err();
-    assert!(error.to_string().contains("because the reference"), "{error}");
+    let error = copy_paths(
+        &source,
+        &cache,
+        &BTreeSet::from([upper.clone()]),
+        CopyOptions::default(),
+    )
+    .unwrap_err();
+    assert!(
+        error.to_string().contains("because the reference"),
+        "{error}"
+    );
     assert!(!cache.is_valid(&upper).unwrap());
 }
 
@@ -191,12 +249,17 @@ fn a_path_is_not_added_before_what_it_refers_to() {
 fn contents_can_be_added_to_a_cache_directly() {
     let dir = tempfile::tempdir().unwrap();
     let cache = cache(&format!("file://{}", dir.path().display()));
-    let path = cache.add_text("foo", b"bar", &BTreeSet::new(), AddFlags::default()).unwrap();
+    let path = cache
+        .add_text("foo", b"bar", &BTreeSet::new(), AddFlags::default())
+        .unwrap();
     assert_eq!(path.to_string(), "vxjiwkjkn7x4079qvh1jkl5pn05j2aw0-foo");
     assert_eq!(cache.read_file(&path, b"").unwrap(), b"bar");
     cache.add_build_log(&path, b"log").unwrap();
     assert_eq!(cache.build_log(&path).unwrap().unwrap(), b"log");
-    let id = DrvOutput { drv_hash: crate::hash::Hash::zero(Algorithm::Sha256), output: "out".into() };
+    let id = DrvOutput {
+        drv_hash: crate::hash::Hash::zero(Algorithm::Sha256),
+        output: "out".into(),
+    };
     let realisation = Realisation::new(id.clone(), path);
     cache.register_realisation(&realisation, false).unwrap();
     assert_eq!(cache.query_realisation(&id).unwrap(), Some(realisation));
@@ -208,9 +271,18 @@ fn paths_come_over_http_with_their_references() {
     let server = serve(world.path("cache"));
     let substituters = world.substituters(&[&server.url]);
     let store = world.destination("d");
-    let found = substituters.query_closure(&store, &BTreeSet::from([world.paths.1.clone()])).unwrap();
-    assert_eq!(found.keys().cloned().collect::<BTreeSet<_>>(), both(&world.paths));
-    assert!(found.values().all(|available| available.download_size() > 0));
+    let found = substituters
+        .query_closure(&store, &BTreeSet::from([world.paths.1.clone()]))
+        .unwrap();
+    assert_eq!(
+        found.keys().cloned().collect::<BTreeSet<_>>(),
+        both(&world.paths)
+    );
+    assert!(
+        found
+            .values()
+            .all(|available| available.download_size() > 0)
+    );
     assert!(world.fetch_both(&substituters, &store));
     assert_eq!(store.read_file(&world.paths.0, b"").unwrap(), b"contents");
     assert!(!store.path_info(&world.paths.0).unwrap().ultimate);
@@ -226,11 +298,26 @@ fn a_cache_over_http_can_be_written() {
     let world = World::new();
     let server = serve(world.path("uploaded"));
     let source = store(&world.path("source"), &[]);
-    copy_paths(&source, &cache(&server.url), &both(&world.paths), CopyOptions::default()).unwrap();
+    copy_paths(
+        &source,
+        &cache(&server.url),
+        &both(&world.paths),
+        CopyOptions::default(),
+    )
+    .unwrap();
     let back = cache(&format!("file://{}", world.path("uploaded").display()));
     assert_eq!(back.read_file(&world.paths.0, b"").unwrap(), b"contents");
-    let narinfo = server.seen.lock().unwrap().iter().find(|seen| seen.method == "PUT" && seen.path.ends_with(".narinfo")).cloned();
-    assert_eq!(narinfo.unwrap().headers["content-type"], "text/x-nix-narinfo");
+    let narinfo = server
+        .seen
+        .lock()
+        .unwrap()
+        .iter()
+        .find(|seen| seen.method == "PUT" && seen.path.ends_with(".narinfo"))
+        .cloned();
+    assert_eq!(
+        narinfo.unwrap().headers["content-type"],
+        "text/x-nix-narinfo"
+    );
 }
 
 #[test]
@@ -240,25 +327,45 @@ fn unsigned_paths_are_not_fetched() {
     settings.trusted_public_keys = Default::default();
     let strangers = Substituters::from_settings(&settings, &StoreDir::default(), &downloader());
     assert!(strangers.query(&both(&world.paths)).is_empty());
-    assert!(!strangers.fetch(&world.paths.0, &world.destination("d"), false).unwrap());
+    assert!(
+        !strangers
+            .fetch(&world.paths.0, &world.destination("d"), false)
+            .unwrap()
+    );
     // A cache that the user trusts needs no signature, nor does anything if the user wants so.
     settings.substituters = [world.file_url("?trusted=1")].into_iter().collect();
     let trusting = Substituters::from_settings(&settings, &StoreDir::default(), &downloader());
-    assert!(trusting.fetch(&world.paths.0, &world.destination("e"), false).unwrap());
+    assert!(
+        trusting
+            .fetch(&world.paths.0, &world.destination("e"), false)
+            .unwrap()
+    );
 }
 
 #[test]
 fn a_valid_signature_of_another_path_does_not_help() {
     let world = World::new();
-    let file = |path: &StorePath| world.path("cache").join(format!("{}.narinfo", path.hash_part().as_str()));
+    let file = |path: &StorePath| {
+        world
+            .path("cache")
+            .join(format!("{}.narinfo", path.hash_part().as_str()))
+    };
     let signature = |path: &StorePath| {
         let text = std::fs::read_to_string(file(path)).unwrap();
-        text.lines().find(|line| line.starts_with("Sig:")).unwrap().to_owned()
+        text.lines()
+            .find(|line| line.starts_with("Sig:"))
+            .unwrap()
+            .to_owned()
     };
     let text = std::fs::read_to_string(file(&world.paths.0)).unwrap();
     let swapped = text.replace(&signature(&world.paths.0), &signature(&world.paths.1));
     std::fs::write(file(&world.paths.0), swapped).unwrap();
-    assert!(world.substituters(&[&world.file_url("")]).find(&world.paths.0).is_none());
+    assert!(
+        world
+            .substituters(&[&world.file_url("")])
+            .find(&world.paths.0)
+            .is_none()
+    );
 }
 
 #[test]
@@ -267,7 +374,14 @@ fn a_dead_cache_is_never_the_end() {
     let broken = serve_with(world.path("cache"), |_, _| Some(("500 Broken", Vec::new())));
     let silent = TestServer::start(|_, _, _| {});
     let server = serve(world.path("cache"));
-    let urls = ["http://127.0.0.1:1", &broken.url, &silent.url, "nonsense", "http://nowhere.invalid", &server.url];
+    let urls = [
+        "http://127.0.0.1:1",
+        &broken.url,
+        &silent.url,
+        "nonsense",
+        "http://nowhere.invalid",
+        &server.url,
+    ];
     let substituters = world.substituters(&urls);
     let store = world.destination("d");
     assert!(world.fetch_both(&substituters, &store));
@@ -294,7 +408,8 @@ fn a_cache_that_breaks_in_the_middle_is_replaced_by_the_next() {
         let directory = world.path("cache");
         let bad = serve_with(world.path("cache"), move |seen, _| {
             let name = seen.path.trim_start_matches('/');
-            name.starts_with("nar/").then(|| damage(std::fs::read(directory.join(name)).unwrap()))
+            name.starts_with("nar/")
+                .then(|| damage(std::fs::read(directory.join(name)).unwrap()))
         });
         let store = world.destination(&format!("d{number}"));
         let only_bad = world.substituters(&[&bad.url]);
@@ -309,21 +424,37 @@ fn a_cache_that_breaks_in_the_middle_is_replaced_by_the_next() {
 fn another_archive_of_the_right_form_is_noticed_by_its_hash() {
     let world = World::new();
     let cache = cache(&world.file_url(""));
-    let place = |path: &StorePath| world.path("cache").join(&cache.nar_info(path).unwrap().unwrap().url);
+    let place = |path: &StorePath| {
+        world
+            .path("cache")
+            .join(&cache.nar_info(path).unwrap().unwrap().url)
+    };
     std::fs::copy(place(&world.paths.1), place(&world.paths.0)).unwrap();
     let store = world.destination("d");
-    assert!(!world.substituters(&[&world.file_url("")]).fetch(&world.paths.0, &store, false).unwrap());
+    assert!(
+        !world
+            .substituters(&[&world.file_url("")])
+            .fetch(&world.paths.0, &store, false)
+            .unwrap()
+    );
     assert!(!store.is_valid(&world.paths.0).unwrap());
 }
 
 #[test]
 fn hostile_addresses_of_archives_are_refused() {
     let world = World::new();
-    let file = world.path("cache").join(format!("{}.narinfo", world.paths.0.hash_part().as_str()));
+    let file = world
+        .path("cache")
+        .join(format!("{}.narinfo", world.paths.0.hash_part().as_str()));
     let text = std::fs::read_to_string(&file).unwrap();
     let url = text.lines().find(|line| line.starts_with("URL:")).unwrap();
     let server = serve(world.path("cache"));
-    for address in ["../../etc/passwd", "/etc/passwd", "nar/../../x", "file:///etc/passwd"] {
+    for address in [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "nar/../../x",
+        "file:///etc/passwd",
+    ] {
         std::fs::write(&file, text.replace(url, &format!("URL: {address}"))).unwrap();
         for cache_url in [world.file_url(""), server.url.clone()] {
             let cache = cache(&cache_url);
@@ -336,9 +467,18 @@ fn hostile_addresses_of_archives_are_refused() {
 #[test]
 fn a_cache_that_answers_with_another_path_does_not_have_it() {
     let world = World::new();
-    let name = |path: &StorePath| world.path("cache").join(format!("{}.narinfo", path.hash_part().as_str()));
+    let name = |path: &StorePath| {
+        world
+            .path("cache")
+            .join(format!("{}.narinfo", path.hash_part().as_str()))
+    };
     std::fs::copy(name(&world.paths.1), name(&world.paths.0)).unwrap();
-    assert!(cache(&world.file_url("")).nar_info(&world.paths.0).unwrap().is_none());
+    assert!(
+        cache(&world.file_url(""))
+            .nar_info(&world.paths.0)
+            .unwrap()
+            .is_none()
+    );
     std::fs::write(name(&world.paths.0), "<html>welcome</html>").unwrap();
     let substituters = world.substituters(&[&world.file_url("")]);
     assert!(substituters.find(&world.paths.0).is_none());
@@ -348,13 +488,28 @@ fn a_cache_that_answers_with_another_path_does_not_have_it() {
 #[test]
 fn caches_of_other_stores_and_servers_that_are_no_caches_are_left_out() {
     let world = World::new();
-    std::fs::write(world.path("cache/nix-cache-info"), "StoreDir: /other/store\n").unwrap();
+    std::fs::write(
+        world.path("cache/nix-cache-info"),
+        "StoreDir: /other/store\n",
+    )
+    .unwrap();
     let error = cache(&world.file_url("")).info().unwrap_err().to_string();
-    assert!(error.ends_with("is for Nix stores with prefix '/other/store', not '/nix/store'"), "{error}");
-    assert!(world.substituters(&[&world.file_url("")]).find(&world.paths.0).is_none());
+    assert!(
+        error.ends_with("is for Nix stores with prefix '/other/store', not '/nix/store'"),
+        "{error}"
+    );
+    assert!(
+        world
+            .substituters(&[&world.file_url("")])
+            .find(&world.paths.0)
+            .is_none()
+    );
     let empty = serve(world.path("nothing"));
     let error = cache(&empty.url).info().unwrap_err().to_string();
-    assert_eq!(error, format!("'{}' does not appear to be a binary cache", empty.url));
+    assert_eq!(
+        error,
+        format!("'{}' does not appear to be a binary cache", empty.url)
+    );
 }
 
 #[test]
@@ -363,11 +518,22 @@ fn missing_paths_are_remembered_as_missing_only_as_long_as_allowed() {
     let hidden = Arc::new(AtomicBool::new(true));
     let flag = hidden.clone();
     let server = serve_with(world.path("cache"), move |seen, _| {
-        (flag.load(Ordering::Relaxed) && seen.path.ends_with(".narinfo")).then(|| ("404 Not Found", Vec::new()))
+        (flag.load(Ordering::Relaxed) && seen.path.ends_with(".narinfo"))
+            .then(|| ("404 Not Found", Vec::new()))
     });
-    assert!(world.substituters(&[&server.url]).find(&world.paths.0).is_none());
+    assert!(
+        world
+            .substituters(&[&server.url])
+            .find(&world.paths.0)
+            .is_none()
+    );
     hidden.store(false, Ordering::Relaxed);
-    assert!(world.substituters(&[&server.url]).find(&world.paths.0).is_none());
+    assert!(
+        world
+            .substituters(&[&server.url])
+            .find(&world.paths.0)
+            .is_none()
+    );
     let mut settings = world.settings(&[&server.url]);
     settings.narinfo_cache_negative_ttl = 0;
     let impatient = Substituters::from_settings(&settings, &StoreDir::default(), &downloader());
@@ -378,9 +544,15 @@ fn missing_paths_are_remembered_as_missing_only_as_long_as_allowed() {
 fn preferred_caches_are_asked_first() {
     let world = World::new();
     let (first, second) = (serve(world.path("cache")), serve(world.path("cache")));
-    let urls = [format!("{}?priority=40", second.url), format!("{}?priority=10", first.url)];
+    let urls = [
+        format!("{}?priority=40", second.url),
+        format!("{}?priority=10", first.url),
+    ];
     let substituters = world.substituters(&[&urls[0], &urls[1]]);
-    assert_eq!(substituters.find(&world.paths.0).unwrap().cache(), first.url);
+    assert_eq!(
+        substituters.find(&world.paths.0).unwrap().cache(),
+        first.url
+    );
     assert!(!second.paths().iter().any(|path| path.ends_with(".narinfo")));
 }
 
@@ -392,17 +564,44 @@ fn many_paths_are_copied_and_fetched_at_the_same_time() {
     let mut references = BTreeSet::new();
     for i in 0..40 {
         let text = format!("{i} {references:?}");
-        let path = source.add_text(&format!("p{i}"), text.as_bytes(), &references, AddFlags::default()).unwrap();
+        let path = source
+            .add_text(
+                &format!("p{i}"),
+                text.as_bytes(),
+                &references,
+                AddFlags::default(),
+            )
+            .unwrap();
         references = BTreeSet::from([path.clone()]);
         paths.insert(path);
     }
-    let target = cache(&format!("file://{}?compression=zstd", dir.path().join("cache").display()));
-    assert_eq!(copy_paths(&source, &target, &paths, CopyOptions::default()).unwrap().len(), 40);
+    let target = cache(&format!(
+        "file://{}?compression=zstd",
+        dir.path().join("cache").display()
+    ));
+    assert_eq!(
+        copy_paths(&source, &target, &paths, CopyOptions::default())
+            .unwrap()
+            .len(),
+        40
+    );
     let back = store(&dir.path().join("back"), &[]);
     // They are content-addressed, so nobody needs to have signed them.
-    let options = CopyOptions { check_signatures: true, ..CopyOptions::default() };
+    let options = CopyOptions {
+        check_signatures: true,
+        ..CopyOptions::default()
+    };
     assert_eq!(copy_paths(&target, &back, &paths, options).unwrap(), paths);
-    assert!(copy_paths(&target, &back, &paths, options).unwrap().is_empty());
+    assert!(
+        copy_paths(&target, &back, &paths, options)
+            .unwrap()
+            .is_empty()
+    );
     let keys = PublicKeys::default();
-    assert!(back.path_info(paths.first().unwrap()).unwrap().count_valid_signatures(back.dir(), &keys) > 0);
+    assert!(
+        back.path_info(paths.first().unwrap())
+            .unwrap()
+            .count_valid_signatures(back.dir(), &keys)
+            > 0
+    );
 }

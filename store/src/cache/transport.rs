@@ -58,7 +58,9 @@ pub enum CacheError {
     #[error("'{0}' does not appear to be a binary cache")]
     NoCache(String),
     /// A reference of a path that is to be added is not there.
-    #[error("cannot add '{path}' to the binary cache because the reference '{reference}' is not valid")]
+    #[error(
+        "cannot add '{path}' to the binary cache because the reference '{reference}' is not valid"
+    )]
     MissingReference {
         /// The path.
         path: String,
@@ -86,14 +88,20 @@ pub enum CacheError {
 
 impl CacheError {
     pub(super) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
-        CacheError::File { action, path: path.display().to_string(), source }
+        CacheError::File {
+            action,
+            path: path.display().to_string(),
+            source,
+        }
     }
 }
 
 impl From<CacheError> for crate::store::StoreError {
     fn from(error: CacheError) -> Self {
         match error {
-            CacheError::Download(DownloadError::Interrupted(_)) => crate::store::StoreError::Interrupted,
+            CacheError::Download(DownloadError::Interrupted(_)) => {
+                crate::store::StoreError::Interrupted
+            }
             other => crate::store::StoreError::layer(other),
         }
     }
@@ -101,7 +109,12 @@ impl From<CacheError> for crate::store::StoreError {
 
 enum Place {
     Directory(PathBuf),
-    Http { base: Url, downloader: Downloader, signer: Option<Arc<Signer>>, extra_headers: Vec<(String, String)> },
+    Http {
+        base: Url,
+        downloader: Downloader,
+        signer: Option<Arc<Signer>>,
+        extra_headers: Vec<(String, String)>,
+    },
 }
 
 /// Access to the files of one cache.
@@ -132,7 +145,9 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('/')
         && !name.contains('\0')
-        && name.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        && name
+            .split('/')
+            .all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
 impl Transport {
@@ -158,7 +173,11 @@ impl Transport {
             }
             _ => return Err(BadUrl(format!("don't know how to open Nix store '{url}'")).into()),
         };
-        Ok(Transport { name, place, resting_until: Mutex::new(None) })
+        Ok(Transport {
+            name,
+            place,
+            resting_until: Mutex::new(None),
+        })
     }
 
     /// The cache's URL, for messages and as key.
@@ -184,7 +203,11 @@ impl Transport {
     }
 
     fn check_rest(&self) -> Result<(), CacheError> {
-        if self.is_resting() { Err(CacheError::Resting(self.name.clone())) } else { Ok(()) }
+        if self.is_resting() {
+            Err(CacheError::Resting(self.name.clone()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Leaves the cache alone for a while, unless the failure says nothing about its health.
@@ -210,20 +233,36 @@ impl Transport {
         if is_plain(name) {
             Ok(directory.join(name))
         } else {
-            Err(CacheError::Address { cache: self.name.clone(), address: name.to_owned() })
+            Err(CacheError::Address {
+                cache: self.name.clone(),
+                address: name.to_owned(),
+            })
         }
     }
 
     fn request(&self, method: Method, name: &str) -> Result<(&Downloader, Request), CacheError> {
-        let Place::Http { base, downloader, signer, extra_headers } = &self.place else {
-            return Err(CacheError::Address { cache: self.name.clone(), address: name.to_owned() });
+        let Place::Http {
+            base,
+            downloader,
+            signer,
+            extra_headers,
+        } = &self.place
+        else {
+            return Err(CacheError::Address {
+                cache: self.name.clone(),
+                address: name.to_owned(),
+            });
         };
-        let refuse = || CacheError::Address { cache: self.name.clone(), address: name.to_owned() };
+        let refuse = || CacheError::Address {
+            cache: self.name.clone(),
+            address: name.to_owned(),
+        };
         let url = base.join(name)?;
         let same_place = url.scheme == base.scheme && url.authority == base.authority;
         let relative = name.split(['?', '#']).next().unwrap_or_default();
         let climbs = relative.split('/').any(|part| part == "..");
-        let safe_elsewhere = url.scheme == "https" || (url.scheme == "http" && base.scheme == "http");
+        let safe_elsewhere =
+            url.scheme == "https" || (url.scheme == "http" && base.scheme == "http");
         if climbs || !(same_place || safe_elsewhere) {
             return Err(refuse());
         }
@@ -249,7 +288,9 @@ impl Transport {
         let (downloader, request) = self.request(Method::Get, name)?;
         match downloader.open(&request) {
             Ok(download) => Ok(Some(Box::new(download))),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => {
+                Ok(None)
+            }
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -257,12 +298,18 @@ impl Transport {
     /// Reads a small file; `None` if the cache does not have it.
     pub fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, CacheError> {
         if self.directory().is_some() {
-            let Some(file) = self.open_file(name)? else { return Ok(None) };
+            let Some(file) = self.open_file(name)? else {
+                return Ok(None);
+            };
             let mut data = Vec::new();
             let read = file.take(limit + 1).read_to_end(&mut data);
             read.map_err(|e| CacheError::file("reading", Path::new(name), e))?;
             if data.len() as u64 > limit {
-                return Err(DownloadError::TooLarge { url: format!("{}/{name}", self.name), limit }.into());
+                return Err(DownloadError::TooLarge {
+                    url: format!("{}/{name}", self.name),
+                    limit,
+                }
+                .into());
             }
             return Ok(Some(data));
         }
@@ -271,7 +318,9 @@ impl Transport {
         request.size_limit = Some(limit);
         match downloader.fetch(&request) {
             Ok((_, data)) => Ok(Some(data)),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => {
+                Ok(None)
+            }
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -283,7 +332,9 @@ impl Transport {
         }
         self.check_rest()?;
         let (downloader, request) = self.request(Method::Head, name)?;
-        downloader.exists(&request).map_err(|error| self.failed(error))
+        downloader
+            .exists(&request)
+            .map_err(|error| self.failed(error))
     }
 
     /// Writes a file, all or nothing.
@@ -292,23 +343,37 @@ impl Transport {
             Place::Directory(directory) => self.put_in_directory(directory, name, contents),
             Place::Http { .. } => {
                 let (downloader, mut request) = self.request(Method::Put, name)?;
-                request.headers.push(("Content-Type".into(), mime_type(name).into()));
+                request
+                    .headers
+                    .push(("Content-Type".into(), mime_type(name).into()));
                 request.upload = Some(contents);
-                downloader.send(&request).map(drop).map_err(CacheError::from)
+                downloader
+                    .send(&request)
+                    .map(drop)
+                    .map_err(CacheError::from)
             }
         }
     }
 
-    fn put_in_directory(&self, directory: &Path, name: &str, contents: Upload) -> Result<(), CacheError> {
+    fn put_in_directory(
+        &self,
+        directory: &Path,
+        name: &str,
+        contents: Upload,
+    ) -> Result<(), CacheError> {
         let path = self.file_in(directory, name)?;
         let parent = path.parent().unwrap_or(directory);
         let fail = |error| CacheError::file("writing", &path, error);
         std::fs::create_dir_all(parent).map_err(fail)?;
-        let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(parent).map_err(fail)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".tmp-")
+            .tempfile_in(parent)
+            .map_err(fail)?;
         match contents {
             Upload::Bytes(bytes) => file.write_all(&bytes).map_err(fail)?,
             Upload::File(source) => {
-                let mut source = File::open(&source).map_err(|e| CacheError::file("opening", &source, e))?;
+                let mut source =
+                    File::open(&source).map_err(|e| CacheError::file("opening", &source, e))?;
                 io::copy(&mut source, &mut file).map_err(fail)?;
             }
         }
@@ -333,15 +398,24 @@ impl Transport {
         match self.directory() {
             Some(directory) => {
                 let near = directory.join("nar");
-                std::fs::create_dir_all(&near).map_err(|e| CacheError::file("creating directory", &near, e))?;
-                builder().tempfile_in(&near).map_err(|e| CacheError::file("creating file in", &near, e))
+                std::fs::create_dir_all(&near)
+                    .map_err(|e| CacheError::file("creating directory", &near, e))?;
+                builder()
+                    .tempfile_in(&near)
+                    .map_err(|e| CacheError::file("creating file in", &near, e))
             }
-            None => builder().tempfile().map_err(|e| CacheError::file("creating file in", &std::env::temp_dir(), e)),
+            None => builder()
+                .tempfile()
+                .map_err(|e| CacheError::file("creating file in", &std::env::temp_dir(), e)),
         }
     }
 
     /// Puts a temporary file into the cache.
-    pub(super) fn put_temporary(&self, name: &str, file: tempfile::NamedTempFile) -> Result<(), CacheError> {
+    pub(super) fn put_temporary(
+        &self,
+        name: &str,
+        file: tempfile::NamedTempFile,
+    ) -> Result<(), CacheError> {
         match self.directory() {
             Some(directory) => {
                 let path = self.file_in(directory, name)?;

@@ -156,7 +156,9 @@ fn write_node(out: &mut Vec<u8>, node: &InputOutputs) {
         out.push(b'(');
     }
     out.push(b'[');
-    separated(out, &node.outputs, |out, name| write_plain(out, name.as_bytes()));
+    separated(out, &node.outputs, |out, name| {
+        write_plain(out, name.as_bytes())
+    });
     out.push(b']');
     if !node.dynamic.is_empty() {
         out.extend_from_slice(b",[");
@@ -203,7 +205,9 @@ impl BasicDerivation {
         out.extend_from_slice(b"],[");
         inputs(out);
         out.extend_from_slice(b"],[");
-        separated(out, &self.input_sources, |out, path| write_path(out, dir, path));
+        separated(out, &self.input_sources, |out, path| {
+            write_path(out, dir, path)
+        });
         out.extend_from_slice(b"],");
         write_string(out, &self.platform);
         out.push(b',');
@@ -281,7 +285,12 @@ impl Derivation {
 
     /// Reads the text form; `name` is the file's name without `.drv`.
     pub fn parse(dir: &StoreDir, text: &[u8], name: &str) -> Result<Self, ParseError> {
-        Parser { rest: text, dir, name }.derivation()
+        Parser {
+            rest: text,
+            dir,
+            name,
+        }
+        .derivation()
     }
 }
 
@@ -329,7 +338,9 @@ impl<'a> Parser<'a> {
                 + memchr::memchr2(b'"', b'\\', &text[start..]).ok_or(ParseError::Unterminated)?;
             let piece = &text[start..at];
             if memchr::memchr3(b'\n', b'\r', b'\t', piece).is_some() {
-                return Err(ParseError::NotCanonical("a control character is not escaped"));
+                return Err(ParseError::NotCanonical(
+                    "a control character is not escaped",
+                ));
             }
             if text[at] == b'"' {
                 self.rest = &text[at + 1..];
@@ -350,7 +361,9 @@ impl<'a> Parser<'a> {
                 Some(b't') => b'\t',
                 Some(c @ (b'"' | b'\\')) => *c,
                 Some(_) => {
-                    return Err(ParseError::NotCanonical("a character is escaped needlessly"));
+                    return Err(ParseError::NotCanonical(
+                        "a character is escaped needlessly",
+                    ));
                 }
             });
             start = at + 2;
@@ -400,7 +413,9 @@ impl<'a> Parser<'a> {
             p.eat(",")?;
             let node = p.node(versioned, 0)?;
             if node.is_empty() {
-                return Err(ParseError::NoOutputsWanted(p.dir.display(&path).to_string()));
+                return Err(ParseError::NoOutputsWanted(
+                    p.dir.display(&path).to_string(),
+                ));
             }
             p.eat(")")?;
             insert_ascending(inputs, path, node, "input derivations are not sorted")
@@ -443,7 +458,11 @@ impl<'a> Parser<'a> {
         if versioned && !drv.has_dynamic_inputs() {
             return Err(ParseError::NotCanonical("a version without need"));
         }
-        if self.rest.is_empty() { Ok(drv) } else { Err(ParseError::Trailing) }
+        if self.rest.is_empty() {
+            Ok(drv)
+        } else {
+            Err(ParseError::Trailing)
+        }
     }
 
     fn output(&mut self, name: &str) -> Result<Output, ParseError> {
@@ -462,7 +481,11 @@ impl<'a> Parser<'a> {
         }
         let pair = versioned && self.eat("(").is_ok();
         if self.eat("[").is_err() {
-            return Err(if versioned { ParseError::BadNode } else { ParseError::Expected("[") });
+            return Err(if versioned {
+                ParseError::BadNode
+            } else {
+                ParseError::Expected("[")
+            });
         }
         let mut node = InputOutputs::default();
         let outputs = &mut node.outputs;
@@ -516,7 +539,9 @@ impl Output {
     ) -> Result<Output, ParseError> {
         if algorithm.is_empty() {
             if !hash.is_empty() {
-                return Err(ParseError::NotCanonical("an output has a hash without algorithm"));
+                return Err(ParseError::NotCanonical(
+                    "an output has a hash without algorithm",
+                ));
             }
             return Ok(if path.is_empty() {
                 Output::Deferred
@@ -553,9 +578,9 @@ impl From<ParseError> for DerivationError {
             ParseError::Path(e) => DerivationError::Path(e),
             ParseError::Name(e) => DerivationError::Name(e),
             ParseError::ContentAddress(e) => DerivationError::ContentAddress(e),
-            other => DerivationError::ContentAddress(ContentAddressError::NoPrefix(
-                other.to_string(),
-            )),
+            other => {
+                DerivationError::ContentAddress(ContentAddressError::NoPrefix(other.to_string()))
+            }
         }
     }
 }
@@ -576,7 +601,10 @@ mod tests {
         let dir = StoreDir::default();
         let drv = parse(SIMPLE).unwrap();
         assert_eq!(drv.to_aterm(&dir), SIMPLE.as_bytes());
-        assert_eq!(drv.path(&dir).unwrap().to_string(), "bmf27niw5nk0zz6mnq9hwhdjd0psl3r4-c.drv");
+        assert_eq!(
+            drv.path(&dir).unwrap().to_string(),
+            "bmf27niw5nk0zz6mnq9hwhdjd0psl3r4-c.drv"
+        );
     }
 
     #[test]
@@ -588,7 +616,10 @@ mod tests {
             ("(\"name\",\"c\")", "(\"a\",\"c\")"),
             ("(\"name\",\"c\")", "(\"builder\",\"c\")"),
             ("[(\"builder\"", "[,(\"builder\""),
-            ("],[],[],", "],[(\"/nix/store/bmf27niw5nk0zz6mnq9hwhdjd0psl3r4-c.drv\",[])],[],"),
+            (
+                "],[],[],",
+                "],[(\"/nix/store/bmf27niw5nk0zz6mnq9hwhdjd0psl3r4-c.drv\",[])],[],",
+            ),
             ("[(\"out\"", "[(\"../x\""),
             ("/nix/store/ysax", "/nix/store/../store/ysax"),
             ("Derive(", "Derived("),

@@ -183,7 +183,10 @@ impl Derivation {
         out.push_str(",\"builder\":");
         push_string(&mut out, text(&self.builder)?);
         out.push_str(",\"env\":");
-        let env = self.env.iter().filter(|(name, _)| *name != STRUCTURED_ATTRS);
+        let env = self
+            .env
+            .iter()
+            .filter(|(name, _)| *name != STRUCTURED_ATTRS);
         push_list(&mut out, OBJECT, env, |out, (name, value)| {
             push_string(out, text(name)?);
             out.push(':');
@@ -191,11 +194,16 @@ impl Derivation {
             Ok(())
         })?;
         out.push_str(",\"inputs\":{\"drvs\":");
-        push_list(&mut out, OBJECT, &self.input_derivations, |out, (path, node)| {
-            push_string(out, &path.to_string());
-            out.push(':');
-            push_node(out, node)
-        })?;
+        push_list(
+            &mut out,
+            OBJECT,
+            &self.input_derivations,
+            |out, (path, node)| {
+                push_string(out, &path.to_string());
+                out.push(':');
+                push_node(out, node)
+            },
+        )?;
         out.push_str(",\"srcs\":");
         push_list(&mut out, ARRAY, &self.input_sources, |out, path| {
             push_string(out, &path.to_string());
@@ -252,7 +260,8 @@ impl Derivation {
             drv.env.insert(name.clone().into(), string(value)?.into());
         }
         if let Some(attrs) = json.get("structuredAttrs") {
-            drv.env.insert(STRUCTURED_ATTRS.to_vec(), canonical_json(attrs).into());
+            drv.env
+                .insert(STRUCTURED_ATTRS.to_vec(), canonical_json(attrs).into());
         }
         Ok(drv)
     }
@@ -272,7 +281,10 @@ fn type_name(value: &Value) -> &'static str {
 fn abbreviated(value: &Value) -> String {
     let mut text = value.to_string();
     if text.len() > 200 {
-        let end = (0..=200).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+        let end = (0..=200)
+            .rev()
+            .find(|i| text.is_char_boundary(*i))
+            .unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }
@@ -280,7 +292,11 @@ fn abbreviated(value: &Value) -> String {
 }
 
 fn wrong_type(expected: &'static str, value: &Value) -> JsonError {
-    JsonError::Type { expected, found: type_name(value), value: abbreviated(value) }
+    JsonError::Type {
+        expected,
+        found: type_name(value),
+        value: abbreviated(value),
+    }
 }
 
 fn object(value: &Value) -> Result<&serde_json::Map<String, Value>, JsonError> {
@@ -298,7 +314,10 @@ fn string(value: &Value) -> Result<&str, JsonError> {
 fn field<'a>(value: &'a Value, key: &'static str) -> Result<&'a Value, JsonError> {
     object(value)?
         .get(key)
-        .ok_or_else(|| JsonError::MissingKey { key, value: abbreviated(value) })
+        .ok_or_else(|| JsonError::MissingKey {
+            key,
+            value: abbreviated(value),
+        })
 }
 
 fn node_from_json(json: &Value, depth: usize) -> Result<InputOutputs, JsonError> {
@@ -307,7 +326,8 @@ fn node_from_json(json: &Value, depth: usize) -> Result<InputOutputs, JsonError>
     }
     let mut node = InputOutputs::default();
     for name in array(field(json, "outputs")?)? {
-        node.outputs.insert(check_output_name(string(name)?.as_bytes())?.to_owned());
+        node.outputs
+            .insert(check_output_name(string(name)?.as_bytes())?.to_owned());
     }
     for (name, child) in object(field(json, "dynamicOutputs")?)? {
         node.dynamic.insert(
@@ -321,24 +341,28 @@ fn node_from_json(json: &Value, depth: usize) -> Result<InputOutputs, JsonError>
 fn output_from_json(json: &Value) -> Result<Output, JsonError> {
     let mut keys: Vec<&str> = object(json)?.keys().map(String::as_str).collect();
     keys.sort_unstable();
-    let method = || -> Result<Method, JsonError> { Ok(Method::parse(string(field(json, "method")?)?)?) };
-    let algorithm =
-        || -> Result<Algorithm, JsonError> { Ok(Algorithm::parse(string(field(json, "hashAlgo")?)?)?) };
+    let method =
+        || -> Result<Method, JsonError> { Ok(Method::parse(string(field(json, "method")?)?)?) };
+    let algorithm = || -> Result<Algorithm, JsonError> {
+        Ok(Algorithm::parse(string(field(json, "hashAlgo")?)?)?)
+    };
     match keys.as_slice() {
         [] => Ok(Output::Deferred),
-        ["path"] => {
-            Ok(Output::InputAddressed(StorePath::parse(string(field(json, "path")?)?)?))
-        }
+        ["path"] => Ok(Output::InputAddressed(StorePath::parse(string(field(
+            json, "path",
+        )?)?)?)),
         ["hash", "method"] => Ok(Output::Fixed(ContentAddress {
             method: method()?,
             hash: Hash::parse_sri(string(field(json, "hash")?)?)?,
         })),
-        ["hashAlgo", "method"] => {
-            Ok(Output::Floating { method: method()?, algorithm: algorithm()? })
-        }
-        ["hashAlgo", "impure", "method"] => {
-            Ok(Output::Impure { method: method()?, algorithm: algorithm()? })
-        }
+        ["hashAlgo", "method"] => Ok(Output::Floating {
+            method: method()?,
+            algorithm: algorithm()?,
+        }),
+        ["hashAlgo", "impure", "method"] => Ok(Output::Impure {
+            method: method()?,
+            algorithm: algorithm()?,
+        }),
         _ => Err(JsonError::Output),
     }
 }
@@ -399,7 +423,11 @@ fn push_float(out: &mut String, value: f64) {
         return;
     }
     if value == 0.0 {
-        out.push_str(if value.is_sign_negative() { "-0.0" } else { "0.0" });
+        out.push_str(if value.is_sign_negative() {
+            "-0.0"
+        } else {
+            "0.0"
+        });
         return;
     }
     let scientific = format!("{value:e}");

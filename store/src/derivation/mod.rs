@@ -96,7 +96,11 @@ impl Kind {
     pub fn is_sandboxed(self) -> bool {
         matches!(
             self,
-            Kind::InputAddressed { .. } | Kind::ContentAddressed { sandboxed: true, .. }
+            Kind::InputAddressed { .. }
+                | Kind::ContentAddressed {
+                    sandboxed: true,
+                    ..
+                }
         )
     }
 
@@ -197,7 +201,10 @@ impl InputOutputs {
     /// Just these outputs.
     pub fn of<S: Into<String>>(outputs: impl IntoIterator<Item = S>) -> Self {
         let outputs = outputs.into_iter().map(Into::into).collect();
-        InputOutputs { outputs, dynamic: BTreeMap::new() }
+        InputOutputs {
+            outputs,
+            dynamic: BTreeMap::new(),
+        }
     }
 
     /// True when nothing is wanted.
@@ -263,7 +270,8 @@ impl Output {
             Output::InputAddressed(path) => Ok(Some(path.clone())),
             Output::Fixed(address) => {
                 let name = crate::content_address::output_path_name(derivation_name, output);
-                dir.make_content_path(&name, address, &References::default()).map(Some)
+                dir.make_content_path(&name, address, &References::default())
+                    .map(Some)
             }
             Output::Floating { .. } | Output::Deferred | Output::Impure { .. } => Ok(None),
         }
@@ -279,12 +287,18 @@ impl BasicDerivation {
             let this = match output {
                 Output::InputAddressed(_) => Kind::InputAddressed { deferred: false },
                 Output::Deferred => Kind::InputAddressed { deferred: true },
-                Output::Fixed(_) => Kind::ContentAddressed { sandboxed: false, fixed: true },
+                Output::Fixed(_) => Kind::ContentAddressed {
+                    sandboxed: false,
+                    fixed: true,
+                },
                 Output::Floating { algorithm, .. } => {
                     if *floating.get_or_insert(*algorithm) != *algorithm {
                         return Err(DerivationError::MixedAlgorithms);
                     }
-                    Kind::ContentAddressed { sandboxed: true, fixed: false }
+                    Kind::ContentAddressed {
+                        sandboxed: true,
+                        fixed: false,
+                    }
                 }
                 Output::Impure { .. } => Kind::Impure,
             };
@@ -331,12 +345,18 @@ impl BasicDerivation {
 impl Derivation {
     /// Everything the `.drv` file refers to: input sources and input derivations.
     pub fn references(&self) -> BTreeSet<StorePath> {
-        self.input_sources.iter().chain(self.input_derivations.keys()).cloned().collect()
+        self.input_sources
+            .iter()
+            .chain(self.input_derivations.keys())
+            .cloned()
+            .collect()
     }
 
     /// Whether an input is an output of a derivation that is itself an output.
     pub fn has_dynamic_inputs(&self) -> bool {
-        self.input_derivations.values().any(|node| !node.dynamic.is_empty())
+        self.input_derivations
+            .values()
+            .any(|node| !node.dynamic.is_empty())
     }
 
     /// The path of the `.drv` file whose bytes are `aterm`.
@@ -346,8 +366,11 @@ impl Derivation {
         if self.input_derivations.is_empty() {
             return dir.make_text_path(&name, digest, &self.input_sources);
         }
-        let mut references: Vec<&StorePath> =
-            self.input_sources.iter().chain(self.input_derivations.keys()).collect();
+        let mut references: Vec<&StorePath> = self
+            .input_sources
+            .iter()
+            .chain(self.input_derivations.keys())
+            .collect();
         references.sort_unstable();
         references.dedup();
         dir.make_text_path(&name, digest, references)
@@ -366,6 +389,9 @@ pub fn check_output_name(name: &[u8]) -> Result<&str, NameError> {
 
 impl From<BasicDerivation> for Derivation {
     fn from(basic: BasicDerivation) -> Self {
-        Derivation { basic, input_derivations: BTreeMap::new() }
+        Derivation {
+            basic,
+            input_derivations: BTreeMap::new(),
+        }
     }
 }

@@ -100,7 +100,8 @@ impl Derivation {
     fn hash_text(&self, dir: &StoreDir, outputs: Outputs, inputs: &[u8]) -> [u8; 32] {
         with_buffer(|out| {
             out.extend_from_slice(b"Derive(");
-            self.basic.write_with(dir, outputs, out, |out| out.extend_from_slice(inputs));
+            self.basic
+                .write_with(dir, outputs, out, |out| out.extend_from_slice(inputs));
             sha256(out)
         })
     }
@@ -131,7 +132,11 @@ impl Derivation {
                 _ => HashModulo::Deferred,
             });
         }
-        if self.outputs.values().any(|o| !matches!(o, Output::InputAddressed(_))) {
+        if self
+            .outputs
+            .values()
+            .any(|o| !matches!(o, Output::InputAddressed(_)))
+        {
             return Ok(HashModulo::Deferred);
         }
         Ok(match self.print_inputs(lookup)? {
@@ -175,10 +180,15 @@ impl Derivation {
             env.entry(name.clone().into_bytes()).or_default();
         }
         let hash = self.hash_text(dir, Outputs::Masked, &inputs);
-        let BasicDerivation { name: drv_name, outputs, .. } = &mut self.basic;
+        let BasicDerivation {
+            name: drv_name,
+            outputs,
+            ..
+        } = &mut self.basic;
         for (name, output) in outputs {
-            let path =
-                dir.make_output_path(name, &hash, drv_name).map_err(DerivationError::from)?;
+            let path = dir
+                .make_output_path(name, &hash, drv_name)
+                .map_err(DerivationError::from)?;
             match output {
                 Output::InputAddressed(found) if *found != path => {
                     return Err(DerivationError::WrongOutputPath {
@@ -191,13 +201,19 @@ impl Derivation {
             }
         }
         self.fill_in_variables(dir)?;
-        Ok(HashModulo::InputAddressed(self.hash_text(dir, Outputs::Shown, &inputs)))
+        Ok(HashModulo::InputAddressed(self.hash_text(
+            dir,
+            Outputs::Shown,
+            &inputs,
+        )))
     }
 
     /// Sets the variables named after outputs that are missing or empty; others must be right.
     fn fill_in_variables(&mut self, dir: &StoreDir) -> Result<(), DerivationError> {
         for (name, output) in &self.basic.outputs {
-            let Some(path) = output.path(dir, &self.basic.name, name)? else { continue };
+            let Some(path) = output.path(dir, &self.basic.name, name)? else {
+                continue;
+            };
             let value = dir.print(&path);
             match self.basic.env.get_mut(name.as_bytes()) {
                 None => {
@@ -230,13 +246,14 @@ impl Derivation {
         let masked = if kind.is_fixed() {
             None
         } else {
-            self.print_inputs(lookup)?.map(|inputs| self.hash_text(dir, Outputs::Masked, &inputs))
+            self.print_inputs(lookup)?
+                .map(|inputs| self.hash_text(dir, Outputs::Masked, &inputs))
         };
         for (name, output) in &self.outputs {
             let expected = match (output, &masked) {
-                (Output::Fixed(_), _) => {
-                    output.path(dir, &self.name, name).map_err(DerivationError::from)?
-                }
+                (Output::Fixed(_), _) => output
+                    .path(dir, &self.name, name)
+                    .map_err(DerivationError::from)?,
                 (Output::InputAddressed(found), None) => {
                     let found = dir.display(found).to_string();
                     return Err(DerivationError::ShouldBeDeferred(found).into());
@@ -289,7 +306,6 @@ fn append_hex(digest: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,7 +315,8 @@ mod tests {
 
     fn env(drv: &mut Derivation, pairs: &[(&str, &str)]) {
         for (name, value) in pairs {
-            drv.env.insert(name.as_bytes().to_vec(), value.as_bytes().to_vec());
+            drv.env
+                .insert(name.as_bytes().to_vec(), value.as_bytes().to_vec());
         }
     }
 
@@ -314,11 +331,22 @@ mod tests {
         plain.name = "c".into();
         plain.platform = b"c".to_vec();
         plain.builder = b"x".to_vec();
-        env(&mut plain, &[("builder", "x"), ("name", "c"), ("system", "c"), ("out", "")]);
+        env(
+            &mut plain,
+            &[
+                ("builder", "x"),
+                ("name", "c"),
+                ("system", "c"),
+                ("out", ""),
+            ],
+        );
         plain.outputs.insert("out".into(), Output::Deferred);
         let plain_hash = plain.fill_in_output_paths(&dir, none).unwrap();
         let plain_path = plain.path(&dir).unwrap();
-        assert_eq!(plain_path.to_string(), "bmf27niw5nk0zz6mnq9hwhdjd0psl3r4-c.drv");
+        assert_eq!(
+            plain_path.to_string(),
+            "bmf27niw5nk0zz6mnq9hwhdjd0psl3r4-c.drv"
+        );
         plain.check_invariants(&dir, none).unwrap();
 
         let mut fixed = Derivation::default();
@@ -326,7 +354,10 @@ mod tests {
         fixed.platform = b"x".to_vec();
         fixed.builder = b"/b".to_vec();
         let hash = Hash::of(Algorithm::Sha256, b"");
-        let address = ContentAddress { method: Method::NixArchive, hash };
+        let address = ContentAddress {
+            method: Method::NixArchive,
+            hash,
+        };
         fixed.outputs.insert("out".into(), Output::Fixed(address));
         let sri = hash.sri();
         env(
@@ -341,7 +372,10 @@ mod tests {
         );
         let fixed_hash = fixed.fill_in_output_paths(&dir, none).unwrap();
         let fixed_path = fixed.path(&dir).unwrap();
-        assert_eq!(fixed_path.to_string(), "dsbv8lvj35nwbqiszmrqhqrzax88pxmq-b.drv");
+        assert_eq!(
+            fixed_path.to_string(),
+            "dsbv8lvj35nwbqiszmrqhqrzax88pxmq-b.drv"
+        );
 
         let mut drv = Derivation::default();
         drv.name = "a".into();
@@ -350,19 +384,40 @@ mod tests {
         drv.args = vec![b"-c".to_vec(), b"echo \n\t\"\\".to_vec()];
         drv.input_sources
             .insert(StorePath::parse("vxjiwkjkn7x4079qvh1jkl5pn05j2aw0-foo").unwrap());
-        drv.input_derivations.insert(plain_path.clone(), InputOutputs::of(["out"]));
-        drv.input_derivations.insert(fixed_path, InputOutputs::of(["out"]));
+        drv.input_derivations
+            .insert(plain_path.clone(), InputOutputs::of(["out"]));
+        drv.input_derivations
+            .insert(fixed_path, InputOutputs::of(["out"]));
         drv.outputs.insert("out".into(), Output::Deferred);
         drv.outputs.insert("dev".into(), Output::Deferred);
-        env(&mut drv, &[("__json", r#"{"builder":"/bin/sh","f":"/nix/store/vxjiwkjkn7x4079qvh1jkl5pn05j2aw0-foo","name":"a","outputs":["out","dev"],"src":"/nix/store/zzrzwwl7wi19zrj7n0w80kadhf5bdq10-b","system":"x86_64-linux","x":1,"y":{"a":[1,2],"b":1},"z":"/nix/store/ysaxs29agsiw8y1xcflr86jw57xpbmd3-c"}"#)]);
+        env(
+            &mut drv,
+            &[(
+                "__json",
+                r#"{"builder":"/bin/sh","f":"/nix/store/vxjiwkjkn7x4079qvh1jkl5pn05j2aw0-foo","name":"a","outputs":["out","dev"],"src":"/nix/store/zzrzwwl7wi19zrj7n0w80kadhf5bdq10-b","system":"x86_64-linux","x":1,"y":{"a":[1,2],"b":1},"z":"/nix/store/ysaxs29agsiw8y1xcflr86jw57xpbmd3-c"}"#,
+            )],
+        );
         let lookup: &mut dyn FnMut(&StorePath) -> Result<HashModulo, DerivationError> =
-            &mut |path| Ok(if *path == plain_path { plain_hash } else { fixed_hash });
+            &mut |path| {
+                Ok(if *path == plain_path {
+                    plain_hash
+                } else {
+                    fixed_hash
+                })
+            };
         drv.fill_in_output_paths(&dir, lookup).unwrap();
-        assert_eq!(drv.env_var("dev").unwrap(), b"/nix/store/lm04fzi9pbz95c1l04mh5i3zcg0s4fz1-a-dev");
-        assert_eq!(drv.path(&dir).unwrap().to_string(), "siil4fbjdl0nfbn6i7zjhrvqajx1l29q-a.drv");
+        assert_eq!(
+            drv.env_var("dev").unwrap(),
+            b"/nix/store/lm04fzi9pbz95c1l04mh5i3zcg0s4fz1-a-dev"
+        );
+        assert_eq!(
+            drv.path(&dir).unwrap().to_string(),
+            "siil4fbjdl0nfbn6i7zjhrvqajx1l29q-a.drv"
+        );
         drv.check_invariants(&dir, lookup).unwrap();
 
-        drv.env.insert(b"out".to_vec(), b"/nix/store/elsewhere".to_vec());
+        drv.env
+            .insert(b"out".to_vec(), b"/nix/store/elsewhere".to_vec());
         assert!(matches!(
             drv.check_invariants(&dir, lookup),
             Err(DerivationError::WrongVariable { .. })
@@ -376,7 +431,8 @@ mod tests {
         drv.name = "a".into();
         drv.outputs.insert("out".into(), Output::Deferred);
         let input = StorePath::parse("bmf27niw5nk0zz6mnq9hwhdjd0psl3r4-c.drv").unwrap();
-        drv.input_derivations.insert(input, InputOutputs::of(["out"]));
+        drv.input_derivations
+            .insert(input, InputOutputs::of(["out"]));
         let modulo = drv
             .fill_in_output_paths::<DerivationError>(&dir, &mut |_| Ok(HashModulo::Deferred))
             .unwrap();

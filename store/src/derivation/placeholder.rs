@@ -15,7 +15,10 @@ pub fn output_placeholder(output: &str) -> String {
 }
 
 fn upstream(drv_path: &StorePath, output: &str) -> [u8; 32] {
-    let name = drv_path.name().strip_suffix(".drv").unwrap_or(drv_path.name());
+    let name = drv_path
+        .name()
+        .strip_suffix(".drv")
+        .unwrap_or(drv_path.name());
     let text = format!(
         "nix-upstream-output:{}:{}",
         drv_path.hash_part(),

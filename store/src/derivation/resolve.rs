@@ -18,7 +18,15 @@ impl Derivation {
         let mut basic = self.basic.clone();
         let mut rewrites = BTreeMap::new();
         for (path, node) in &self.input_derivations {
-            resolve_node(dir, path, node, &mut Vec::new(), lookup, &mut basic, &mut rewrites)?;
+            resolve_node(
+                dir,
+                path,
+                node,
+                &mut Vec::new(),
+                lookup,
+                &mut basic,
+                &mut rewrites,
+            )?;
         }
         basic.apply_rewrites(&rewrites);
         Some(basic)
@@ -104,8 +112,12 @@ mod tests {
         let input = StorePath::parse("g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-foo.drv").unwrap();
         let built = StorePath::parse("00000000000000000000000000000000-foo").unwrap();
         let mut drv = Derivation::default();
-        drv.env.insert(b"x".to_vec(), upstream_placeholder(&input, "out").into_bytes());
-        drv.input_derivations.insert(input, InputOutputs::of(["out"]));
+        drv.env.insert(
+            b"x".to_vec(),
+            upstream_placeholder(&input, "out").into_bytes(),
+        );
+        drv.input_derivations
+            .insert(input, InputOutputs::of(["out"]));
         let resolved = drv.resolve(&dir, &mut |_, _| Some(built.clone())).unwrap();
         assert_eq!(resolved.env[&b"x"[..]], dir.print(&built));
         assert!(resolved.input_sources.contains(&built));

@@ -98,7 +98,8 @@ impl Attrs {
 
     /// A text that must exist.
     pub fn str(&self, name: &str) -> Result<&str, AttrError> {
-        self.str_opt(name)?.ok_or_else(|| AttrError::Missing(name.into()))
+        self.str_opt(name)?
+            .ok_or_else(|| AttrError::Missing(name.into()))
     }
 
     /// A number, if the attribute exists.
@@ -112,7 +113,8 @@ impl Attrs {
 
     /// A number that must exist.
     pub fn int(&self, name: &str) -> Result<u64, AttrError> {
-        self.int_opt(name)?.ok_or_else(|| AttrError::Missing(name.into()))
+        self.int_opt(name)?
+            .ok_or_else(|| AttrError::Missing(name.into()))
     }
 
     /// A flag, if the attribute exists.
@@ -154,7 +156,9 @@ impl Attrs {
             let value = match value {
                 Json::String(text) => Attr::Str(text.clone()),
                 Json::Bool(flag) => Attr::Bool(*flag),
-                Json::Number(number) => Attr::Int(number.as_u64().ok_or(AttrError::UnsupportedJson)?),
+                Json::Number(number) => {
+                    Attr::Int(number.as_u64().ok_or(AttrError::UnsupportedJson)?)
+                }
                 _ => return Err(AttrError::UnsupportedJson),
             };
             attrs.0.insert(name.clone(), value);
@@ -176,7 +180,13 @@ mod tests {
 
     #[test]
     fn json_of_other_types_is_refused() {
-        for text in [r#"{"a":null}"#, r#"{"a":[]}"#, r#"{"a":-1}"#, r#"{"a":1.5}"#, "[]"] {
+        for text in [
+            r#"{"a":null}"#,
+            r#"{"a":[]}"#,
+            r#"{"a":-1}"#,
+            r#"{"a":1.5}"#,
+            "[]",
+        ] {
             assert!(Attrs::from_json(&serde_json::from_str(text).unwrap()).is_err());
         }
     }
@@ -184,6 +194,9 @@ mod tests {
     #[test]
     fn a_wrong_type_is_named() {
         let attrs = Attrs::new().with("shallow", "1");
-        assert_eq!(attrs.flag("shallow").unwrap_err().to_string(), "input attribute 'shallow' is not a Boolean");
+        assert_eq!(
+            attrs.flag("shallow").unwrap_err().to_string(),
+            "input attribute 'shallow' is not a Boolean"
+        );
     }
 }

@@ -44,13 +44,19 @@ impl FetchCache {
     /// Opens or makes the cache in a directory; entries live for `ttl` seconds.
     pub fn open(directory: &Path, ttl: u64) -> Self {
         let db = Self::on_disk(directory).or_else(|error| {
-            crate::progress::debug(format_args!("cannot use the fetcher cache in '{}': {error}", directory.display()));
+            crate::progress::debug(format_args!(
+                "cannot use the fetcher cache in '{}': {error}",
+                directory.display()
+            ));
             Self::prepare(Connection::open_in_memory()?)
         });
         // SQLite in memory fails only without memory; an empty connection then answers with errors,
         // which count as "not cached".
         let db = db.unwrap_or_else(|_| Connection::open_in_memory().expect("memory for a cache"));
-        FetchCache { db: Mutex::new(db), ttl }
+        FetchCache {
+            db: Mutex::new(db),
+            ttl,
+        }
     }
 
     fn on_disk(directory: &Path) -> rusqlite::Result<Connection> {
@@ -97,7 +103,10 @@ impl FetchCache {
         let (value, timestamp) = row?;
         let value = Attrs::from_json(&serde_json::from_str(&value).ok()?).ok()?;
         let age = now().saturating_sub(u64::try_from(timestamp).unwrap_or(0));
-        Some(Cached { value, expired: self.ttl == 0 || age > self.ttl })
+        Some(Cached {
+            value,
+            expired: self.ttl == 0 || age > self.ttl,
+        })
     }
 
     /// The time to live in seconds.
@@ -122,11 +131,27 @@ mod tests {
     #[test]
     fn entries_outlive_the_process_and_grow_stale() {
         let dir = tempfile::tempdir().unwrap();
-        let (key, value) = (Attrs::new().with("url", "u"), Attrs::new().with("etag", "e"));
+        let (key, value) = (
+            Attrs::new().with("url", "u"),
+            Attrs::new().with("etag", "e"),
+        );
         FetchCache::open(dir.path(), 3600).put("file", &key, &value);
-        let fresh = FetchCache::open(dir.path(), 3600).get("file", &key).unwrap();
-        assert_eq!(fresh, Cached { value: value.clone(), expired: false });
-        assert!(FetchCache::open(dir.path(), 0).get("file", &key).unwrap().expired);
+        let fresh = FetchCache::open(dir.path(), 3600)
+            .get("file", &key)
+            .unwrap();
+        assert_eq!(
+            fresh,
+            Cached {
+                value: value.clone(),
+                expired: false
+            }
+        );
+        assert!(
+            FetchCache::open(dir.path(), 0)
+                .get("file", &key)
+                .unwrap()
+                .expired
+        );
         assert_eq!(FetchCache::open(dir.path(), 3600).get("other", &key), None);
     }
 
@@ -143,7 +168,11 @@ mod tests {
     #[test]
     fn damaged_files_do_not_stop_anything() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("fetchers-v1.sqlite"), "this is no database, not at all, really").unwrap();
+        std::fs::write(
+            dir.path().join("fetchers-v1.sqlite"),
+            "this is no database, not at all, really",
+        )
+        .unwrap();
         let cache = FetchCache::open(dir.path(), 10);
         cache.put("d", &Attrs::new(), &Attrs::new());
         assert!(cache.get("d", &Attrs::new()).is_some());

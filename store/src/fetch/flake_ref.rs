@@ -38,7 +38,12 @@ pub struct ParseOptions<'a> {
 
 impl Default for ParseOptions<'_> {
     fn default() -> Self {
-        ParseOptions { base: None, allow_missing: false, is_flake: true, keep_relative: false }
+        ParseOptions {
+            base: None,
+            allow_missing: false,
+            is_flake: true,
+            keep_relative: false,
+        }
     }
 }
 
@@ -51,13 +56,18 @@ impl FlakeRef {
     pub fn parse(text: &str, options: ParseOptions<'_>) -> Result<Self, InputError> {
         let (reference, fragment) = Self::parse_with_fragment(text, options)?;
         if !fragment.is_empty() {
-            return Err(InputError::Other(format!("unexpected fragment '{fragment}' in flake reference '{text}'")));
+            return Err(InputError::Other(format!(
+                "unexpected fragment '{fragment}' in flake reference '{text}'"
+            )));
         }
         Ok(reference)
     }
 
     /// Reads a reference and what follows `#`.
-    pub fn parse_with_fragment(text: &str, options: ParseOptions<'_>) -> Result<(Self, String), InputError> {
+    pub fn parse_with_fragment(
+        text: &str,
+        options: ParseOptions<'_>,
+    ) -> Result<(Self, String), InputError> {
         if let Some(found) = parse_id(text, options)? {
             return Ok(found);
         }
@@ -71,15 +81,28 @@ impl FlakeRef {
     fn from_url(mut url: Url, options: ParseOptions<'_>) -> Result<(Self, String), InputError> {
         let subdir = url.query.remove("dir").unwrap_or_default();
         let fragment = std::mem::take(&mut url.fragment);
-        let wanted = if options.is_flake { Wanted::Tree } else { Wanted::Anything };
-        Ok((FlakeRef { input: Input::from_url(&url, wanted)?, subdir }, fragment))
+        let wanted = if options.is_flake {
+            Wanted::Tree
+        } else {
+            Wanted::Anything
+        };
+        Ok((
+            FlakeRef {
+                input: Input::from_url(&url, wanted)?,
+                subdir,
+            },
+            fragment,
+        ))
     }
 
     /// From the attributes of a lock file: those of the input and `dir`.
     pub fn from_attrs(mut attrs: Attrs) -> Result<Self, InputError> {
         let subdir = attrs.str_opt("dir")?.unwrap_or_default().to_owned();
         attrs.remove("dir");
-        Ok(FlakeRef { input: Input::from_attrs(attrs)?, subdir })
+        Ok(FlakeRef {
+            input: Input::from_attrs(attrs)?,
+            subdir,
+        })
     }
 
     /// The attributes for a lock file.
@@ -95,7 +118,9 @@ impl FlakeRef {
     pub fn to_url(&self) -> Result<Url, InputError> {
         let mut url = self.input.to_url()?;
         if !self.subdir.is_empty() {
-            url.query.entry("dir".into()).or_insert_with(|| self.subdir.clone());
+            url.query
+                .entry("dir".into())
+                .or_insert_with(|| self.subdir.clone());
         }
         Ok(url)
     }
@@ -125,8 +150,12 @@ impl std::fmt::Display for FlakeRef {
 }
 
 fn is_ref_text(text: &str) -> bool {
-    text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == b'@')
-        && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"_./@+-".contains(&c))
+    text.bytes()
+        .next()
+        .is_some_and(|c| c.is_ascii_alphanumeric() || c == b'@')
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_./@+-".contains(&c))
 }
 
 fn is_revision(text: &str) -> bool {
@@ -134,29 +163,49 @@ fn is_revision(text: &str) -> bool {
 }
 
 /// `name`, `name/ref`, `name/rev` or `name/ref/rev`.
-fn parse_id(text: &str, options: ParseOptions<'_>) -> Result<Option<(FlakeRef, String)>, InputError> {
+fn parse_id(
+    text: &str,
+    options: ParseOptions<'_>,
+) -> Result<Option<(FlakeRef, String)>, InputError> {
     let (reference, fragment) = text.split_once('#').unwrap_or((text, ""));
     let (id, rest) = match reference.split_once('/') {
         Some((id, rest)) => (id, Some(rest)),
         None => (reference, None),
     };
     let id_is_good = id.bytes().next().is_some_and(|c| c.is_ascii_alphabetic())
-        && id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-');
+        && id
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-');
     let rest_is_good = rest.is_none_or(|rest| is_revision(rest) || is_ref_text(rest));
-    let fragment_char = |c: u8| !c.is_ascii_control() && c.is_ascii() && !matches!(c, b'#' | b'<' | b'>' | b'[' | b']' | b'\\' | b'`' | b'{' | b'|' | b'}');
+    let fragment_char = |c: u8| {
+        !c.is_ascii_control()
+            && c.is_ascii()
+            && !matches!(
+                c,
+                b'#' | b'<' | b'>' | b'[' | b']' | b'\\' | b'`' | b'{' | b'|' | b'}'
+            )
+    };
     if !id_is_good || !rest_is_good || !fragment.bytes().all(fragment_char) {
         return Ok(None);
     }
     let mut path = vec![id.to_owned()];
     if let Some(rest) = rest {
         match rest.rsplit_once('/') {
-            Some((reference, revision)) if is_revision(revision) && is_legal_ref_name(reference) => {
+            Some((reference, revision))
+                if is_revision(revision) && is_legal_ref_name(reference) =>
+            {
                 path.extend([reference.to_owned(), revision.to_owned()]);
             }
             _ => path.extend(rest.split('/').map(str::to_owned)),
         }
     }
-    let url = Url { scheme: "flake".into(), authority: None, path, query: Default::default(), fragment: String::new() };
+    let url = Url {
+        scheme: "flake".into(),
+        authority: None,
+        path,
+        query: Default::default(),
+        fragment: String::new(),
+    };
     let (reference, _) = FlakeRef::from_url(url, options)?;
     Ok(Some((reference, percent_decode(fragment)?)))
 }
@@ -169,7 +218,11 @@ fn parse_url(text: &str, options: ParseOptions<'_>) -> Result<(FlakeRef, String)
         let path = url.to_path()?;
         if path.is_relative() {
             let absolute = crate::settings::clean(&base.join(path));
-            url.path = absolute.to_string_lossy().split('/').map(str::to_owned).collect();
+            url.path = absolute
+                .to_string_lossy()
+                .split('/')
+                .map(str::to_owned)
+                .collect();
         }
     }
     FlakeRef::from_url(url, options)
@@ -183,27 +236,41 @@ fn parse_path(text: &str, options: ParseOptions<'_>) -> Result<(FlakeRef, String
     let to_url = |scheme: &str, path: &Path, query| Url {
         scheme: scheme.into(),
         authority: path.is_absolute().then(Authority::default),
-        path: path.to_string_lossy().split('/').map(str::to_owned).collect(),
+        path: path
+            .to_string_lossy()
+            .split('/')
+            .map(str::to_owned)
+            .collect(),
         query,
         fragment: fragment.clone(),
     };
     let Some(base) = options.base else {
         if !options.keep_relative && !Path::new(path).is_absolute() {
-            return Err(bad(format!("flake reference '{text}' is not an absolute path")));
+            return Err(bad(format!(
+                "flake reference '{text}' is not an absolute path"
+            )));
         }
         return FlakeRef::from_url(to_url("path", Path::new(path), query), options);
     };
     let joined = base.join(path);
-    let mut path = joined.canonicalize().unwrap_or_else(|_| crate::settings::clean(&joined));
+    let mut path = joined
+        .canonicalize()
+        .unwrap_or_else(|_| crate::settings::clean(&joined));
     if options.is_flake {
         path = find_flake(path, options.allow_missing)?;
         // A repository around it decides which files belong to the flake.
         if let Some(root) = path.ancestors().find(|root| root.join(".git").exists()) {
             let mut url = to_url("git+file", root, query);
-            let subdir = path.strip_prefix(root).unwrap_or(Path::new("")).to_string_lossy().into_owned();
+            let subdir = path
+                .strip_prefix(root)
+                .unwrap_or(Path::new(""))
+                .to_string_lossy()
+                .into_owned();
             if !subdir.is_empty() {
                 if url.query.contains_key("dir") {
-                    return Err(InputError::Other(format!("flake URL '{text}' has an inconsistent 'dir' parameter")));
+                    return Err(InputError::Other(format!(
+                        "flake URL '{text}' has an inconsistent 'dir' parameter"
+                    )));
                 }
                 url.query.insert("dir".into(), subdir);
             }
@@ -237,7 +304,10 @@ fn find_flake(path: PathBuf, allow_missing: bool) -> Result<PathBuf, InputError>
                 path = parent.to_owned();
             }
             None => {
-                return Err(bad(format!("path {} is not a flake (because it's not a directory)", shown(&path))));
+                return Err(bad(format!(
+                    "path {} is not a flake (because it's not a directory)",
+                    shown(&path)
+                )));
             }
         }
     }
@@ -246,7 +316,10 @@ fn find_flake(path: PathBuf, allow_missing: bool) -> Result<PathBuf, InputError>
     }
     crate::progress::log(
         crate::progress::Level::Notice,
-        format_args!("path {} does not contain a 'flake.nix', searching up", shown(&path)),
+        format_args!(
+            "path {} does not contain a 'flake.nix', searching up",
+            shown(&path)
+        ),
     );
     let device = metadata.dev();
     for here in path.ancestors() {
@@ -259,7 +332,10 @@ fn find_flake(path: PathBuf, allow_missing: bool) -> Result<PathBuf, InputError>
                 shown(here)
             )));
         }
-        if here.symlink_metadata().is_ok_and(|metadata| metadata.dev() != device) {
+        if here
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.dev() != device)
+        {
             return Err(InputError::Other(format!(
                 "unable to find a flake before encountering filesystem boundary at {}",
                 shown(here)
@@ -274,7 +350,8 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        let (reference, fragment) = FlakeRef::parse_with_fragment(text, ParseOptions::default()).unwrap();
+        let (reference, fragment) =
+            FlakeRef::parse_with_fragment(text, ParseOptions::default()).unwrap();
         format!("{reference}#{fragment}")
     }
 
@@ -290,7 +367,10 @@ mod tests {
             ("/a/b#x", "path:/a/b#x"),
             ("https://h/x.tar.gz", "https://h/x.tar.gz#"),
             ("hg+https://h/x?ref=b", "hg+https://h/x?ref=b#"),
-            ("git+ssh://git@h/x?shallow=1", "git+ssh://git@h/x?shallow=1#"),
+            (
+                "git+ssh://git@h/x?shallow=1",
+                "git+ssh://git@h/x?shallow=1#",
+            ),
         ] {
             assert_eq!(shown(text), want);
         }
@@ -298,16 +378,34 @@ mod tests {
 
     #[test]
     fn attributes_and_urls_are_two_spellings_of_one_thing() {
-        for text in ["github:o/r?dir=a", "git+https://h/r?ref=x&dir=b", "path:/x?dir=c"] {
+        for text in [
+            "github:o/r?dir=a",
+            "git+https://h/r?ref=x&dir=b",
+            "path:/x?dir=c",
+        ] {
             let reference = FlakeRef::parse(text, ParseOptions::default()).unwrap();
-            assert_eq!(FlakeRef::from_attrs(reference.to_attrs()).unwrap(), reference);
+            assert_eq!(
+                FlakeRef::from_attrs(reference.to_attrs()).unwrap(),
+                reference
+            );
         }
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["./relative", "github:o", "git+file", "github:o/r?foo=1", "foo bar", "flake:a/b/c/d", "github:o/r/x?ref=y"] {
-            assert!(FlakeRef::parse(text, ParseOptions::default()).is_err(), "{text}");
+        for text in [
+            "./relative",
+            "github:o",
+            "git+file",
+            "github:o/r?foo=1",
+            "foo bar",
+            "flake:a/b/c/d",
+            "github:o/r/x?ref=y",
+        ] {
+            assert!(
+                FlakeRef::parse(text, ParseOptions::default()).is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -318,9 +416,15 @@ mod tests {
         std::fs::create_dir_all(root.join(".git")).unwrap();
         std::fs::create_dir_all(root.join("sub/deeper")).unwrap();
         std::fs::write(root.join("sub/flake.nix"), "{}").unwrap();
-        let options = ParseOptions { base: Some(&root), ..ParseOptions::default() };
+        let options = ParseOptions {
+            base: Some(&root),
+            ..ParseOptions::default()
+        };
         let reference = FlakeRef::parse("./sub/deeper", options).unwrap();
-        assert_eq!(reference.to_string(), format!("git+file://{}?dir=sub", root.display()));
+        assert_eq!(
+            reference.to_string(),
+            format!("git+file://{}?dir=sub", root.display())
+        );
         assert!(FlakeRef::parse(".", options).is_err());
     }
 }

@@ -50,16 +50,23 @@ impl Netrc {
             match word.as_str() {
                 "machine" => {
                     let host = words.next_word();
-                    netrc.entries.push(Entry { host: host.or(Some(String::new())), ..Entry::default() });
+                    netrc.entries.push(Entry {
+                        host: host.or(Some(String::new())),
+                        ..Entry::default()
+                    });
                 }
                 "default" => netrc.entries.push(Entry::default()),
                 "login" | "user" => {
-                    if let (Some(value), Some(entry)) = (words.next_word(), netrc.entries.last_mut()) {
+                    if let (Some(value), Some(entry)) =
+                        (words.next_word(), netrc.entries.last_mut())
+                    {
                         entry.user = value;
                     }
                 }
                 "password" | "passwd" => {
-                    if let (Some(value), Some(entry)) = (words.next_word(), netrc.entries.last_mut()) {
+                    if let (Some(value), Some(entry)) =
+                        (words.next_word(), netrc.entries.last_mut())
+                    {
                         entry.password = value;
                     }
                 }
@@ -75,9 +82,17 @@ impl Netrc {
     pub fn login(&self, host: &str, user: Option<&str>) -> Option<Login> {
         self.entries
             .iter()
-            .filter(|entry| entry.host.as_deref().is_none_or(|name| name.eq_ignore_ascii_case(host)))
+            .filter(|entry| {
+                entry
+                    .host
+                    .as_deref()
+                    .is_none_or(|name| name.eq_ignore_ascii_case(host))
+            })
             .find(|entry| user.is_none_or(|user| entry.user == user))
-            .map(|entry| Login { user: entry.user.clone(), password: entry.password.clone() })
+            .map(|entry| Login {
+                user: entry.user.clone(),
+                password: entry.password.clone(),
+            })
     }
 }
 
@@ -121,7 +136,10 @@ impl Words<'_> {
             self.rest = "";
             return Some(word);
         }
-        let end = self.rest.find(char::is_whitespace).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(char::is_whitespace)
+            .unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
         self.rest = rest;
         Some(word.to_owned())
@@ -138,7 +156,10 @@ mod tests {
     use super::*;
 
     fn login(user: &str, password: &str) -> Login {
-        Login { user: user.into(), password: password.into() }
+        Login {
+            user: user.into(),
+            password: password.into(),
+        }
     }
 
     #[test]
@@ -148,7 +169,10 @@ mod tests {
              macdef init\nmachine evil login x\n\ndefault login anon password p\n",
         );
         assert_eq!(netrc.login("a.org", None), Some(login("me", "s3cret")));
-        assert_eq!(netrc.login("A.ORG", Some("me")), Some(login("me", "s3cret")));
+        assert_eq!(
+            netrc.login("A.ORG", Some("me")),
+            Some(login("me", "s3cret"))
+        );
         assert_eq!(netrc.login("b.org", None), Some(login("you", "a b\"c")));
         assert_eq!(netrc.login("evil", None), Some(login("anon", "p")));
         assert_eq!(netrc.login("a.org", Some("other")), None);
@@ -157,7 +181,10 @@ mod tests {
     #[test]
     fn broken_files_are_read_as_far_as_possible() {
         assert_eq!(Netrc::parse("login x password y").login("h", None), None);
-        assert_eq!(Netrc::parse("machine h login \"unterminated").login("h", None), Some(login("unterminated", "")));
+        assert_eq!(
+            Netrc::parse("machine h login \"unterminated").login("h", None),
+            Some(login("unterminated", ""))
+        );
         assert_eq!(Netrc::parse("machine").login("h", None), None);
     }
 }

@@ -65,7 +65,10 @@ pub enum Use {
 impl Registry {
     /// An empty registry.
     pub fn new(kind: Kind) -> Self {
-        Registry { kind, entries: Vec::new() }
+        Registry {
+            kind,
+            entries: Vec::new(),
+        }
     }
 
     /// Reads a file; a missing one is empty, a damaged one is empty with a warning.
@@ -74,7 +77,10 @@ impl Registry {
             Ok(bytes) => Self::parse(&bytes, &path.display().to_string(), kind),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::new(kind),
             Err(error) => {
-                crate::progress::warn(format_args!("cannot read flake registry '{}': {error}", path.display()));
+                crate::progress::warn(format_args!(
+                    "cannot read flake registry '{}': {error}",
+                    path.display()
+                ));
                 Self::new(kind)
             }
         }
@@ -85,7 +91,8 @@ impl Registry {
         let parsed = serde_json::from_slice(bytes)
             .map_err(|error| format!("cannot parse flake registry '{name}': {error}"))
             .and_then(|json: Json| {
-                Self::from_json(&json, name, kind).map_err(|error| format!("cannot read flake registry '{name}': {error}"))
+                Self::from_json(&json, name, kind)
+                    .map_err(|error| format!("cannot read flake registry '{name}': {error}"))
             });
         parsed.unwrap_or_else(|message| {
             crate::progress::warn(message);
@@ -96,7 +103,9 @@ impl Registry {
     fn from_json(json: &Json, name: &str, kind: Kind) -> Result<Self, InputError> {
         let version = json["version"].as_u64().unwrap_or(0);
         if version != 2 {
-            return Err(InputError::Other(format!("flake registry '{name}' has unsupported version {version}")));
+            return Err(InputError::Other(format!(
+                "flake registry '{name}' has unsupported version {version}"
+            )));
         }
         let mut registry = Self::new(kind);
         for entry in json["flakes"].as_array().into_iter().flatten() {
@@ -137,7 +146,11 @@ impl Registry {
 
     /// Writes the file, all or nothing.
     pub fn write(&self, path: &Path) -> Result<(), InputError> {
-        let fail = |source| InputError::File { action: "writing", path: path.display().to_string(), source };
+        let fail = |source| InputError::File {
+            action: "writing",
+            path: path.display().to_string(),
+            source,
+        };
         let parent = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(fail)?;
         let mut file = tempfile::NamedTempFile::new_in(parent).map_err(fail)?;
@@ -152,7 +165,12 @@ impl Registry {
 
     /// Adds a line.
     pub fn add(&mut self, from: Input, to: Input, extra: Attrs) {
-        self.entries.push(Entry { from, to, extra, exact: false });
+        self.entries.push(Entry {
+            from,
+            to,
+            extra,
+            exact: false,
+        });
     }
 
     /// Removes the lines for exactly this input.
@@ -170,7 +188,10 @@ pub fn user_registry_path(settings: &crate::settings::Settings) -> PathBuf {
 pub fn registries(fetcher: &Fetcher) -> Result<Vec<Registry>, InputError> {
     let settings = fetcher.settings();
     let user = Registry::read(&user_registry_path(settings), Kind::User);
-    let system = Registry::read(&settings.places.conf_dir.join("registry.json"), Kind::System);
+    let system = Registry::read(
+        &settings.places.conf_dir.join("registry.json"),
+        Kind::System,
+    );
     let location = settings.flake_registry.as_str();
     let global = if location.is_empty() {
         Registry::new(Kind::Global)
@@ -186,7 +207,11 @@ pub fn registries(fetcher: &Fetcher) -> Result<Vec<Registry>, InputError> {
 
 /// What an input stands for, with what the entries say besides; inputs that need no registry stand
 /// for themselves unless an entry says otherwise.
-pub fn lookup(input: &Input, registries: &[Registry], which: Use) -> Result<(Input, Attrs), InputError> {
+pub fn lookup(
+    input: &Input,
+    registries: &[Registry],
+    which: Use,
+) -> Result<(Input, Attrs), InputError> {
     const MOST: usize = 100;
     let mut found = input.clone();
     let mut extra = Attrs::new();
@@ -196,14 +221,25 @@ pub fn lookup(input: &Input, registries: &[Registry], which: Use) -> Result<(Inp
     for _ in 0..MOST {
         let entry = registries
             .iter()
-            .filter(|registry| which == Use::All || matches!(registry.kind, Kind::Flag | Kind::Global))
+            .filter(|registry| {
+                which == Use::All || matches!(registry.kind, Kind::Flag | Kind::Global)
+            })
             .flat_map(|registry| &registry.entries)
-            .find(|entry| if entry.exact { entry.from == found } else { entry.from.contains(&found) });
+            .find(|entry| {
+                if entry.exact {
+                    entry.from == found
+                } else {
+                    entry.from.contains(&found)
+                }
+            });
         let Some(entry) = entry else {
             if found.is_direct() {
                 return Ok((found, extra));
             }
-            return Err(InputError::Other(format!("cannot find flake '{}' in the flake registries", found.show())));
+            return Err(InputError::Other(format!(
+                "cannot find flake '{}' in the flake registries",
+                found.show()
+            )));
         };
         found = if entry.exact {
             entry.to.clone()
@@ -214,7 +250,10 @@ pub fn lookup(input: &Input, registries: &[Registry], which: Use) -> Result<(Inp
         };
         extra = entry.extra.clone();
     }
-    Err(InputError::Other(format!("cycle detected in flake registry for '{}'", found.show())))
+    Err(InputError::Other(format!(
+        "cycle detected in flake registry for '{}'",
+        found.show()
+    )))
 }
 
 #[cfg(test)]
@@ -236,10 +275,17 @@ mod tests {
 
     #[test]
     fn names_lead_to_what_they_stand_for_with_branch_and_commit() {
-        let all = [registry(Kind::User, &[("flake:n", "flake:nixpkgs")]), registry(Kind::Global, &[("flake:nixpkgs", "github:o/r")])];
-        let found = |url: &str, which| lookup(&input(url), &all, which).map(|(input, _)| input.show());
+        let all = [
+            registry(Kind::User, &[("flake:n", "flake:nixpkgs")]),
+            registry(Kind::Global, &[("flake:nixpkgs", "github:o/r")]),
+        ];
+        let found =
+            |url: &str, which| lookup(&input(url), &all, which).map(|(input, _)| input.show());
         assert_eq!(found("flake:n", Use::All).unwrap(), "github:o/r");
-        assert_eq!(found("flake:n/branch", Use::All).unwrap(), "github:o/r/branch");
+        assert_eq!(
+            found("flake:n/branch", Use::All).unwrap(),
+            "github:o/r/branch"
+        );
         assert_eq!(
             found("flake:n", Use::Limited).unwrap_err().to_string(),
             "cannot find flake 'flake:n' in the flake registries"
@@ -250,9 +296,17 @@ mod tests {
 
     #[test]
     fn circles_are_noticed() {
-        let all = [registry(Kind::User, &[("flake:a", "flake:b"), ("flake:b", "flake:a")])];
-        let error = lookup(&input("flake:a"), &all, Use::All).unwrap_err().to_string();
-        assert!(error.starts_with("cycle detected in flake registry"), "{error}");
+        let all = [registry(
+            Kind::User,
+            &[("flake:a", "flake:b"), ("flake:b", "flake:a")],
+        )];
+        let error = lookup(&input("flake:a"), &all, Use::All)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("cycle detected in flake registry"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -270,9 +324,23 @@ mod tests {
 
     #[test]
     fn damaged_registries_are_empty() {
-        for text in ["", "{}", "{\"version\":3}", "{\"version\":2,\"flakes\":[{}]}", "[1]"] {
-            assert!(Registry::parse(text.as_bytes(), "test", Kind::User).entries.is_empty());
+        for text in [
+            "",
+            "{}",
+            "{\"version\":3}",
+            "{\"version\":2,\"flakes\":[{}]}",
+            "[1]",
+        ] {
+            assert!(
+                Registry::parse(text.as_bytes(), "test", Kind::User)
+                    .entries
+                    .is_empty()
+            );
         }
-        assert!(Registry::parse(b"{\"version\":2}", "test", Kind::User).entries.is_empty());
+        assert!(
+            Registry::parse(b"{\"version\":2}", "test", Kind::User)
+                .entries
+                .is_empty()
+        );
     }
 }

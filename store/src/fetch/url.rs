@@ -74,7 +74,19 @@ fn is_pchar(c: u8) -> bool {
     is_unreserved(c)
         || matches!(
             c,
-            b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@'
+            b'%' | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b':'
+                | b'@'
         )
 }
 
@@ -99,7 +111,9 @@ pub fn percent_decode(text: &str) -> Result<String, BadUrl> {
     let mut i = 0;
     while i < bytes.len() {
         if bytes[i] == b'%' {
-            let digits = text.get(i + 1..i + 3).ok_or_else(|| bad("incomplete pct-encoding"))?;
+            let digits = text
+                .get(i + 1..i + 3)
+                .ok_or_else(|| bad("incomplete pct-encoding"))?;
             if !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
                 return Err(bad("bad pct-encoding"));
             }
@@ -117,8 +131,11 @@ pub fn percent_decode(text: &str) -> Result<String, BadUrl> {
 pub fn decode_query(query: &str) -> Result<BTreeMap<String, String>, BadUrl> {
     let mut out = BTreeMap::new();
     for part in query.split('&').filter(|part| !part.is_empty()) {
-        let Some((name, value)) = part.split_once('=') else { continue };
-        out.entry(percent_decode(name)?).or_insert(percent_decode(value)?);
+        let Some((name, value)) = part.split_once('=') else {
+            continue;
+        };
+        out.entry(percent_decode(name)?)
+            .or_insert(percent_decode(value)?);
     }
     Ok(out)
 }
@@ -127,7 +144,13 @@ pub fn decode_query(query: &str) -> Result<BTreeMap<String, String>, BadUrl> {
 pub fn encode_query(query: &BTreeMap<String, String>) -> String {
     let parts: Vec<String> = query
         .iter()
-        .map(|(name, value)| format!("{}={}", percent_encode(name, KEEP_IN_QUERY), percent_encode(value, KEEP_IN_QUERY)))
+        .map(|(name, value)| {
+            format!(
+                "{}={}",
+                percent_encode(name, KEEP_IN_QUERY),
+                percent_encode(value, KEEP_IN_QUERY)
+            )
+        })
         .collect();
     parts.join("&")
 }
@@ -142,7 +165,9 @@ impl Authority {
         let (user, password) = match userinfo {
             None => (None, None),
             Some(info) => match info.split_once(':') {
-                Some((user, password)) => (Some(percent_decode(user)?), Some(percent_decode(password)?)),
+                Some((user, password)) => {
+                    (Some(percent_decode(user)?), Some(percent_decode(password)?))
+                }
                 None => (Some(percent_decode(info)?), None),
             },
         };
@@ -167,12 +192,19 @@ impl Authority {
         };
         let port = match port {
             "" => None,
-            digits if digits.bytes().all(|c| c.is_ascii_digit()) => {
-                Some(digits.parse().map_err(|_| BadUrl(format!("port '{digits}' is invalid")))?)
-            }
+            digits if digits.bytes().all(|c| c.is_ascii_digit()) => Some(
+                digits
+                    .parse()
+                    .map_err(|_| BadUrl(format!("port '{digits}' is invalid")))?,
+            ),
             other => return Err(BadUrl(format!("port '{other}' is invalid"))),
         };
-        Ok(Authority { host, user, password, port })
+        Ok(Authority {
+            host,
+            user,
+            password,
+            port,
+        })
     }
 
     /// `host:port` as it stands in a `Host` header.
@@ -222,7 +254,9 @@ impl Url {
             None => (rest, ""),
         };
         let lenient = reading == Reading::Lenient;
-        let query_char = |c: u8| is_pchar(c) || c == b'/' || c == b'?' || (lenient && matches!(c, b' ' | b'"' | b'^'));
+        let query_char = |c: u8| {
+            is_pchar(c) || c == b'/' || c == b'?' || (lenient && matches!(c, b' ' | b'"' | b'^'))
+        };
         if !query.bytes().chain(fragment.bytes()).all(query_char) {
             return Err(bad("leftover"));
         }
@@ -242,13 +276,22 @@ impl Url {
         }
         let is_file = split_scheme(scheme).1 == "file";
         if let Some(authority) = authority.as_ref().filter(|a| is_file && !a.host.is_empty()) {
-            return Err(BadUrl(format!("file:// URL '{text}' has unexpected authority '{authority}'")));
+            return Err(BadUrl(format!(
+                "file:// URL '{text}' has unexpected authority '{authority}'"
+            )));
         }
-        let path = if is_file && path.is_empty() { "/" } else { path };
+        let path = if is_file && path.is_empty() {
+            "/"
+        } else {
+            path
+        };
         Ok(Url {
             scheme: scheme.to_owned(),
             authority,
-            path: path.split('/').map(percent_decode).collect::<Result<_, _>>()?,
+            path: path
+                .split('/')
+                .map(percent_decode)
+                .collect::<Result<_, _>>()?,
             query: decode_query(query)?,
             fragment: percent_decode(fragment)?,
         })
@@ -285,12 +328,20 @@ impl Url {
 
     /// Path segments without the empty ones.
     pub fn segments(&self) -> Vec<&str> {
-        self.path.iter().map(String::as_str).filter(|part| !part.is_empty()).collect()
+        self.path
+            .iter()
+            .map(String::as_str)
+            .filter(|part| !part.is_empty())
+            .collect()
     }
 
     /// The path, percent-encoded.
     pub fn encoded_path(&self) -> String {
-        let parts: Vec<String> = self.path.iter().map(|part| percent_encode(part, KEEP_IN_PATH)).collect();
+        let parts: Vec<String> = self
+            .path
+            .iter()
+            .map(|part| percent_encode(part, KEEP_IN_PATH))
+            .collect();
         parts.join("/")
     }
 
@@ -332,7 +383,9 @@ impl Url {
         };
         let check = |c: u8| is_pchar(c) || matches!(c, b'/' | b'?' | b' ');
         if !reference.bytes().all(|c| check(c) || c == b'#') {
-            return Err(BadUrl(format!("'{reference}' is not a valid URL: leftover")));
+            return Err(BadUrl(format!(
+                "'{reference}' is not a valid URL: leftover"
+            )));
         }
         let mut url = self.clone();
         url.fragment = percent_decode(fragment)?;
@@ -343,7 +396,10 @@ impl Url {
             return Ok(url);
         }
         url.query = query.map_or_else(|| Ok(BTreeMap::new()), decode_query)?;
-        let parts: Vec<String> = path.split('/').map(percent_decode).collect::<Result<_, _>>()?;
+        let parts: Vec<String> = path
+            .split('/')
+            .map(percent_decode)
+            .collect::<Result<_, _>>()?;
         if path.starts_with('/') {
             url.path = remove_dots(parts);
         } else {
@@ -388,7 +444,9 @@ fn remove_dots(parts: Vec<String>) -> Vec<String> {
 
 fn is_scheme(text: &str) -> bool {
     text.bytes().next().is_some_and(|c| c.is_ascii_alphabetic())
-        && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.'))
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.'))
 }
 
 impl fmt::Display for Url {
@@ -429,11 +487,16 @@ fn parse_scp_style(text: &str) -> Result<Option<Url>, BadUrl> {
     if text.contains("://") {
         return Ok(None);
     }
-    let Some((mut host, mut path)) = text.split_once(':') else { return Ok(None) };
+    let Some((mut host, mut path)) = text.split_once(':') else {
+        return Ok(None);
+    };
     if host.contains('/') || GIT_SCHEMES.contains(&host.strip_prefix("git+").unwrap_or(host)) {
         return Ok(None);
     }
-    let bracket = text.find("@[").map(|at| at + 1).or_else(|| text.starts_with('[').then_some(0));
+    let bracket = text
+        .find("@[")
+        .map(|at| at + 1)
+        .or_else(|| text.starts_with('[').then_some(0));
     if let Some(start) = bracket
         && let Some(close) = text[start..].find(']').map(|at| at + start)
     {
@@ -446,17 +509,24 @@ fn parse_scp_style(text: &str) -> Result<Option<Url>, BadUrl> {
         Some((user, host)) => (Some(user.to_owned()), host),
         None => (None, host),
     };
-    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    let host = match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
         Some(address) => {
             address.parse::<Ipv6Addr>().map_err(|_| {
-                BadUrl(format!("Git SCP bracketed URL is not valid: '{address}' is not a valid IPv6 address"))
+                BadUrl(format!(
+                    "Git SCP bracketed URL is not valid: '{address}' is not a valid IPv6 address"
+                ))
             })?;
             address
         }
         None => host,
     };
     if path.is_empty() {
-        return Err(BadUrl(format!("SCP-style Git URL '{text}' has an empty path")));
+        return Err(BadUrl(format!(
+            "SCP-style Git URL '{text}' has an empty path"
+        )));
     }
     let mut parts: Vec<String> = path.split('/').map(str::to_owned).collect();
     if !parts[0].is_empty() {
@@ -464,7 +534,12 @@ fn parse_scp_style(text: &str) -> Result<Option<Url>, BadUrl> {
     }
     Ok(Some(Url {
         scheme: "ssh".into(),
-        authority: Some(Authority { host: host.to_owned(), user, password: None, port: None }),
+        authority: Some(Authority {
+            host: host.to_owned(),
+            user,
+            password: None,
+            port: None,
+        }),
         path: parts,
         query: BTreeMap::new(),
         fragment: String::new(),
@@ -493,14 +568,26 @@ mod tests {
 
     #[test]
     fn texts_that_are_no_urls_are_refused() {
-        for text in ["", "a b", "/x", "http://h/a b", "http://h/%zz", "http://[::g]/", "http://h:99999/", "file://host/x"] {
+        for text in [
+            "",
+            "a b",
+            "/x",
+            "http://h/a b",
+            "http://h/%zz",
+            "http://[::g]/",
+            "http://h:99999/",
+            "file://host/x",
+        ] {
             assert!(Url::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn the_first_of_two_equal_parameters_wins() {
-        assert_eq!(decode_query("a=1&a=2&b").unwrap(), BTreeMap::from([("a".into(), "1".into())]));
+        assert_eq!(
+            decode_query("a=1&a=2&b").unwrap(),
+            BTreeMap::from([("a".into(), "1".into())])
+        );
     }
 
     #[test]
@@ -518,7 +605,10 @@ mod tests {
             assert_eq!(base.join(reference).unwrap().to_string(), want);
         }
         let bare = Url::parse("http://h").unwrap().as_directory();
-        assert_eq!(bare.join("nix-cache-info").unwrap().to_string(), "http://h/nix-cache-info");
+        assert_eq!(
+            bare.join("nix-cache-info").unwrap().to_string(),
+            "http://h/nix-cache-info"
+        );
     }
 
     #[test]

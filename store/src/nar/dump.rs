@@ -86,11 +86,7 @@ struct Dumper<'a, 'f, W: Write> {
 const READ: usize = 1 << 17;
 
 impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
-    fn new(
-        path: &Path,
-        out: W,
-        filter: Option<&'a mut Filter<'f>>,
-    ) -> Result<Self, NarError> {
+    fn new(path: &Path, out: W, filter: Option<&'a mut Filter<'f>>) -> Result<Self, NarError> {
         Ok(Dumper {
             writer: Writer::new(out),
             path: path.to_owned(),
@@ -167,7 +163,10 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
                     .map_err(|e| NarError::file("reading directory", &self.path, e))?;
                 entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
                 self.writer.directory(name.as_bytes())?;
-                self.levels.push(Level { fd: Rc::new(fd), entries: entries.into_iter() });
+                self.levels.push(Level {
+                    fd: Rc::new(fd),
+                    entries: entries.into_iter(),
+                });
                 Ok(true)
             }
             _ => Err(NarError::UnsupportedType(self.path.display().to_string())),
@@ -175,16 +174,21 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
     }
 
     fn regular(&mut self, name: &CString, fd: OwnedFd) -> Result<(), NarError> {
-        let stat = rfs::fstat(&fd).map_err(|e| NarError::file("getting status of", &self.path, e))?;
+        let stat =
+            rfs::fstat(&fd).map_err(|e| NarError::file("getting status of", &self.path, e))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(NarError::Changed(self.path.display().to_string()));
         }
         let size = stat.st_size as u64;
-        self.writer.file(name.as_bytes(), stat.st_mode & 0o100 != 0, size)?;
+        self.writer
+            .file(name.as_bytes(), stat.st_mode & 0o100 != 0, size)?;
         let mut file = File::from(fd);
         let mut left = size;
         while left > 0 {
-            let want = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let want = self
+                .buffer
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX));
             let n = match file.read(&mut self.buffer[..want]) {
                 Ok(0) => return Err(NarError::Changed(self.path.display().to_string())),
                 Ok(n) => n,

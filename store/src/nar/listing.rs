@@ -58,11 +58,22 @@ impl Listing {
                 Event::Symlink { name, target } => {
                     (name.to_vec(), ListingKind::Symlink(target.to_vec()))
                 }
-                Event::File { name, executable, size } => {
+                Event::File {
+                    name,
+                    executable,
+                    size,
+                } => {
                     let name = name.to_vec();
                     // An empty file's end is already read here; its place is never used.
                     let offset = if size == 0 { 0 } else { reader.position() };
-                    (name, ListingKind::Regular { executable, size, offset })
+                    (
+                        name,
+                        ListingKind::Regular {
+                            executable,
+                            size,
+                            offset,
+                        },
+                    )
                 }
             };
             let listing = Listing { kind };
@@ -82,7 +93,10 @@ impl Listing {
     /// Finds a path of names separated by `/`.
     pub fn lookup(&self, path: &[u8]) -> Lookup<'_> {
         let mut here = self;
-        for name in path.split(|&c| c == b'/').filter(|n| !n.is_empty() && *n != b".") {
+        for name in path
+            .split(|&c| c == b'/')
+            .filter(|n| !n.is_empty() && *n != b".")
+        {
             match &here.kind {
                 ListingKind::Directory(entries) => match entries.get(name) {
                     Some(child) => here = child,
@@ -102,7 +116,11 @@ impl Listing {
     fn json(&self, expand: bool, deep: bool) -> Value {
         let mut map = Map::new();
         match &self.kind {
-            ListingKind::Regular { executable, size, offset } => {
+            ListingKind::Regular {
+                executable,
+                size,
+                offset,
+            } => {
                 if *executable {
                     map.insert("executable".into(), true.into());
                 }
@@ -145,12 +163,18 @@ mod tests {
         let tree = Tree::Directory(BTreeMap::from([
             (b"a".to_vec(), Tree::file("hello")),
             (b"b".to_vec(), Tree::Symlink(b"a".to_vec())),
-            (b"c".to_vec(), Tree::Directory(BTreeMap::from([(b"d".to_vec(), Tree::file(""))]))),
+            (
+                b"c".to_vec(),
+                Tree::Directory(BTreeMap::from([(b"d".to_vec(), Tree::file(""))])),
+            ),
         ]));
         let nar = tree.to_nar().unwrap();
         let listing = Listing::read(&mut Reader::new(&nar[..])).unwrap();
-        let Lookup::Found(Listing { kind: ListingKind::Regular { size: 5, offset, .. } }) =
-            listing.lookup(b"/a")
+        let Lookup::Found(Listing {
+            kind: ListingKind::Regular {
+                size: 5, offset, ..
+            },
+        }) = listing.lookup(b"/a")
         else {
             panic!("a file of five bytes")
         };

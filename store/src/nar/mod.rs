@@ -120,8 +120,16 @@ pub enum NarError {
 }
 
 impl NarError {
-    pub(crate) fn file(action: &'static str, path: &std::path::Path, error: impl Into<io::Error>) -> Self {
-        NarError::File { action, path: path.display().to_string(), error: error.into() }
+    pub(crate) fn file(
+        action: &'static str,
+        path: &std::path::Path,
+        error: impl Into<io::Error>,
+    ) -> Self {
+        NarError::File {
+            action,
+            path: path.display().to_string(),
+            error: error.into(),
+        }
     }
 }
 
@@ -129,7 +137,9 @@ impl NarError {
 pub fn check_entry_name(name: &[u8]) -> Result<(), NarError> {
     let bad = matches!(name, b"" | b"." | b"..") || memchr::memchr2(b'/', 0, name).is_some();
     if bad || name.len() > MAX_NAME {
-        return Err(NarError::BadName(String::from_utf8_lossy(name).into_owned()));
+        return Err(NarError::BadName(
+            String::from_utf8_lossy(name).into_owned(),
+        ));
     }
     Ok(())
 }

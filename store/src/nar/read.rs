@@ -109,7 +109,10 @@ impl<R: BufRead> Reader<R> {
                         return Ok(Some(Event::EndDirectory));
                     }
                     if tag != b"entry" {
-                        return Err(NarError::Tag { expected: "entry", found: lossy(&tag) });
+                        return Err(NarError::Tag {
+                            expected: "entry",
+                            found: lossy(&tag),
+                        });
                     }
                     self.tag("(")?;
                     self.tag("name")?;
@@ -185,7 +188,10 @@ impl<R: BufRead> Reader<R> {
                     tag = self.word(MAX_TAG)?;
                 }
                 if tag != b"contents" {
-                    return Err(NarError::Tag { expected: "contents", found: lossy(&tag) });
+                    return Err(NarError::Tag {
+                        expected: "contents",
+                        found: lossy(&tag),
+                    });
                 }
                 let size = self.length()?;
                 self.left = size;
@@ -194,7 +200,11 @@ impl<R: BufRead> Reader<R> {
                 if size == 0 {
                     self.end_file()?;
                 }
-                Ok(Event::File { name: &self.name, executable, size })
+                Ok(Event::File {
+                    name: &self.name,
+                    executable,
+                    size,
+                })
             }
             b"directory" => {
                 self.open.push(Vec::new());
@@ -209,7 +219,10 @@ impl<R: BufRead> Reader<R> {
                 }
                 self.tag(")")?;
                 self.end_object()?;
-                Ok(Event::Symlink { name: &self.name, target: &self.target })
+                Ok(Event::Symlink {
+                    name: &self.name,
+                    target: &self.target,
+                })
             }
             other => Err(NarError::UnknownType(lossy(other))),
         }
@@ -236,7 +249,10 @@ impl<R: BufRead> Reader<R> {
         if found == expected.as_bytes() {
             return Ok(());
         }
-        Err(NarError::Tag { expected, found: lossy(&found) })
+        Err(NarError::Tag {
+            expected,
+            found: lossy(&found),
+        })
     }
 
     fn length(&mut self) -> Result<u64, NarError> {
@@ -259,7 +275,11 @@ impl<R: BufRead> Reader<R> {
     fn zeros(&mut self, n: usize) -> Result<(), NarError> {
         let mut bytes = [0; 8];
         self.exact(&mut bytes[..n])?;
-        if bytes == [0; 8] { Ok(()) } else { Err(NarError::Padding) }
+        if bytes == [0; 8] {
+            Ok(())
+        } else {
+            Err(NarError::Padding)
+        }
     }
 
     fn exact(&mut self, mut out: &mut [u8]) -> Result<(), NarError> {
@@ -323,7 +343,16 @@ mod tests {
     fn directory_with(names: &[&[u8]]) -> Vec<u8> {
         let mut words: Vec<&[u8]> = vec![MAGIC, b"(", b"type", b"directory"];
         for name in names {
-            words.extend([&b"entry"[..], b"(", b"name", name, b"node", b"(", b"type", b"regular"]);
+            words.extend([
+                &b"entry"[..],
+                b"(",
+                b"name",
+                name,
+                b"node",
+                b"(",
+                b"type",
+                b"regular",
+            ]);
             words.extend([&b"contents"[..], b"", b")", b")"]);
         }
         words.push(b")");
@@ -341,14 +370,29 @@ mod tests {
 
     #[test]
     fn unsorted_and_repeated_names_are_refused() {
-        assert!(matches!(read_all(&directory_with(&[b"b", b"a"])), Err(NarError::NotSorted)));
-        assert!(matches!(read_all(&directory_with(&[b"a", b"a"])), Err(NarError::NotSorted)));
+        assert!(matches!(
+            read_all(&directory_with(&[b"b", b"a"])),
+            Err(NarError::NotSorted)
+        ));
+        assert!(matches!(
+            read_all(&directory_with(&[b"a", b"a"])),
+            Err(NarError::NotSorted)
+        ));
     }
 
     fn nested(depth: usize) -> Vec<u8> {
         let mut words: Vec<&[u8]> = vec![MAGIC];
         for _ in 1..depth {
-            words.extend([&b"("[..], b"type", b"directory", b"entry", b"(", b"name", b"a", b"node"]);
+            words.extend([
+                &b"("[..],
+                b"type",
+                b"directory",
+                b"entry",
+                b"(",
+                b"name",
+                b"a",
+                b"node",
+            ]);
         }
         words.extend([&b"("[..], b"type", b"directory", b")"]);
         for _ in 1..depth {
@@ -389,20 +433,39 @@ mod tests {
     #[test]
     fn bad_links_and_markers_are_refused() {
         for target in [&b""[..], b"a\0b", &[b'a'; 4096]] {
-            assert!(read_all(&archive(&[MAGIC, b"(", b"type", b"symlink", b"target", target, b")"])).is_err());
+            assert!(
+                read_all(&archive(&[
+                    MAGIC, b"(", b"type", b"symlink", b"target", target, b")"
+                ]))
+                .is_err()
+            );
         }
-        assert!(read_all(&archive(&[
-            MAGIC, b"(", b"type", b"regular", b"executable", b"x", b"contents", b"", b")"
-        ]))
-        .is_err());
+        assert!(
+            read_all(&archive(&[
+                MAGIC,
+                b"(",
+                b"type",
+                b"regular",
+                b"executable",
+                b"x",
+                b"contents",
+                b"",
+                b")"
+            ]))
+            .is_err()
+        );
         assert!(read_all(&archive(&[MAGIC, b"(", b"type", b"fifo", b")"])).is_err());
         assert!(matches!(read_all(b"hello"), Err(NarError::NoMagic)));
     }
 
     fn tree() -> impl Strategy<Value = Tree> {
         let leaf = prop_oneof![
-            (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..40))
-                .prop_map(|(executable, contents)| Tree::File { executable, contents }),
+            (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..40)).prop_map(
+                |(executable, contents)| Tree::File {
+                    executable,
+                    contents
+                }
+            ),
             proptest::collection::vec(1u8..255, 1..20).prop_map(Tree::Symlink),
         ];
         leaf.prop_recursive(5, 40, 6, |inner| {

@@ -24,11 +24,7 @@ pub struct RestoreOptions {
 }
 
 /// Makes the tree at `dest`, which must not exist.
-pub fn restore(
-    input: impl BufRead,
-    dest: &Path,
-    options: RestoreOptions,
-) -> Result<(), NarError> {
+pub fn restore(input: impl BufRead, dest: &Path, options: RestoreOptions) -> Result<(), NarError> {
     let mut reader = Reader::new(input);
     restore_at(&mut reader, dest, options)
 }
@@ -43,12 +39,16 @@ pub fn restore_at<R: BufRead>(
         (Some(parent), Some(name)) => (parent, name),
         _ => return Err(NarError::BadName(dest.display().to_string())),
     };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let fd = rfs::openat(rfs::CWD, parent, flags, Mode::empty())
         .map_err(|e| NarError::file("opening directory", parent, e))?;
-    let name = CString::new(name.as_bytes())
-        .map_err(|_| NarError::BadName(dest.display().to_string()))?;
+    let name =
+        CString::new(name.as_bytes()).map_err(|_| NarError::BadName(dest.display().to_string()))?;
     restore_events(reader, fd.as_fd(), &name, dest, options)
 }
 
@@ -60,8 +60,12 @@ pub fn restore_events<R: BufRead>(
     shown: &Path,
     options: RestoreOptions,
 ) -> Result<(), NarError> {
-    let mut restorer =
-        Restorer { open: Vec::new(), path: shown.to_owned(), options, made_root: false };
+    let mut restorer = Restorer {
+        open: Vec::new(),
+        path: shown.to_owned(),
+        options,
+        made_root: false,
+    };
     let result = restorer.run(reader, parent, name);
     if result.is_err() && restorer.made_root {
         drop(restorer);
@@ -80,8 +84,14 @@ struct Restorer {
 
 /// The time that all files in a store have.
 pub(crate) const STORE_TIME: Timestamps = Timestamps {
-    last_access: Timespec { tv_sec: 1, tv_nsec: 0 },
-    last_modification: Timespec { tv_sec: 1, tv_nsec: 0 },
+    last_access: Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    },
+    last_modification: Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    },
 };
 
 impl Restorer {
@@ -92,7 +102,9 @@ impl Restorer {
         root: &CString,
     ) -> Result<(), NarError> {
         loop {
-            let Some(event) = reader.next_event()? else { return Ok(()) };
+            let Some(event) = reader.next_event()? else {
+                return Ok(());
+            };
             if event == Event::EndDirectory {
                 self.end_directory()?;
                 continue;
@@ -135,7 +147,9 @@ impl Restorer {
                             })?;
                     }
                 }
-                Event::File { executable, size, .. } => {
+                Event::File {
+                    executable, size, ..
+                } => {
                     let flags = OFlags::CREATE
                         | OFlags::EXCL
                         | OFlags::WRONLY
@@ -204,7 +218,13 @@ mod tests {
         Tree::Directory(BTreeMap::from([
             (b"dir".to_vec(), Tree::Directory(inner)),
             (b"file\xff".to_vec(), Tree::file(vec![7; 300_000])),
-            (b"run".to_vec(), Tree::File { executable: true, contents: b"#!".to_vec() }),
+            (
+                b"run".to_vec(),
+                Tree::File {
+                    executable: true,
+                    contents: b"#!".to_vec(),
+                },
+            ),
         ]))
     }
 
@@ -219,10 +239,19 @@ mod tests {
         }
         let made = temp.path().join("xtrue");
         let stat = std::fs::metadata(made.join("run")).unwrap();
-        assert_eq!((stat.permissions().mode() & 0o7777, stat.mtime()), (0o555, 1));
+        assert_eq!(
+            (stat.permissions().mode() & 0o7777, stat.mtime()),
+            (0o555, 1)
+        );
         let stat = std::fs::metadata(made.join("dir/empty")).unwrap();
-        assert_eq!((stat.permissions().mode() & 0o7777, stat.mtime()), (0o444, 1));
-        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o7777, 0o555);
+        assert_eq!(
+            (stat.permissions().mode() & 0o7777, stat.mtime()),
+            (0o444, 1)
+        );
+        assert_eq!(
+            std::fs::metadata(&made).unwrap().permissions().mode() & 0o7777,
+            0o555
+        );
         let parent = File::open(temp.path()).unwrap();
         remove_tree_at(parent.as_fd(), &CString::new("xtrue").unwrap()).unwrap();
         assert!(!made.exists());
@@ -255,7 +284,12 @@ mod tests {
     fn filters_decide_what_goes_into_an_archive() {
         let temp = tempfile::tempdir().unwrap();
         let dest = temp.path().join("x");
-        restore(&sample().to_nar().unwrap()[..], &dest, RestoreOptions::default()).unwrap();
+        restore(
+            &sample().to_nar().unwrap()[..],
+            &dest,
+            RestoreOptions::default(),
+        )
+        .unwrap();
         let mut seen = Vec::new();
         let nar = super::super::dump_filtered(&dest, Vec::new(), &mut |path, kind| {
             seen.push((path.strip_prefix(&dest).unwrap().to_owned(), kind));

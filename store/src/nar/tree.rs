@@ -37,7 +37,10 @@ pub enum TreeParseError {
 impl Tree {
     /// A file that may not be executed.
     pub fn file(contents: impl Into<Vec<u8>>) -> Self {
-        Tree::File { executable: false, contents: contents.into() }
+        Tree::File {
+            executable: false,
+            contents: contents.into(),
+        }
     }
 
     /// Writes the events of this tree; recursion is bounded by the writer's depth limit.
@@ -47,7 +50,10 @@ impl Tree {
         writer: &mut Writer<W>,
     ) -> Result<(), NarError> {
         match self {
-            Tree::File { executable, contents } => {
+            Tree::File {
+                executable,
+                contents,
+            } => {
                 writer.file(name, *executable, contents.len() as u64)?;
                 writer.contents(contents)
             }
@@ -83,11 +89,19 @@ impl Tree {
                     (name, Tree::Directory(entries))
                 }
                 Event::Symlink { name, target } => (name.to_vec(), Tree::Symlink(target.to_vec())),
-                Event::File { name, executable, .. } => {
+                Event::File {
+                    name, executable, ..
+                } => {
                     let name = name.to_vec();
                     let mut contents = Vec::new();
                     reader.copy_contents(&mut contents)?;
-                    (name, Tree::File { executable, contents })
+                    (
+                        name,
+                        Tree::File {
+                            executable,
+                            contents,
+                        },
+                    )
                 }
             };
             match open.last_mut() {

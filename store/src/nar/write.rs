@@ -36,9 +36,11 @@ impl<W: Write> Writer<W> {
     }
 
     fn word(&mut self, word: &[u8]) {
-        self.buffer.extend_from_slice(&(word.len() as u64).to_le_bytes());
+        self.buffer
+            .extend_from_slice(&(word.len() as u64).to_le_bytes());
         self.buffer.extend_from_slice(word);
-        self.buffer.extend_from_slice(&[0; 8][..padding(word.len() as u64)]);
+        self.buffer
+            .extend_from_slice(&[0; 8][..padding(word.len() as u64)]);
     }
 
     fn words(&mut self, words: &[&str]) {
@@ -145,7 +147,11 @@ impl<W: Write> Writer<W> {
             self.buffer.extend_from_slice(data);
         }
         self.owed -= data.len() as u64;
-        if self.owed == 0 { self.end_file() } else { Ok(()) }
+        if self.owed == 0 {
+            self.end_file()
+        } else {
+            Ok(())
+        }
     }
 
     fn end_file(&mut self) -> Result<(), NarError> {

@@ -99,9 +99,10 @@ impl StoreAddress {
                 Some(("local", rest)) => Target::Local(Some(percent_decode(rest).into())),
                 Some(("unix", "")) => Target::Daemon(None),
                 Some(("unix", rest)) => Target::Daemon(Some(percent_decode(rest).into())),
-                Some((scheme, rest)) => {
-                    Target::Scheme { scheme: scheme.to_owned(), rest: percent_decode(rest) }
-                }
+                Some((scheme, rest)) => Target::Scheme {
+                    scheme: scheme.to_owned(),
+                    rest: percent_decode(rest),
+                },
                 None if base.contains('/') => Target::Local(Some(base.into())),
                 None => return Err(AddressError::Invalid(text.to_owned())),
             },
@@ -111,7 +112,10 @@ impl StoreAddress {
 
     /// A parameter that is a truth value.
     pub fn flag(&self, name: &str) -> bool {
-        matches!(self.params.get(name).map(String::as_str), Some("true" | "1" | "yes"))
+        matches!(
+            self.params.get(name).map(String::as_str),
+            Some("true" | "1" | "yes")
+        )
     }
 }
 
@@ -144,11 +148,17 @@ mod tests {
         assert_eq!(target("/tmp/x"), Target::Local(Some("/tmp/x".into())));
         assert_eq!(target("local?root=/tmp/x"), Target::Local(None));
         assert_eq!(target("daemon"), Target::Daemon(None));
-        assert_eq!(target("unix:///run/s"), Target::Daemon(Some("/run/s".into())));
+        assert_eq!(
+            target("unix:///run/s"),
+            Target::Daemon(Some("/run/s".into()))
+        );
         let cache = StoreAddress::parse("https://example.org/a?priority=10&x=a%20b").unwrap();
         assert_eq!(
             cache.target,
-            Target::Scheme { scheme: "https".into(), rest: "example.org/a".into() }
+            Target::Scheme {
+                scheme: "https".into(),
+                rest: "example.org/a".into()
+            }
         );
         assert_eq!(cache.params["x"], "a b");
         assert!(StoreAddress::parse("nonsense").is_err());

@@ -41,7 +41,10 @@ pub struct AddFlags {
 
 impl AddFlags {
     /// Replace contents that are there already.
-    pub const REPAIR: AddFlags = AddFlags { repair: true, check_signatures: false };
+    pub const REPAIR: AddFlags = AddFlags {
+        repair: true,
+        check_signatures: false,
+    };
 }
 
 /// What building does with outputs that exist.
@@ -134,7 +137,12 @@ pub struct GcOptions {
 impl GcOptions {
     /// The whole store, without limit.
     pub fn new(action: GcAction) -> Self {
-        GcOptions { action, ignore_liveness: false, paths: BTreeSet::new(), max_freed: u64::MAX }
+        GcOptions {
+            action,
+            ignore_liveness: false,
+            paths: BTreeSet::new(),
+            max_freed: u64::MAX,
+        }
     }
 }
 
@@ -193,7 +201,10 @@ pub trait Store: Send + Sync {
 
     /// The error of an operation that this store does not have.
     fn unsupported(&self, operation: &'static str) -> StoreError {
-        StoreError::Unsupported { operation, store: self.url() }
+        StoreError::Unsupported {
+            operation,
+            store: self.url(),
+        }
     }
 
     /// What is known of an object, which must be valid.
@@ -208,10 +219,7 @@ pub trait Store: Send + Sync {
     }
 
     /// Those of the paths that are valid.
-    fn query_valid(
-        &self,
-        paths: &BTreeSet<StorePath>,
-    ) -> Result<BTreeSet<StorePath>, StoreError> {
+    fn query_valid(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, StoreError> {
         let mut valid = BTreeSet::new();
         for path in paths {
             if self.is_valid(path)? {
@@ -275,7 +283,14 @@ pub trait Store: Send + Sync {
         flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
         let contents = Contents::Bytes(text);
-        self.add_to_store(name, contents, Method::Text, Algorithm::Sha256, references, flags)
+        self.add_to_store(
+            name,
+            contents,
+            Method::Text,
+            Algorithm::Sha256,
+            references,
+            flags,
+        )
     }
 
     /// Reads a `.drv` file, valid or not.
@@ -314,7 +329,9 @@ pub trait Store: Send + Sync {
         }
         match self.builder() {
             Some(builder) => builder.ensure_path(path),
-            None => Err(StoreError::InvalidPath(self.dir().display(path).to_string())),
+            None => Err(StoreError::InvalidPath(
+                self.dir().display(path).to_string(),
+            )),
         }
     }
 

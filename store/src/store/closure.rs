@@ -53,7 +53,11 @@ fn neighbours<S: Store + ?Sized>(
             out.extend(store.query_valid_derivers(path)?);
         }
         if options.include_derivers && path.is_derivation() {
-            for output in store.query_derivation_outputs(path)?.into_values().flatten() {
+            for output in store
+                .query_derivation_outputs(path)?
+                .into_values()
+                .flatten()
+            {
                 if store.is_valid(&output)? {
                     out.push(output);
                 }
@@ -62,7 +66,11 @@ fn neighbours<S: Store + ?Sized>(
     } else {
         out.extend(info.references.iter().cloned());
         if options.include_outputs && path.is_derivation() {
-            for output in store.query_derivation_outputs(path)?.into_values().flatten() {
+            for output in store
+                .query_derivation_outputs(path)?
+                .into_values()
+                .flatten()
+            {
                 if store.is_valid(&output)? {
                     out.push(output);
                 }
@@ -102,7 +110,10 @@ pub fn topological_order(
             continue;
         }
         marks.insert(start.clone(), Mark::Open);
-        stack.push(Frame { path: start.clone(), rest: references(start)?.into_iter() });
+        stack.push(Frame {
+            path: start.clone(),
+            rest: references(start)?.into_iter(),
+        });
         while let Some(frame) = stack.last_mut() {
             let Some(next) = frame.rest.next() else {
                 if let Some(frame) = stack.pop() {
@@ -140,7 +151,10 @@ pub fn topological_paths<S: Store + ?Sized>(
     paths: &BTreeSet<StorePath>,
 ) -> Result<Vec<StorePath>, StoreError> {
     topological_order(paths, |path| {
-        Ok(store.query_path_info(path)?.map(|info| info.references.clone()).unwrap_or_default())
+        Ok(store
+            .query_path_info(path)?
+            .map(|info| info.references.clone())
+            .unwrap_or_default())
     })
 }
 
@@ -183,7 +197,12 @@ mod tests {
             .collect();
         let paths: BTreeSet<StorePath> = chain.iter().cloned().collect();
         let order = topological_order(&paths, |p| {
-            let n = u32::from_le_bytes([p.digest()[16], p.digest()[17], p.digest()[18], p.digest()[19]]);
+            let n = u32::from_le_bytes([
+                p.digest()[16],
+                p.digest()[17],
+                p.digest()[18],
+                p.digest()[19],
+            ]);
             Ok(chain.get(n as usize + 1).cloned().into_iter().collect())
         });
         assert_eq!(order.unwrap(), chain);

@@ -143,7 +143,10 @@ impl SingleDerivedPath {
                 return Err(StoreError::Format("derived path is nested too deeply"));
             }
             let output = check_name(output.as_bytes()).map_err(crate::path::PathError::from)?;
-            here = SingleDerivedPath::Built { drv: Arc::new(here), output: output.to_owned() };
+            here = SingleDerivedPath::Built {
+                drv: Arc::new(here),
+                output: output.to_owned(),
+            };
         }
         Ok(here)
     }
@@ -152,7 +155,10 @@ impl SingleDerivedPath {
 impl DerivedPath {
     /// Outputs of a known derivation.
     pub fn built(drv: StorePath, outputs: OutputsSpec) -> Self {
-        DerivedPath::Built { drv: Arc::new(SingleDerivedPath::Opaque(drv)), outputs }
+        DerivedPath::Built {
+            drv: Arc::new(SingleDerivedPath::Opaque(drv)),
+            outputs,
+        }
     }
 
     /// The store path at the beginning.
@@ -189,9 +195,10 @@ impl From<SingleDerivedPath> for DerivedPath {
     fn from(single: SingleDerivedPath) -> Self {
         match single {
             SingleDerivedPath::Opaque(path) => DerivedPath::Opaque(path),
-            SingleDerivedPath::Built { drv, output } => {
-                DerivedPath::Built { drv, outputs: OutputsSpec::Names(BTreeSet::from([output])) }
-            }
+            SingleDerivedPath::Built { drv, output } => DerivedPath::Built {
+                drv,
+                outputs: OutputsSpec::Names(BTreeSet::from([output])),
+            },
         }
     }
 }
@@ -206,7 +213,12 @@ mod tests {
         let base = "/nix/store/00000000000000000000000000000000-a.drv";
         for rest in ["", "^*", "^out", "^bin,out", "^a^b^*"] {
             let text = format!("{base}{rest}");
-            assert_eq!(DerivedPath::parse(&dir, &text, '^').unwrap().print(&dir, '^'), text);
+            assert_eq!(
+                DerivedPath::parse(&dir, &text, '^')
+                    .unwrap()
+                    .print(&dir, '^'),
+                text
+            );
         }
         assert!(DerivedPath::parse(&dir, &format!("{base}^"), '^').is_err());
         assert!(DerivedPath::parse(&dir, &format!("{base}^../x"), '^').is_err());

@@ -80,7 +80,9 @@ pub enum StoreError {
         reason: String,
     },
     /// An archive's hash is not the one announced.
-    #[error("hash mismatch importing path '{path}';\n  specified: {specified}\n  got:       {found}")]
+    #[error(
+        "hash mismatch importing path '{path}';\n  specified: {specified}\n  got:       {found}"
+    )]
     HashMismatch {
         /// The object.
         path: String,
@@ -90,7 +92,9 @@ pub enum StoreError {
         found: String,
     },
     /// An archive's size is not the one announced.
-    #[error("size mismatch importing path '{path}';\n  specified: {specified}\n  got:       {found}")]
+    #[error(
+        "size mismatch importing path '{path}';\n  specified: {specified}\n  got:       {found}"
+    )]
     SizeMismatch {
         /// The object.
         path: String,
@@ -100,7 +104,9 @@ pub enum StoreError {
         found: u64,
     },
     /// An archive's content address is not the one announced.
-    #[error("ca hash mismatch importing path '{path}';\n  specified: {specified}\n  got:       {found}")]
+    #[error(
+        "ca hash mismatch importing path '{path}';\n  specified: {specified}\n  got:       {found}"
+    )]
     AddressMismatch {
         /// The object.
         path: String,
@@ -218,13 +224,21 @@ pub enum StoreError {
 }
 
 fn quoted(paths: &[String]) -> String {
-    paths.iter().map(|p| format!("'{p}'")).collect::<Vec<_>>().join(", ")
+    paths
+        .iter()
+        .map(|p| format!("'{p}'"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl StoreError {
     /// A failed system call on a file.
     pub fn file(action: &'static str, path: &Path, error: impl Into<io::Error>) -> Self {
-        StoreError::File { action, path: path.display().to_string(), error: error.into() }
+        StoreError::File {
+            action,
+            path: path.display().to_string(),
+            error: error.into(),
+        }
     }
 
     /// Wraps an error of another layer.

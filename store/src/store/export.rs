@@ -72,7 +72,11 @@ fn export_path<S: Store + ?Sized>(
     for reference in &info.references {
         write_string(out, &store.dir().print(reference))?;
     }
-    let deriver = info.deriver.as_ref().map(|d| store.dir().print(d)).unwrap_or_default();
+    let deriver = info
+        .deriver
+        .as_ref()
+        .map(|d| store.dir().print(d))
+        .unwrap_or_default();
     write_string(out, &deriver)?;
     write_number(out, 0)?;
     Ok(())
@@ -128,7 +132,9 @@ pub fn import_paths<S: Store + ?Sized>(
         let size = tee.0.bytes();
         let hash = tee.0.finish();
         if input.number()? != MAGIC {
-            return Err(StoreError::Format("Nix archive cannot be imported; wrong format"));
+            return Err(StoreError::Format(
+                "Nix archive cannot be imported; wrong format",
+            ));
         }
         let path = store.dir().parse(input.string()?)?;
         let mut info = PathInfo::new(path, hash, size);
@@ -147,11 +153,19 @@ pub fn import_paths<S: Store + ?Sized>(
         if input.number()? == 1 {
             input.string()?;
         }
-        let mut file =
-            archive.into_inner().map_err(|e| StoreError::Io(io::Error::from(e.error().kind())))?;
+        let mut file = archive
+            .into_inner()
+            .map_err(|e| StoreError::Io(io::Error::from(e.error().kind())))?;
         io::Seek::rewind(&mut file)?;
-        let flags = AddFlags { repair: false, check_signatures };
-        store.add_nar(&info, &mut io::BufReader::with_capacity(1 << 16, &mut file), flags)?;
+        let flags = AddFlags {
+            repair: false,
+            check_signatures,
+        };
+        store.add_nar(
+            &info,
+            &mut io::BufReader::with_capacity(1 << 16, &mut file),
+            flags,
+        )?;
         imported.push(info.path);
     }
 }

@@ -75,12 +75,17 @@ impl PathInfo {
     pub fn split_references(&self) -> References {
         let mut others = self.references.clone();
         let self_reference = others.remove(&self.path);
-        References { others, self_reference }
+        References {
+            others,
+            self_reference,
+        }
     }
 
     /// Whether the path follows from the content address; an error when no path can follow from it.
     pub fn is_content_addressed(&self, dir: &StoreDir) -> Result<bool, ContentAddressError> {
-        let Some(address) = &self.content_address else { return Ok(false) };
+        let Some(address) = &self.content_address else {
+            return Ok(false);
+        };
         let path = dir.make_content_path(self.path.name(), address, &self.split_references())?;
         Ok(path == self.path)
     }
@@ -90,7 +95,12 @@ impl PathInfo {
         if self.is_content_addressed(dir).unwrap_or(false) {
             return usize::MAX;
         }
-        let Some(fingerprint) = self.fingerprint(dir) else { return 0 };
-        self.signatures.iter().filter(|s| keys.verify(&fingerprint, s)).count()
+        let Some(fingerprint) = self.fingerprint(dir) else {
+            return 0;
+        };
+        self.signatures
+            .iter()
+            .filter(|s| keys.verify(&fingerprint, s))
+            .count()
     }
 }

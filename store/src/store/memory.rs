@@ -59,7 +59,13 @@ impl MemoryStore {
     }
 
     fn insert(&self, info: PathInfo, nar: Option<Arc<[u8]>>) {
-        self.objects.write().insert(info.path.clone(), Object { info: Arc::new(info), nar });
+        self.objects.write().insert(
+            info.path.clone(),
+            Object {
+                info: Arc::new(info),
+                nar,
+            },
+        );
     }
 
     fn missing(&self, path: &StorePath) -> StoreError {
@@ -106,7 +112,11 @@ pub(super) fn copy_nar(input: &mut dyn BufRead, out: &mut dyn Write) -> Result<(
             Some(Event::Directory { name }) => writer.directory(name)?,
             Some(Event::EndDirectory) => writer.end_directory()?,
             Some(Event::Symlink { name, target }) => writer.symlink(name, target)?,
-            Some(Event::File { name, executable, size }) => {
+            Some(Event::File {
+                name,
+                executable,
+                size,
+            }) => {
                 writer.file(name, executable, size)?;
                 loop {
                     let chunk = reader.chunk()?;
@@ -186,7 +196,9 @@ impl Store for MemoryStore {
     }
 
     fn url(&self) -> String {
-        self.below.as_ref().map_or_else(|| "dummy://".to_owned(), |below| below.url())
+        self.below
+            .as_ref()
+            .map_or_else(|| "dummy://".to_owned(), |below| below.url())
     }
 
     fn query_path_info(&self, path: &StorePath) -> Result<Option<Arc<PathInfo>>, StoreError> {
@@ -210,8 +222,7 @@ impl Store for MemoryStore {
     ) -> Result<StorePath, StoreError> {
         let keep = self.keep_contents || matches!(contents, Contents::Bytes(_));
         if !keep {
-            let (path, _) =
-                compute_path(&self.dir, name, contents, method, algorithm, references)?;
+            let (path, _) = compute_path(&self.dir, name, contents, method, algorithm, references)?;
             return Ok(path);
         }
         let mut nar = Vec::new();
@@ -270,7 +281,9 @@ impl Store for MemoryStore {
             nar::Lookup::Found(nar::Listing {
                 kind: nar::ListingKind::Regular { size, offset, .. },
             }) => Ok(nar[*offset as usize..][..*size as usize].to_vec()),
-            _ => Err(StoreError::Io(std::io::Error::from(std::io::ErrorKind::NotFound))),
+            _ => Err(StoreError::Io(std::io::Error::from(
+                std::io::ErrorKind::NotFound,
+            ))),
         }
     }
 
@@ -336,7 +349,10 @@ pub(crate) fn modulo_of<S: Store + ?Sized>(
     // A path is the hash of what it refers to, so honest derivations have no circles; dishonest ones are noticed.
     let mut open: rustc_hash::FxHashSet<StorePath> = std::iter::once(drv.clone()).collect();
     while let Some((path, derivation)) = stack.last() {
-        let unknown = derivation.input_derivations.keys().find(|input| known(input).is_none());
+        let unknown = derivation
+            .input_derivations
+            .keys()
+            .find(|input| known(input).is_none());
         if let Some(input) = unknown {
             let input = input.clone();
             if !open.insert(input.clone()) {
@@ -349,17 +365,16 @@ pub(crate) fn modulo_of<S: Store + ?Sized>(
             stack.push((input, derivation));
             continue;
         }
-        result = derivation.hash_modulo::<crate::derivation::DerivationError>(
-            store.dir(),
-            &mut |input| Ok(known(input).unwrap_or(HashModulo::Deferred)),
-        )?;
+        result = derivation
+            .hash_modulo::<crate::derivation::DerivationError>(store.dir(), &mut |input| {
+                Ok(known(input).unwrap_or(HashModulo::Deferred))
+            })?;
         store.remember_modulo(path, result);
         open.remove(path);
         stack.pop();
     }
     Ok(result)
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -368,8 +383,9 @@ mod tests {
     #[test]
     fn texts_get_their_paths_and_can_be_read_back() {
         let store = MemoryStore::new(StoreDir::default());
-        let path =
-            store.add_text("foo", b"bar", &BTreeSet::new(), AddFlags::default()).unwrap();
+        let path = store
+            .add_text("foo", b"bar", &BTreeSet::new(), AddFlags::default())
+            .unwrap();
         assert_eq!(path.to_string(), "vxjiwkjkn7x4079qvh1jkl5pn05j2aw0-foo");
         assert_eq!(store.read_file(&path, b"").unwrap(), b"bar");
         let info = store.path_info(&path).unwrap();

@@ -22,16 +22,24 @@ pub struct DrvOutput {
 impl DrvOutput {
     /// Reads `sha256:<hex>!<output>`.
     pub fn parse(text: &str) -> Result<Self, StoreError> {
-        let (hash, output) = text
-            .split_once('!')
-            .ok_or(StoreError::Format("invalid derivation output id: missing '!'"))?;
-        Ok(DrvOutput { drv_hash: Hash::parse_any_prefixed(hash)?, output: output.to_owned() })
+        let (hash, output) = text.split_once('!').ok_or(StoreError::Format(
+            "invalid derivation output id: missing '!'",
+        ))?;
+        Ok(DrvOutput {
+            drv_hash: Hash::parse_any_prefixed(hash)?,
+            output: output.to_owned(),
+        })
     }
 }
 
 impl fmt::Display for DrvOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}!{}", self.drv_hash.format(Format::Base16, true), self.output)
+        write!(
+            f,
+            "{}!{}",
+            self.drv_hash.format(Format::Base16, true),
+            self.output
+        )
     }
 }
 
@@ -51,7 +59,12 @@ pub struct Realisation {
 impl Realisation {
     /// A realisation without signatures.
     pub fn new(id: DrvOutput, out_path: StorePath) -> Self {
-        Realisation { id, out_path, signatures: BTreeSet::new(), dependent: BTreeMap::new() }
+        Realisation {
+            id,
+            out_path,
+            signatures: BTreeSet::new(),
+            dependent: BTreeMap::new(),
+        }
     }
 
     fn json(&self, with_signatures: bool) -> Value {
@@ -65,8 +78,11 @@ impl Realisation {
         map.insert("id".into(), self.id.to_string().into());
         map.insert("outPath".into(), self.out_path.to_string().into());
         if with_signatures {
-            let list: Vec<Value> =
-                self.signatures.iter().map(|s| s.to_string().into()).collect();
+            let list: Vec<Value> = self
+                .signatures
+                .iter()
+                .map(|s| s.to_string().into())
+                .collect();
             map.insert("signatures".into(), list.into());
         }
         map.into()
@@ -81,13 +97,22 @@ impl Realisation {
     pub fn from_json(value: &Value) -> Result<Self, StoreError> {
         const BAD: StoreError = StoreError::Format("invalid JSON for a realisation");
         let text = |key: &str| value.get(key).and_then(Value::as_str).ok_or(BAD);
-        let mut realisation =
-            Realisation::new(DrvOutput::parse(text("id")?)?, StorePath::parse(text("outPath")?)?);
-        for signature in value.get("signatures").and_then(Value::as_array).into_iter().flatten() {
+        let mut realisation = Realisation::new(
+            DrvOutput::parse(text("id")?)?,
+            StorePath::parse(text("outPath")?)?,
+        );
+        for signature in value
+            .get("signatures")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             let signature = signature.as_str().ok_or(BAD)?;
             realisation.signatures.insert(Signature::parse(signature)?);
         }
-        let dependent = value.get("dependentRealisations").and_then(Value::as_object);
+        let dependent = value
+            .get("dependentRealisations")
+            .and_then(Value::as_object);
         for (id, path) in dependent.into_iter().flatten() {
             let path = StorePath::parse(path.as_str().ok_or(BAD)?)?;
             realisation.dependent.insert(DrvOutput::parse(id)?, path);

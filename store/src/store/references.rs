@@ -22,9 +22,15 @@ pub struct ReferenceScanner {
 impl ReferenceScanner {
     /// Looks for these paths.
     pub fn new<'a>(paths: impl IntoIterator<Item = &'a StorePath>) -> Self {
-        let wanted =
-            paths.into_iter().map(|p| (*p.hash_part().as_bytes(), p.clone())).collect();
-        ReferenceScanner { wanted, found: FxHashSet::default(), tail: Vec::with_capacity(64) }
+        let wanted = paths
+            .into_iter()
+            .map(|p| (*p.hash_part().as_bytes(), p.clone()))
+            .collect();
+        ReferenceScanner {
+            wanted,
+            found: FxHashSet::default(),
+            tail: Vec::with_capacity(64),
+        }
     }
 
     /// Looks at more bytes; digests that span calls are found.
@@ -73,7 +79,11 @@ impl ReferenceScanner {
 
     /// The paths found so far.
     pub fn found(&self) -> BTreeSet<StorePath> {
-        self.found.iter().filter_map(|digest| self.wanted.get(digest)).cloned().collect()
+        self.found
+            .iter()
+            .filter_map(|digest| self.wanted.get(digest))
+            .cloned()
+            .collect()
     }
 }
 
@@ -137,7 +147,11 @@ mod tests {
             for piece in text.chunks(size) {
                 scanner.update(piece);
             }
-            assert_eq!(scanner.found(), BTreeSet::from([path.clone()]), "pieces of {size}");
+            assert_eq!(
+                scanner.found(),
+                BTreeSet::from([path.clone()]),
+                "pieces of {size}"
+            );
         }
     }
 

@@ -51,7 +51,10 @@ impl Signature {
     /// Reads `name:base64`.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let (name, bytes) = split(text).ok_or(KeyError::CorruptSignature)?;
-        Ok(Signature { key_name: name.to_owned(), bytes })
+        Ok(Signature {
+            key_name: name.to_owned(),
+            bytes,
+        })
     }
 }
 
@@ -80,7 +83,10 @@ impl SecretKey {
         let (name, data) = split(text).ok_or(KeyError::Corrupt)?;
         let data: [u8; 64] = data.try_into().map_err(|_| KeyError::Secret)?;
         let key = SigningKey::from_keypair_bytes(&data).map_err(|_| KeyError::Secret)?;
-        Ok(SecretKey { name: name.to_owned(), key })
+        Ok(SecretKey {
+            name: name.to_owned(),
+            key,
+        })
     }
 
     /// Makes a new key.
@@ -90,7 +96,10 @@ impl SecretKey {
         std::fs::File::open("/dev/urandom")
             .and_then(|mut source| source.read_exact(&mut seed))
             .map_err(|_| KeyError::Generate)?;
-        Ok(SecretKey { name: name.to_owned(), key: SigningKey::from_bytes(&seed) })
+        Ok(SecretKey {
+            name: name.to_owned(),
+            key: SigningKey::from_bytes(&seed),
+        })
     }
 
     /// The key's name.
@@ -100,13 +109,19 @@ impl SecretKey {
 
     /// The key to verify with.
     pub fn public(&self) -> PublicKey {
-        PublicKey { name: self.name.clone(), key: self.key.verifying_key() }
+        PublicKey {
+            name: self.name.clone(),
+            key: self.key.verifying_key(),
+        }
     }
 
     /// Signs a text.
     pub fn sign(&self, text: &[u8]) -> Signature {
         let bytes = self.key.sign(text).to_bytes().to_vec();
-        Signature { key_name: self.name.clone(), bytes }
+        Signature {
+            key_name: self.name.clone(),
+            bytes,
+        }
     }
 }
 
@@ -129,12 +144,17 @@ impl PublicKey {
         let (name, data) = split(text).ok_or(KeyError::Corrupt)?;
         let data: [u8; 32] = data.try_into().map_err(|_| KeyError::Public)?;
         let key = VerifyingKey::from_bytes(&data).map_err(|_| KeyError::Public)?;
-        Ok(PublicKey { name: name.to_owned(), key })
+        Ok(PublicKey {
+            name: name.to_owned(),
+            key,
+        })
     }
 
     /// Whether the signature is this key's for the text.
     pub fn verify(&self, text: &[u8], signature: &Signature) -> bool {
-        let Ok(bytes) = <[u8; 64]>::try_from(signature.bytes.as_slice()) else { return false };
+        let Ok(bytes) = <[u8; 64]>::try_from(signature.bytes.as_slice()) else {
+            return false;
+        };
         let bytes = ed25519_dalek::Signature::from_bytes(&bytes);
         signature.key_name == self.name && self.key.verify_strict(text, &bytes).is_ok()
     }
@@ -167,7 +187,9 @@ impl PublicKeys {
 
     /// Whether a trusted key made the signature for the text.
     pub fn verify(&self, text: &[u8], signature: &Signature) -> bool {
-        self.0.get(&signature.key_name).is_some_and(|key| key.verify(text, signature))
+        self.0
+            .get(&signature.key_name)
+            .is_some_and(|key| key.verify(text, signature))
     }
 }
 

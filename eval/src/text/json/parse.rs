@@ -103,9 +103,20 @@ pub struct Events<'a> {
 impl<'a> Events<'a> {
     /// Begins to read a document.
     pub fn new(text: &'a [u8]) -> Self {
-        let mut lexer = Lexer { text, at: 0, lines: 0, column: 0, start: 0 };
+        let mut lexer = Lexer {
+            text,
+            at: 0,
+            lines: 0,
+            column: 0,
+            start: 0,
+        };
         let token = lexer.first_token();
-        Self { lexer, token, open: Vec::new(), next: Next::Value }
+        Self {
+            lexer,
+            token,
+            open: Vec::new(),
+            next: Next::Value,
+        }
     }
 
     fn advance(&mut self) {
@@ -134,7 +145,8 @@ impl<'a> Events<'a> {
     fn value(&mut self) -> Result<Event, JsonError> {
         match &mut self.token {
             Token::Value(Event::Float(f)) if !f.is_finite() => {
-                let mut message = b"[json.exception.out_of_range.406] number overflow parsing '".to_vec();
+                let mut message =
+                    b"[json.exception.out_of_range.406] number overflow parsing '".to_vec();
                 message.extend(self.lexer.last_read());
                 message.push(b'\'');
                 Err(JsonError(message))
@@ -167,13 +179,21 @@ impl<'a> Events<'a> {
     }
 
     fn after_value(&mut self) {
-        self.next = if self.open.is_empty() { Next::End } else { Next::AfterValue };
+        self.next = if self.open.is_empty() {
+            Next::End
+        } else {
+            Next::AfterValue
+        };
     }
 
     fn close(&mut self) -> Event {
         let array = self.open.pop();
         self.after_value();
-        if array == Some(true) { Event::EndArray } else { Event::EndObject }
+        if array == Some(true) {
+            Event::EndArray
+        } else {
+            Event::EndObject
+        }
     }
 
     fn key(&mut self) -> Result<Event, JsonError> {
@@ -276,7 +296,8 @@ impl Lexer<'_> {
 
     fn place(&self) -> Vec<u8> {
         let (line, column) = (self.lines + 1, self.column);
-        format!("[json.exception.parse_error.101] parse error at line {line}, column {column}: ").into_bytes()
+        format!("[json.exception.parse_error.101] parse error at line {line}, column {column}: ")
+            .into_bytes()
     }
 
     /// The text that messages show, control characters made visible.
@@ -316,8 +337,12 @@ impl Lexer<'_> {
                 Some(b't') => self.literal(b"rue", Event::Bool(true)),
                 Some(b'f') => self.literal(b"alse", Event::Bool(false)),
                 Some(b'n') => self.literal(b"ull", Event::Null),
-                Some(b'"') => self.string().map_or_else(Token::Error, |text| Token::Value(Event::Text(text))),
-                Some(first @ (b'-' | b'0'..=b'9')) => self.number(first).map_or_else(Token::Error, Token::Value),
+                Some(b'"') => self
+                    .string()
+                    .map_or_else(Token::Error, |text| Token::Value(Event::Text(text))),
+                Some(first @ (b'-' | b'0'..=b'9')) => {
+                    self.number(first).map_or_else(Token::Error, Token::Value)
+                }
                 Some(0) | None => Token::End,
                 Some(_) => Token::Error("invalid literal".into()),
             };
@@ -396,7 +421,9 @@ impl Lexer<'_> {
         loop {
             // Plain characters in one go.
             let rest = &self.text[self.at.min(self.text.len())..];
-            let plain = rest.iter().position(|b| !matches!(b, 0x20..=0x7f) || matches!(b, b'"' | b'\\'));
+            let plain = rest
+                .iter()
+                .position(|b| !matches!(b, 0x20..=0x7f) || matches!(b, b'"' | b'\\'));
             let plain = plain.unwrap_or(rest.len());
             out.extend_from_slice(&rest[..plain]);
             self.at += plain;
@@ -454,8 +481,10 @@ impl Lexer<'_> {
 
     /// The character after `\u`, which may be written as two surrogates.
     fn unicode(&mut self) -> Result<char, String> {
-        const LONE_HIGH: &str = "invalid string: surrogate U+D800..U+DBFF must be followed by U+DC00..U+DFFF";
-        const LONE_LOW: &str = "invalid string: surrogate U+DC00..U+DFFF must follow U+D800..U+DBFF";
+        const LONE_HIGH: &str =
+            "invalid string: surrogate U+D800..U+DBFF must be followed by U+DC00..U+DFFF";
+        const LONE_LOW: &str =
+            "invalid string: surrogate U+DC00..U+DFFF must follow U+D800..U+DBFF";
         let mut code = self.hex()?;
         if (0xd800..0xdc00).contains(&code) {
             if self.next() != Some(b'\\') || self.next() != Some(b'u') {
@@ -488,8 +517,9 @@ fn is_digit(byte: Option<u8>) -> bool {
 #[cold]
 fn control_message(byte: u8) -> String {
     const NAMES: [&str; 32] = [
-        "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "HT", "LF", "VT", "FF", "CR", "SO", "SI",
-        "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS", "GS", "RS", "US",
+        "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "HT", "LF", "VT", "FF", "CR",
+        "SO", "SI", "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB",
+        "ESC", "FS", "GS", "RS", "US",
     ];
     let short = match byte {
         0x08 => " or \\b",
@@ -500,7 +530,9 @@ fn control_message(byte: u8) -> String {
         _ => "",
     };
     let name = NAMES[usize::from(byte & 31)];
-    format!("invalid string: control character U+{byte:04X} ({name}) must be escaped to \\u{byte:04X}{short}")
+    format!(
+        "invalid string: control character U+{byte:04X} ({name}) must be escaped to \\u{byte:04X}{short}"
+    )
 }
 
 #[cfg(test)]
@@ -508,11 +540,16 @@ mod tests {
     use super::*;
 
     fn all(text: &str) -> Result<Vec<Event>, String> {
-        Events::new(text.as_bytes()).collect::<Result<_, _>>().map_err(|error| error.to_string())
+        Events::new(text.as_bytes())
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())
     }
 
     fn message(text: &str) -> String {
-        all(text).expect_err("an error").trim_start_matches("[json.exception.parse_error.101] parse error at ").to_owned()
+        all(text)
+            .expect_err("an error")
+            .trim_start_matches("[json.exception.parse_error.101] parse error at ")
+            .to_owned()
     }
 
     #[test]
@@ -538,19 +575,43 @@ mod tests {
     #[test]
     fn numbers_become_integers_when_they_fit() {
         assert_eq!(all("-9223372036854775808"), Ok(vec![Event::Int(i64::MIN)]));
-        assert_eq!(all("18446744073709551615"), Ok(vec![Event::Unsigned(u64::MAX)]));
-        assert_eq!(all("18446744073709551616"), Ok(vec![Event::Float(18_446_744_073_709_551_616.0)]));
-        assert_eq!(all("1e999"), Err("[json.exception.out_of_range.406] number overflow parsing '1e999'".into()));
+        assert_eq!(
+            all("18446744073709551615"),
+            Ok(vec![Event::Unsigned(u64::MAX)])
+        );
+        assert_eq!(
+            all("18446744073709551616"),
+            Ok(vec![Event::Float(18_446_744_073_709_551_616.0)])
+        );
+        assert_eq!(
+            all("1e999"),
+            Err("[json.exception.out_of_range.406] number overflow parsing '1e999'".into())
+        );
     }
 
     #[test]
     fn messages_say_what_stands_where() {
         let cases = [
-            ("[1,]", "line 1, column 4: syntax error while parsing value - unexpected ']'; expected '[', '{', or a literal"),
-            ("{\n 1", "line 2, column 2: syntax error while parsing object key - unexpected number literal; expected string literal"),
-            ("tru", "line 1, column 4: syntax error while parsing value - invalid literal; last read: 'tru'"),
-            ("1 2", "line 1, column 3: syntax error while parsing value - unexpected number literal; expected end of input"),
-            ("\"\\ud800\"", "line 1, column 8: syntax error while parsing value - invalid string: surrogate U+D800..U+DBFF must be followed by U+DC00..U+DFFF; last read: '\"\\ud800\"'"),
+            (
+                "[1,]",
+                "line 1, column 4: syntax error while parsing value - unexpected ']'; expected '[', '{', or a literal",
+            ),
+            (
+                "{\n 1",
+                "line 2, column 2: syntax error while parsing object key - unexpected number literal; expected string literal",
+            ),
+            (
+                "tru",
+                "line 1, column 4: syntax error while parsing value - invalid literal; last read: 'tru'",
+            ),
+            (
+                "1 2",
+                "line 1, column 3: syntax error while parsing value - unexpected number literal; expected end of input",
+            ),
+            (
+                "\"\\ud800\"",
+                "line 1, column 8: syntax error while parsing value - invalid string: surrogate U+D800..U+DBFF must be followed by U+DC00..U+DFFF; last read: '\"\\ud800\"'",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(message(text), expected, "{text}");

@@ -61,7 +61,10 @@ fn invalid(bytes: &[u8], error: std::str::Utf8Error) -> InvalidUtf8 {
         Some(good) => {
             let starts_well = matches!(bytes[start], 0xc2..=0xf4);
             let index = if starts_well { start + good } else { start };
-            InvalidUtf8::Byte { index, byte: bytes.get(index).copied().unwrap_or_default() }
+            InvalidUtf8::Byte {
+                index,
+                byte: bytes.get(index).copied().unwrap_or_default(),
+            }
         }
     }
 }
@@ -107,7 +110,11 @@ fn layout(digits: &[u8], exponent: i32, out: &mut Vec<u8>) {
             out.push(b'.');
             out.extend_from_slice(&digits[1..]);
         }
-        let (sign, size) = if point > 0 { ('+', point - 1) } else { ('-', 1 - point) };
+        let (sign, size) = if point > 0 {
+            ('+', point - 1)
+        } else {
+            ('-', 1 - point)
+        };
         out.extend_from_slice(format!("e{sign}{size:02}").as_bytes());
     }
 }
@@ -122,12 +129,18 @@ struct Wide {
 impl Wide {
     fn times(self, other: Wide) -> Wide {
         let product = u128::from(self.f) * u128::from(other.f) + (1 << 63);
-        Wide { f: (product >> 64) as u64, e: self.e + other.e + 64 }
+        Wide {
+            f: (product >> 64) as u64,
+            e: self.e + other.e + 64,
+        }
     }
 
     fn normalized(self) -> Wide {
         let shift = self.f.leading_zeros();
-        Wide { f: self.f << shift, e: self.e - shift as i32 }
+        Wide {
+            f: self.f << shift,
+            e: self.e - shift as i32,
+        }
     }
 }
 
@@ -136,19 +149,49 @@ fn shortest(value: f64) -> (Vec<u8>, i32) {
     const HIDDEN: u64 = 1 << 52;
     let bits = value.to_bits();
     let (biased, fraction) = ((bits >> 52) as i32, bits & (HIDDEN - 1));
-    let v = if biased == 0 { Wide { f: fraction, e: -1074 } } else { Wide { f: fraction + HIDDEN, e: biased - 1075 } };
+    let v = if biased == 0 {
+        Wide {
+            f: fraction,
+            e: -1074,
+        }
+    } else {
+        Wide {
+            f: fraction + HIDDEN,
+            e: biased - 1075,
+        }
+    };
     // The doubles half-way to the neighbours; the lower neighbour of a power of two is nearer.
-    let upper = Wide { f: 2 * v.f + 1, e: v.e - 1 }.normalized();
+    let upper = Wide {
+        f: 2 * v.f + 1,
+        e: v.e - 1,
+    }
+    .normalized();
     let nearer = fraction == 0 && biased > 1;
-    let lower = if nearer { Wide { f: 4 * v.f - 1, e: v.e - 2 } } else { Wide { f: 2 * v.f - 1, e: v.e - 1 } };
-    let lower = Wide { f: lower.f << (lower.e - upper.e), e: upper.e };
+    let lower = if nearer {
+        Wide {
+            f: 4 * v.f - 1,
+            e: v.e - 2,
+        }
+    } else {
+        Wide {
+            f: 2 * v.f - 1,
+            e: v.e - 1,
+        }
+    };
+    let lower = Wide {
+        f: lower.f << (lower.e - upper.e),
+        e: upper.e,
+    };
     let v = v.normalized();
 
     let (power, power_exponent) = cached_power(upper.e);
     let w = v.times(power);
     // One unit inwards, since the products are rounded.
     let low = lower.times(power).f + 1;
-    let high = Wide { f: upper.times(power).f - 1, ..w };
+    let high = Wide {
+        f: upper.times(power).f - 1,
+        ..w
+    };
     digits_of(low, w.f, high, -power_exponent)
 }
 
@@ -191,7 +234,9 @@ fn digits_of(low: u64, w: u64, high: Wide, mut exponent: i32) -> (Vec<u8>, i32) 
 
 /// Lowers the last digit while that brings the number nearer to the wanted one.
 fn round(digits: &mut [u8], distance: u64, delta: u64, mut rest: u64, unit: u64) {
-    let Some(last) = digits.last_mut() else { return };
+    let Some(last) = digits.last_mut() else {
+        return;
+    };
     while rest < distance
         && delta - rest >= unit
         && (rest + unit < distance || distance - rest > rest + unit - distance)
@@ -257,8 +302,17 @@ mod tests {
     #[test]
     fn numbers_are_printed_as_people_write_them_unless_too_long() {
         let cases = [
-            (1.0, "1.0"), (0.1, "0.1"), (-0.0, "-0.0"), (1e14, "100000000000000.0"), (1e15, "1e+15"), (1e22, "1e+22"),
-            (0.0001, "0.0001"), (0.00001, "1e-05"), (123.456, "123.456"), (5e-324, "5e-324"), (f64::INFINITY, "null"),
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (-0.0, "-0.0"),
+            (1e14, "100000000000000.0"),
+            (1e15, "1e+15"),
+            (1e22, "1e+22"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (123.456, "123.456"),
+            (5e-324, "5e-324"),
+            (f64::INFINITY, "null"),
             (f64::MAX, "1.7976931348623157e+308"),
         ];
         for (value, expected) in cases {
@@ -278,14 +332,30 @@ mod tests {
     fn strings_are_escaped() {
         let mut out = Vec::new();
         write_string("a\"\\\n\u{1}\u{7f}é".as_bytes(), &mut out).expect("UTF-8");
-        assert_eq!(String::from_utf8(out).expect("text"), "\"a\\\"\\\\\\n\\u0001\u{7f}é\"");
+        assert_eq!(
+            String::from_utf8(out).expect("text"),
+            "\"a\\\"\\\\\\n\\u0001\u{7f}é\""
+        );
     }
 
     #[test]
     fn what_is_not_utf8_is_named() {
-        let error = |bytes: &[u8]| write_string(bytes, &mut Vec::new()).expect_err("invalid").to_string();
-        assert_eq!(error(b"ab\xff"), "[json.exception.type_error.316] invalid UTF-8 byte at index 2: 0xFF");
-        assert_eq!(error(b"a\xc3"), "[json.exception.type_error.316] incomplete UTF-8 string; last byte: 0xC3");
-        assert_eq!(error(b"\xe2\x82x"), "[json.exception.type_error.316] invalid UTF-8 byte at index 2: 0x78");
+        let error = |bytes: &[u8]| {
+            write_string(bytes, &mut Vec::new())
+                .expect_err("invalid")
+                .to_string()
+        };
+        assert_eq!(
+            error(b"ab\xff"),
+            "[json.exception.type_error.316] invalid UTF-8 byte at index 2: 0xFF"
+        );
+        assert_eq!(
+            error(b"a\xc3"),
+            "[json.exception.type_error.316] incomplete UTF-8 string; last byte: 0xC3"
+        );
+        assert_eq!(
+            error(b"\xe2\x82x"),
+            "[json.exception.type_error.316] invalid UTF-8 byte at index 2: 0x78"
+        );
     }
 }

@@ -32,7 +32,9 @@ impl ByteSet {
     }
 
     pub(super) fn extend(&mut self, test: impl Fn(u8) -> bool) {
-        (0..=u8::MAX).filter(|byte| test(*byte)).for_each(|byte| self.insert(byte));
+        (0..=u8::MAX)
+            .filter(|byte| test(*byte))
+            .for_each(|byte| self.insert(byte));
     }
 
     /// The only byte of a set of one.
@@ -68,27 +70,149 @@ pub(super) fn add_class(set: &mut ByteSet, name: &[u8]) -> bool {
 
 /// Adds all bytes that are equivalent to a collating element: those that differ in case only.
 pub(super) fn add_equivalents(set: &mut ByteSet, name: &[u8]) -> bool {
-    let Some(element) = collating_element(name) else { return false };
+    let Some(element) = collating_element(name) else {
+        return false;
+    };
     set.extend(|byte| byte.eq_ignore_ascii_case(&element));
     true
 }
 
 /// Names of the collating elements 0–127 in the POSIX locale.
 const COLLATING_NAMES: [&str; 128] = [
-    "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "alert", "backspace", "tab", "newline", "vertical-tab",
-    "form-feed", "carriage-return", "SO", "SI", "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN",
-    "EM", "SUB", "ESC", "IS4", "IS3", "IS2", "IS1", "space", "exclamation-mark", "quotation-mark",
-    "number-sign", "dollar-sign", "percent-sign", "ampersand", "apostrophe", "left-parenthesis",
-    "right-parenthesis", "asterisk", "plus-sign", "comma", "hyphen", "period", "slash", "zero", "one", "two",
-    "three", "four", "five", "six", "seven", "eight", "nine", "colon", "semicolon", "less-than-sign",
-    "equals-sign", "greater-than-sign", "question-mark", "commercial-at", "A", "B", "C", "D", "E", "F", "G",
-    "H", "I", "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S", "T", "U", "V", "W", "X", "Y", "Z",
-    "left-square-bracket", "backslash", "right-square-bracket", "circumflex", "underscore", "grave-accent",
-    "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u",
-    "v", "w", "x", "y", "z", "left-curly-bracket", "vertical-line", "right-curly-bracket", "tilde", "DEL",
+    "NUL",
+    "SOH",
+    "STX",
+    "ETX",
+    "EOT",
+    "ENQ",
+    "ACK",
+    "alert",
+    "backspace",
+    "tab",
+    "newline",
+    "vertical-tab",
+    "form-feed",
+    "carriage-return",
+    "SO",
+    "SI",
+    "DLE",
+    "DC1",
+    "DC2",
+    "DC3",
+    "DC4",
+    "NAK",
+    "SYN",
+    "ETB",
+    "CAN",
+    "EM",
+    "SUB",
+    "ESC",
+    "IS4",
+    "IS3",
+    "IS2",
+    "IS1",
+    "space",
+    "exclamation-mark",
+    "quotation-mark",
+    "number-sign",
+    "dollar-sign",
+    "percent-sign",
+    "ampersand",
+    "apostrophe",
+    "left-parenthesis",
+    "right-parenthesis",
+    "asterisk",
+    "plus-sign",
+    "comma",
+    "hyphen",
+    "period",
+    "slash",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "colon",
+    "semicolon",
+    "less-than-sign",
+    "equals-sign",
+    "greater-than-sign",
+    "question-mark",
+    "commercial-at",
+    "A",
+    "B",
+    "C",
+    "D",
+    "E",
+    "F",
+    "G",
+    "H",
+    "I",
+    "J",
+    "K",
+    "L",
+    "M",
+    "N",
+    "O",
+    "P",
+    "Q",
+    "R",
+    "S",
+    "T",
+    "U",
+    "V",
+    "W",
+    "X",
+    "Y",
+    "Z",
+    "left-square-bracket",
+    "backslash",
+    "right-square-bracket",
+    "circumflex",
+    "underscore",
+    "grave-accent",
+    "a",
+    "b",
+    "c",
+    "d",
+    "e",
+    "f",
+    "g",
+    "h",
+    "i",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "o",
+    "p",
+    "q",
+    "r",
+    "s",
+    "t",
+    "u",
+    "v",
+    "w",
+    "x",
+    "y",
+    "z",
+    "left-curly-bracket",
+    "vertical-line",
+    "right-curly-bracket",
+    "tilde",
+    "DEL",
 ];
 
 /// The byte that a collating name stands for. A punctuation mark is known by its name only (`hyphen`, not `-`).
 pub(super) fn collating_element(name: &[u8]) -> Option<u8> {
-    COLLATING_NAMES.iter().position(|known| known.as_bytes() == name).map(|index| index as u8)
+    COLLATING_NAMES
+        .iter()
+        .position(|known| known.as_bytes() == name)
+        .map(|index| index as u8)
 }

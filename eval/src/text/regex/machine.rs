@@ -42,18 +42,42 @@ enum Goal {
 #[derive(Clone, Copy)]
 enum Frame {
     /// Give a group's begin or end its old value.
-    Begin { group: u32, old: usize },
-    End { group: u32, old: usize },
+    Begin {
+        group: u32,
+        old: usize,
+    },
+    End {
+        group: u32,
+        old: usize,
+    },
     /// If nothing was found, go on here.
-    Otherwise { pc: Pc, context: u32, at: usize },
+    Otherwise {
+        pc: Pc,
+        context: u32,
+        at: usize,
+    },
     /// Go on here in any case, then join the two answers.
-    Second { pc: Pc, context: u32, at: usize },
+    Second {
+        pc: Pc,
+        context: u32,
+        at: usize,
+    },
     /// The first side of an alternation had found something (or not).
-    Join { found: bool },
+    Join {
+        found: bool,
+    },
     /// If nothing was found, a run gives back a byte.
-    Shrink { pc: Pc, at: usize, least: usize },
+    Shrink {
+        pc: Pc,
+        at: usize,
+        least: usize,
+    },
     /// Remember the answer for this place.
-    Remember { choice: u32, context: u32, at: usize },
+    Remember {
+        choice: u32,
+        context: u32,
+        at: usize,
+    },
 }
 
 /// A search in one subject; see the head of the file.
@@ -114,7 +138,10 @@ impl<'a> Machine<'a> {
     pub(super) fn full_match(mut self) -> Result<Option<Match>, RegexError> {
         if self.program.literal {
             let equal = self.subject == self.program.prefix;
-            return Ok(equal.then(|| Match { range: 0..self.len(), groups: Vec::new() }));
+            return Ok(equal.then(|| Match {
+                range: 0..self.len(),
+                groups: Vec::new(),
+            }));
         }
         if !self.subject.starts_with(&self.program.prefix) {
             return Ok(None);
@@ -123,17 +150,28 @@ impl<'a> Machine<'a> {
     }
 
     /// A match that begins at `at` and is not empty.
-    pub(super) fn match_here_not_empty(&mut self, at: usize, inside: bool) -> Result<Option<Match>, RegexError> {
+    pub(super) fn match_here_not_empty(
+        &mut self,
+        at: usize,
+        inside: bool,
+    ) -> Result<Option<Match>, RegexError> {
         self.attempt(at, inside, Goal::LongestNotEmpty)
     }
 
     /// The first match that begins at `from` or later. `inside`: the subject does not begin there.
-    pub(super) fn search(&mut self, from: usize, inside: bool) -> Result<Option<Match>, RegexError> {
+    pub(super) fn search(
+        &mut self,
+        from: usize,
+        inside: bool,
+    ) -> Result<Option<Match>, RegexError> {
         let mut at = from;
         while let Some(start) = self.next_start(at) {
             if self.program.literal {
                 let range = start..start + self.program.prefix.len();
-                return Ok(Some(Match { range, groups: Vec::new() }));
+                return Ok(Some(Match {
+                    range,
+                    groups: Vec::new(),
+                }));
             }
             if let Some(found) = self.attempt(start, inside || start > from, Goal::Longest)? {
                 return Ok(Some(found));
@@ -148,7 +186,9 @@ impl<'a> Machine<'a> {
         let rest = self.subject.get(at..)?;
         let program = self.program;
         if !program.prefix.is_empty() {
-            let finder = self.finder.get_or_insert_with(|| memmem::Finder::new(&program.prefix));
+            let finder = self
+                .finder
+                .get_or_insert_with(|| memmem::Finder::new(&program.prefix));
             return Some(at + finder.find(rest)?);
         }
         let look = &program.looks[program.code[program.start as usize].look as usize];
@@ -158,7 +198,12 @@ impl<'a> Machine<'a> {
         Some(at + rest.iter().position(|byte| look.bytes.contains(*byte))?)
     }
 
-    fn attempt(&mut self, from: usize, inside: bool, goal: Goal) -> Result<Option<Match>, RegexError> {
+    fn attempt(
+        &mut self,
+        from: usize,
+        inside: bool,
+        goal: Goal,
+    ) -> Result<Option<Match>, RegexError> {
         self.from = from;
         self.at_line_begin = !inside;
         self.best = None;
@@ -167,16 +212,26 @@ impl<'a> Machine<'a> {
         self.stack.clear();
         self.open_alternatives = 0;
         self.run(goal)?;
-        let Some(best) = self.best.take() else { return Ok(None) };
+        let Some(best) = self.best.take() else {
+            return Ok(None);
+        };
         // What was found from this start says nothing about the next; what failed fails again.
         self.visits.forget_found();
         let groups = best
             .begins
             .iter()
             .zip(&best.ends)
-            .map(|(begin, end)| (*end != UNSET).then_some(Range { start: *begin, end: *end }))
+            .map(|(begin, end)| {
+                (*end != UNSET).then_some(Range {
+                    start: *begin,
+                    end: *end,
+                })
+            })
             .collect();
-        Ok(Some(Match { range: from..best.end, groups }))
+        Ok(Some(Match {
+            range: from..best.end,
+            groups,
+        }))
     }
 
     fn run(&mut self, goal: Goal) -> Result<(), RegexError> {
@@ -188,34 +243,63 @@ impl<'a> Machine<'a> {
             }
             // Undo and continue until some frame asks for another path.
             loop {
-                let Some(frame) = self.stack.pop() else { return Ok(()) };
+                let Some(frame) = self.stack.pop() else {
+                    return Ok(());
+                };
                 match frame {
                     Frame::Begin { group, old } => self.begins[group as usize] = old,
                     Frame::End { group, old } => self.ends[group as usize] = old,
-                    Frame::Otherwise { pc: other, context: then, at: place } => {
+                    Frame::Otherwise {
+                        pc: other,
+                        context: then,
+                        at: place,
+                    } => {
                         if !found {
                             (pc, at, context) = (other, place, then);
                             break;
                         }
                     }
-                    Frame::Second { pc: other, context: then, at: place } => {
+                    Frame::Second {
+                        pc: other,
+                        context: then,
+                        at: place,
+                    } => {
                         self.open_alternatives -= 1;
                         self.stack.push(Frame::Join { found });
                         (pc, at, context) = (other, place, then);
                         break;
                     }
                     Frame::Join { found: first } => found |= first,
-                    Frame::Shrink { pc: next, at: place, least } => {
+                    Frame::Shrink {
+                        pc: next,
+                        at: place,
+                        least,
+                    } => {
                         if !found && let Some(shorter) = self.shrink(next, place, least) {
                             if shorter > least {
-                                self.stack.push(Frame::Shrink { pc: next, at: shorter, least });
+                                self.stack.push(Frame::Shrink {
+                                    pc: next,
+                                    at: shorter,
+                                    least,
+                                });
                             }
                             (pc, at, context) = (next, shorter, 0);
                             break;
                         }
                     }
-                    Frame::Remember { choice, context: then, at: place } => {
-                        self.visits.record(self.program.choices, self.subject.len(), choice, place, then, found)?;
+                    Frame::Remember {
+                        choice,
+                        context: then,
+                        at: place,
+                    } => {
+                        self.visits.record(
+                            self.program.choices,
+                            self.subject.len(),
+                            choice,
+                            place,
+                            then,
+                            found,
+                        )?;
                     }
                 }
             }
@@ -226,7 +310,10 @@ impl<'a> Machine<'a> {
     fn is_final(&self, goal: Goal) -> bool {
         goal == Goal::Whole
             || self.open_alternatives == 0
-            || self.best.as_ref().is_some_and(|best| best.end == self.subject.len())
+            || self
+                .best
+                .as_ref()
+                .is_some_and(|best| best.end == self.subject.len())
     }
 
     /// The next shorter end of a run after which a match can go on at `next`.
@@ -246,14 +333,26 @@ impl<'a> Machine<'a> {
     #[inline]
     fn viable(&self, pc: Pc, at: usize) -> bool {
         let look = &self.program.looks[self.program.code[pc as usize].look as usize];
-        look.may_end || self.subject.get(at).is_some_and(|byte| look.bytes.contains(*byte))
+        look.may_end
+            || self
+                .subject
+                .get(at)
+                .is_some_and(|byte| look.bytes.contains(*byte))
     }
 
     /// Follows one path to its end, leaving the other choices on the stack. True if it ended in a solution.
-    fn follow(&mut self, mut pc: Pc, mut at: usize, mut context: u32, goal: Goal) -> Result<bool, RegexError> {
+    fn follow(
+        &mut self,
+        mut pc: Pc,
+        mut at: usize,
+        mut context: u32,
+        goal: Goal,
+    ) -> Result<bool, RegexError> {
         let program = self.program;
         loop {
-            let Instruction { op, next, choice, .. } = program.code[pc as usize];
+            let Instruction {
+                op, next, choice, ..
+            } = program.code[pc as usize];
             match op {
                 Op::Byte(byte) => {
                     if self.subject.get(at) != Some(&byte) {
@@ -263,7 +362,11 @@ impl<'a> Machine<'a> {
                     context = 0;
                 }
                 Op::Set(set) => {
-                    if !self.subject.get(at).is_some_and(|byte| program.sets[set as usize].contains(*byte)) {
+                    if !self
+                        .subject
+                        .get(at)
+                        .is_some_and(|byte| program.sets[set as usize].contains(*byte))
+                    {
                         return Ok(false);
                     }
                     at += 1;
@@ -272,12 +375,18 @@ impl<'a> Machine<'a> {
                 Op::Open(group) => {
                     let begin = &mut self.begins[group as usize - 1];
                     let old = std::mem::replace(begin, at);
-                    self.stack.push(Frame::Begin { group: group - 1, old });
+                    self.stack.push(Frame::Begin {
+                        group: group - 1,
+                        old,
+                    });
                 }
                 Op::Close(group) => {
                     let end = &mut self.ends[group as usize - 1];
                     let old = std::mem::replace(end, at);
-                    self.stack.push(Frame::End { group: group - 1, old });
+                    self.stack.push(Frame::End {
+                        group: group - 1,
+                        old,
+                    });
                 }
                 Op::LineBegin => {
                     if !(at == self.from && self.at_line_begin) {
@@ -300,7 +409,11 @@ impl<'a> Machine<'a> {
                     }
                     if self.viable(next, at) {
                         self.open_alternatives += 1;
-                        self.stack.push(Frame::Second { pc: next, context, at });
+                        self.stack.push(Frame::Second {
+                            pc: next,
+                            context,
+                            at,
+                        });
                     }
                     pc = first;
                     continue;
@@ -313,7 +426,11 @@ impl<'a> Machine<'a> {
                         && let Some(then) = self.contexts.once_more(context, counter)?
                     {
                         if self.viable(next, at) {
-                            self.stack.push(Frame::Otherwise { pc: next, context, at });
+                            self.stack.push(Frame::Otherwise {
+                                pc: next,
+                                context,
+                                at,
+                            });
                         }
                         (pc, context) = (body, then);
                         continue;
@@ -326,9 +443,17 @@ impl<'a> Machine<'a> {
                     let members = &program.sets[set as usize];
                     if context != 0 || self.steps > self.remember_after {
                         // Byte by byte, so that every place is remembered.
-                        if self.subject.get(at).is_some_and(|byte| members.contains(*byte)) {
+                        if self
+                            .subject
+                            .get(at)
+                            .is_some_and(|byte| members.contains(*byte))
+                        {
                             if self.viable(next, at) {
-                                self.stack.push(Frame::Otherwise { pc: next, context, at });
+                                self.stack.push(Frame::Otherwise {
+                                    pc: next,
+                                    context,
+                                    at,
+                                });
                             }
                             at += 1;
                             context = 0;
@@ -350,7 +475,11 @@ impl<'a> Machine<'a> {
                             }
                         }
                         if at > least {
-                            self.stack.push(Frame::Shrink { pc: next, at, least });
+                            self.stack.push(Frame::Shrink {
+                                pc: next,
+                                at,
+                                least,
+                            });
                         }
                     }
                 }
@@ -366,14 +495,24 @@ impl<'a> Machine<'a> {
             Goal::LongestNotEmpty => at != self.from,
         };
         if ends_well && self.best.as_ref().is_none_or(|best| best.end < at) {
-            self.best = Some(Best { end: at, begins: self.begins.clone(), ends: self.ends.clone() });
+            self.best = Some(Best {
+                end: at,
+                begins: self.begins.clone(),
+                ends: self.ends.clone(),
+            });
         }
         ends_well
     }
 
     /// Counts a step; in a long search, asks for what is known about a place, or prepares to learn it.
     #[inline]
-    fn enter(&mut self, choice: u32, at: usize, context: u32, goal: Goal) -> Result<Option<bool>, RegexError> {
+    fn enter(
+        &mut self,
+        choice: u32,
+        at: usize,
+        context: u32,
+        goal: Goal,
+    ) -> Result<Option<bool>, RegexError> {
         self.steps += 1;
         if self.steps > self.next_poll {
             self.next_poll = self.steps + POLL_STEPS;
@@ -389,7 +528,11 @@ impl<'a> Machine<'a> {
         }
         let known = self.visits.known(self.program.choices, choice, at, context);
         if known.is_none() {
-            self.stack.push(Frame::Remember { choice, context, at });
+            self.stack.push(Frame::Remember {
+                choice,
+                context,
+                at,
+            });
         }
         Ok(known)
     }
@@ -437,7 +580,11 @@ impl Visits {
             if found {
                 self.found_words.push(bit / 64);
             }
-            let bits = if found { &mut self.found } else { &mut self.failed };
+            let bits = if found {
+                &mut self.found
+            } else {
+                &mut self.failed
+            };
             bits[bit / 64] |= 1 << (bit % 64);
             return Ok(());
         }
@@ -478,7 +625,11 @@ impl Contexts {
         if let Some(known) = self.steps.get(&(context, counter)) {
             return Ok(*known);
         }
-        let mut rounds = if context == 0 { Vec::new() } else { self.known[context as usize - 1].clone() };
+        let mut rounds = if context == 0 {
+            Vec::new()
+        } else {
+            self.known[context as usize - 1].clone()
+        };
         let next = match rounds.binary_search_by_key(&counter, |(repetition, _)| *repetition) {
             Ok(place) if rounds[place].1 >= 2 => None,
             Ok(place) => {

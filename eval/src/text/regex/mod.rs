@@ -64,7 +64,9 @@ pub struct Match {
 impl Regex {
     /// Compiles a pattern.
     pub fn new(pattern: &[u8]) -> Result<Self, RegexError> {
-        Ok(Self { program: Program::compile(parse::parse(pattern)?) })
+        Ok(Self {
+            program: Program::compile(parse::parse(pattern)?),
+        })
     }
 
     /// The number of parenthesised groups.
@@ -79,7 +81,10 @@ impl Regex {
 
     /// All matches from left to right without overlap, as `builtins.split` walks them.
     pub fn matches<'a>(&'a self, subject: &'a [u8], poll: Poll<'a>) -> Matches<'a> {
-        Matches { machine: machine::Machine::new(&self.program, subject, poll), state: Walk::Start }
+        Matches {
+            machine: machine::Machine::new(&self.program, subject, poll),
+            state: Walk::Start,
+        }
     }
 }
 
@@ -130,7 +135,10 @@ impl Iterator for Matches<'_> {
                     }
                     Walk::Done => true,
                 };
-                self.state = Walk::After { last: found.range.clone(), inside };
+                self.state = Walk::After {
+                    last: found.range.clone(),
+                    inside,
+                };
                 Some(Ok(found))
             }
             Ok(None) => {

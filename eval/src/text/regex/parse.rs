@@ -126,7 +126,10 @@ impl Automaton {
                 *other = *known;
             }
         }
-        Ok(Piece { start: copies[&piece.start], end: copies[&piece.end] })
+        Ok(Piece {
+            start: copies[&piece.start],
+            end: copies[&piece.end],
+        })
     }
 }
 
@@ -144,7 +147,12 @@ impl Level {
         let group = automaton.groups;
         automaton.groups += 1;
         let head = automaton.piece(Kind::Open(group))?;
-        Ok(Self { head, group, alternatives: None, sequence: None })
+        Ok(Self {
+            head,
+            group,
+            alternatives: None,
+            sequence: None,
+        })
     }
 
     fn push(&mut self, automaton: &mut Automaton, piece: Piece) {
@@ -197,7 +205,11 @@ pub(super) fn parse(pattern: &[u8]) -> Result<Automaton, RegexError> {
                 continue;
             }
             b'^' | b'$' => {
-                let kind = if byte == b'^' { Kind::LineBegin } else { Kind::LineEnd };
+                let kind = if byte == b'^' {
+                    Kind::LineBegin
+                } else {
+                    Kind::LineEnd
+                };
                 let piece = automaton.piece(kind)?;
                 level.push(&mut automaton, piece);
                 continue;
@@ -221,7 +233,10 @@ pub(super) fn parse(pattern: &[u8]) -> Result<Automaton, RegexError> {
             }
             b'*' | b'+' | b'?' | b'{' | 0 => return Err(RegexError::Invalid),
             b'\\' => {
-                let escaped = reader.next().filter(|byte| is_special(*byte)).ok_or(RegexError::Invalid)?;
+                let escaped = reader
+                    .next()
+                    .filter(|byte| is_special(*byte))
+                    .ok_or(RegexError::Invalid)?;
                 automaton.set_piece(single(escaped))?
             }
             byte => automaton.set_piece(single(byte))?,
@@ -274,7 +289,11 @@ impl Reader<'_> {
     }
 
     fn number(&mut self) -> Result<Option<i32>, RegexError> {
-        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = self
+            .rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         let (number, rest) = self.rest.split_at(digits);
         self.rest = rest;
         if number.is_empty() {
@@ -282,14 +301,20 @@ impl Reader<'_> {
         }
         number
             .iter()
-            .try_fold(0_i32, |value, digit| value.checked_mul(10)?.checked_add(i32::from(digit - b'0')))
+            .try_fold(0_i32, |value, digit| {
+                value.checked_mul(10)?.checked_add(i32::from(digit - b'0'))
+            })
             .map(Some)
             .ok_or(RegexError::Invalid)
     }
 }
 
 /// The repetitions behind an atom; there may be several (`a{2}*`).
-fn read_quantifiers(reader: &mut Reader<'_>, nfa: &mut Automaton, mut atom: Piece) -> Result<Piece, RegexError> {
+fn read_quantifiers(
+    reader: &mut Reader<'_>,
+    nfa: &mut Automaton,
+    mut atom: Piece,
+) -> Result<Piece, RegexError> {
     loop {
         if reader.eat(b'*') {
             let repeat = nfa.piece(Kind::Repeat(atom.start))?;
@@ -313,10 +338,18 @@ fn read_quantifiers(reader: &mut Reader<'_>, nfa: &mut Automaton, mut atom: Piec
 }
 
 /// The rest of `{n}`, `{n,}` or `{n,m}`.
-fn read_count(reader: &mut Reader<'_>, nfa: &mut Automaton, atom: Piece) -> Result<Piece, RegexError> {
+fn read_count(
+    reader: &mut Reader<'_>,
+    nfa: &mut Automaton,
+    atom: Piece,
+) -> Result<Piece, RegexError> {
     let mut piece = nfa.piece(Kind::Dummy)?;
     let least = reader.number()?.ok_or(RegexError::Invalid)?;
-    let most = if reader.eat(b',') { reader.number()? } else { Some(least) };
+    let most = if reader.eat(b',') {
+        reader.number()?
+    } else {
+        Some(least)
+    };
     if !reader.eat(b'}') {
         return Err(RegexError::Invalid);
     }
@@ -339,7 +372,13 @@ fn read_count(reader: &mut Reader<'_>, nfa: &mut Automaton, atom: Piece) -> Resu
         let copy = nfa.copy(atom)?;
         let repeat = nfa.add(Kind::Repeat(copy.start))?;
         nfa.states[repeat as usize].next = end;
-        nfa.append(&mut piece, Piece { start: repeat, end: copy.end });
+        nfa.append(
+            &mut piece,
+            Piece {
+                start: repeat,
+                end: copy.end,
+            },
+        );
     }
     nfa.append_state(&mut piece, end);
     Ok(piece)
@@ -368,7 +407,11 @@ fn read_bracket(reader: &mut Reader<'_>) -> Result<ByteSet, RegexError> {
     let mut set = ByteSet::default();
     let mut before = Before::Nothing;
     // A `]` or `-` in the first place stands for itself.
-    let mut item = if reader.eat(b']') { Item::Byte(b']') } else { read_item(reader)? };
+    let mut item = if reader.eat(b']') {
+        Item::Byte(b']')
+    } else {
+        read_item(reader)?
+    };
     if matches!(item, Item::Dash) {
         item = Item::Byte(b'-');
     }
@@ -451,5 +494,9 @@ fn read_name(reader: &mut Reader<'_>) -> Result<Vec<u8>, RegexError> {
     let length = memchr::memchr(delimiter, reader.rest).ok_or(RegexError::Invalid)?;
     let name = reader.rest[..length].to_vec();
     reader.rest = &reader.rest[length + 1..];
-    if reader.eat(b']') { Ok(name) } else { Err(RegexError::Invalid) }
+    if reader.eat(b']') {
+        Ok(name)
+    } else {
+        Err(RegexError::Invalid)
+    }
 }

@@ -23,11 +23,18 @@ pub(super) enum Op {
     /// Consumes a byte of the set with this index.
     Set(u32),
     /// Tries `first`, then `next`; the longer match wins.
-    Alternative { first: Pc },
+    Alternative {
+        first: Pc,
+    },
     /// Tries `body`, and `next` if that led nowhere. `counter` numbers the repetitions whose body may be empty.
-    Repeat { body: Pc, counter: u32 },
+    Repeat {
+        body: Pc,
+        counter: u32,
+    },
     /// Consumes as many bytes of the set as it can, then fewer and fewer.
-    Run { set: u32 },
+    Run {
+        set: u32,
+    },
     Open(u32),
     Close(u32),
     LineBegin,
@@ -73,7 +80,9 @@ pub(super) struct Program {
 
 impl Program {
     pub(super) fn compile(automaton: Automaton) -> Self {
-        let builder = Builder { automaton: &automaton };
+        let builder = Builder {
+            automaton: &automaton,
+        };
         let (code, start) = builder.code();
         let set_byte = automaton.sets.iter().map(ByteSet::single).collect();
         let mut program = Self {
@@ -108,7 +117,10 @@ impl Program {
 
     fn mark_choices(&mut self) {
         for instruction in &mut self.code {
-            if matches!(instruction.op, Op::Alternative { .. } | Op::Repeat { .. } | Op::Run { .. }) {
+            if matches!(
+                instruction.op,
+                Op::Alternative { .. } | Op::Repeat { .. } | Op::Run { .. }
+            ) {
                 instruction.choice = self.choices as u32;
                 self.choices += 1;
             }
@@ -120,7 +132,9 @@ impl Program {
         let mut counters = 0;
         let mut seen = vec![u32::MAX; self.code.len()];
         for pc in 0..self.code.len() {
-            let Op::Repeat { body, .. } = self.code[pc].op else { continue };
+            let Op::Repeat { body, .. } = self.code[pc].op else {
+                continue;
+            };
             let again = self.code.len() > LOOK_AHEAD_LIMIT || {
                 let mut reached = false;
                 self.walk_empty(body, pc as u32, &mut seen, |at, _| {
@@ -130,7 +144,10 @@ impl Program {
             };
             // A repetition at most once (`?`) is met again at the same place only through an outer one.
             if again {
-                self.code[pc].op = Op::Repeat { body, counter: counters };
+                self.code[pc].op = Op::Repeat {
+                    body,
+                    counter: counters,
+                };
                 counters += 1;
             }
         }
@@ -147,21 +164,31 @@ impl Program {
             visit(pc, op);
             match op {
                 Op::Byte(_) | Op::Set(_) | Op::Accept => {}
-                Op::Alternative { first: other } | Op::Repeat { body: other, .. } => todo.extend([other, next]),
-                Op::Run { .. } | Op::Open(_) | Op::Close(_) | Op::LineBegin | Op::LineEnd => todo.push(next),
+                Op::Alternative { first: other } | Op::Repeat { body: other, .. } => {
+                    todo.extend([other, next])
+                }
+                Op::Run { .. } | Op::Open(_) | Op::Close(_) | Op::LineBegin | Op::LineEnd => {
+                    todo.push(next)
+                }
             }
         }
     }
 
     fn mark_looks(&mut self) {
         if self.code.len() > LOOK_AHEAD_LIMIT {
-            self.looks.push(Look { bytes: ByteSet::ALL, may_end: true });
+            self.looks.push(Look {
+                bytes: ByteSet::ALL,
+                may_end: true,
+            });
             return;
         }
         let mut known: FxHashMap<Look, u32> = FxHashMap::default();
         let mut seen = vec![u32::MAX; self.code.len()];
         for pc in 0..self.code.len() {
-            let mut look = Look { bytes: ByteSet::default(), may_end: false };
+            let mut look = Look {
+                bytes: ByteSet::default(),
+                may_end: false,
+            };
             self.walk_empty(pc as Pc, pc as u32, &mut seen, |_, op| match op {
                 Op::Byte(byte) => look.bytes.insert(byte),
                 Op::Set(set) | Op::Run { set } => look.bytes.union(&self.sets[set as usize]),
@@ -178,8 +205,11 @@ impl Program {
 
     fn mark_prefix(&mut self) {
         let mut pc = self.start;
-        while let Instruction { op: op @ (Op::Byte(_) | Op::Open(_) | Op::Close(_)), next, .. } =
-            self.code[pc as usize]
+        while let Instruction {
+            op: op @ (Op::Byte(_) | Op::Open(_) | Op::Close(_)),
+            next,
+            ..
+        } = self.code[pc as usize]
         {
             if let Op::Byte(byte) = op {
                 self.prefix.push(byte);
@@ -227,15 +257,29 @@ impl Builder<'_> {
                 Kind::Close(group) => Op::Close(group),
                 Kind::LineBegin => Op::LineBegin,
                 Kind::LineEnd => Op::LineEnd,
-                Kind::Alternative(first) => Op::Alternative { first: place(first, &mut order) },
+                Kind::Alternative(first) => Op::Alternative {
+                    first: place(first, &mut order),
+                },
                 Kind::Repeat(body) => match self.run_set(id, body) {
                     Some(set) => Op::Run { set },
-                    None => Op::Repeat { body: place(body, &mut order), counter: NOT_EMPTY },
+                    None => Op::Repeat {
+                        body: place(body, &mut order),
+                        counter: NOT_EMPTY,
+                    },
                 },
                 Kind::Dummy | Kind::Accept => Op::Accept,
             };
-            let next = if matches!(op, Op::Accept) { 0 } else { place(state.next, &mut order) };
-            code.push(Instruction { op, next, look: 0, choice: 0 });
+            let next = if matches!(op, Op::Accept) {
+                0
+            } else {
+                place(state.next, &mut order)
+            };
+            code.push(Instruction {
+                op,
+                next,
+                look: 0,
+                choice: 0,
+            });
         }
         (code, start)
     }

@@ -7,9 +7,17 @@ fn never() -> bool {
 /// The groups of a full match, `-` for a group that took no part; `no` if there is no match.
 fn groups(pattern: &str, subject: &str) -> String {
     let regex = Regex::new(pattern.as_bytes()).expect("a valid pattern");
-    let Some(found) = regex.full_match(subject.as_bytes(), &never).expect("an answer") else { return "no".into() };
-    let texts: Vec<&str> =
-        found.groups.into_iter().map(|group| group.map_or("-", |range| &subject[range])).collect();
+    let Some(found) = regex
+        .full_match(subject.as_bytes(), &never)
+        .expect("an answer")
+    else {
+        return "no".into();
+    };
+    let texts: Vec<&str> = found
+        .groups
+        .into_iter()
+        .map(|group| group.map_or("-", |range| &subject[range]))
+        .collect();
     format!("[{}]", texts.join(","))
 }
 
@@ -20,7 +28,11 @@ fn split(pattern: &str, subject: &str) -> String {
     let mut end = 0;
     for found in regex.matches(subject.as_bytes(), &never) {
         let found = found.expect("an answer");
-        out += &format!("{}[{}]", &subject[end..found.range.start], &subject[found.range.clone()]);
+        out += &format!(
+            "{}[{}]",
+            &subject[end..found.range.start],
+            &subject[found.range.clone()]
+        );
         end = found.range.end;
     }
     out + &subject[end..]
@@ -34,7 +46,11 @@ fn a_full_match_gives_its_groups() {
         ("a(b)(c)", "abc", "[b,c]"),
         ("(a)|(b)", "b", "[-,b]"),
         ("([0-9]+)\\.([0-9]+)(\\..*)?", "12.3", "[12,3,-]"),
-        ("[[:space:]]+([[:upper:]]+)[[:space:]]+", "  FOO   ", "[FOO]"),
+        (
+            "[[:space:]]+([[:upper:]]+)[[:space:]]+",
+            "  FOO   ",
+            "[FOO]",
+        ),
         ("(.*)\n(.*)", "a\nb", "[a,b]"),
         ("", "", "[]"),
         ("a{2,3}", "aaa", "[]"),
@@ -69,14 +85,36 @@ fn splitting_walks_all_matches() {
 
 #[test]
 fn wrong_patterns_are_refused() {
-    for pattern in ["(", ")", "*", "a{", "a{2", "a{,2}", "a{3,2}", "[", "[a", "[z-a]", "[[:foo:]]", "\\", "\\d", "a|*"] {
-        assert_eq!(Regex::new(pattern.as_bytes()).err(), Some(RegexError::Invalid), "{pattern}");
+    for pattern in [
+        "(",
+        ")",
+        "*",
+        "a{",
+        "a{2",
+        "a{,2}",
+        "a{3,2}",
+        "[",
+        "[a",
+        "[z-a]",
+        "[[:foo:]]",
+        "\\",
+        "\\d",
+        "a|*",
+    ] {
+        assert_eq!(
+            Regex::new(pattern.as_bytes()).err(),
+            Some(RegexError::Invalid),
+            "{pattern}"
+        );
     }
 }
 
 #[test]
 fn an_automaton_that_grows_too_large_is_an_error() {
-    assert_eq!(Regex::new(b"((a{100}){100}){100}").err(), Some(RegexError::TooLarge));
+    assert_eq!(
+        Regex::new(b"((a{100}){100}){100}").err(),
+        Some(RegexError::TooLarge)
+    );
 }
 
 #[test]
@@ -101,12 +139,18 @@ fn a_subject_of_a_megabyte_is_no_danger() {
 fn a_long_search_can_be_interrupted() {
     let regex = Regex::new(b"(a|b|ab)*c").expect("a valid pattern");
     let subject = "ab".repeat(1_000_000);
-    assert_eq!(regex.full_match(subject.as_bytes(), &|| true), Err(RegexError::Interrupted));
+    assert_eq!(
+        regex.full_match(subject.as_bytes(), &|| true),
+        Err(RegexError::Interrupted)
+    );
 }
 
 #[test]
 fn bytes_need_not_be_text() {
     let regex = Regex::new(b"([\x80-\xff]+)a").expect("a valid pattern");
-    let found = regex.full_match(b"\xc3\xbca", &never).expect("an answer").expect("a match");
+    let found = regex
+        .full_match(b"\xc3\xbca", &never)
+        .expect("an answer")
+        .expect("a match");
     assert_eq!(found.groups, [Some(0..2)]);
 }

@@ -62,9 +62,8 @@ fn parse_packages(text: &[u8]) -> Result<Vec<Package>, String> {
     let mut tokens = words(text);
     let mut packages = Vec::new();
     while let Some(active) = tokens.next() {
-        let mut number = || -> Option<i64> {
-            std::str::from_utf8(tokens.next()?).ok()?.parse().ok()
-        };
+        let mut number =
+            || -> Option<i64> { std::str::from_utf8(tokens.next()?).ok()?.parse().ok() };
         let (Some(priority), Some(count)) = (number(), number()) else {
             return Err("attribute 'derivations' is malformed".to_owned());
         };
@@ -132,7 +131,12 @@ impl Environment<'_> {
         target: &Path,
         priority: i64,
     ) -> Result<(), String> {
-        let missing = || format!("getting status of '{}': No such file or directory", source.display());
+        let missing = || {
+            format!(
+                "getting status of '{}': No such file or directory",
+                source.display()
+            )
+        };
         let real = self.view.resolve(source).ok_or_else(missing)?;
         let entries = match fs::read_dir(&real) {
             Ok(entries) => entries,

@@ -82,7 +82,10 @@ fn local_file(builtin: &Builtin<'_>, url: &str) -> Result<Option<File>, String> 
     }
     let missing = || format!("unable to download '{url}': Could not open file");
     let path = parsed.to_path().map_err(|_| missing())?;
-    let path = builtin.view().resolve(Path::new(&path)).ok_or_else(missing)?;
+    let path = builtin
+        .view()
+        .resolve(Path::new(&path))
+        .ok_or_else(missing)?;
     File::open(path).map(Some).map_err(|_| missing())
 }
 

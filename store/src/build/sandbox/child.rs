@@ -187,19 +187,18 @@ fn enter_root(root: &RootPlan, identity: &Identity) -> Result<(), Failed> {
         sys::loopback_up().at(Step::Loopback)?;
     }
     sys::set_host_name(b"localhost", b"(none)").at(Step::HostName)?;
-    sys::mount(
-        c"none",
-        c"/",
-        c"",
-        libc::MS_PRIVATE | libc::MS_REC,
-        None,
-    )
-    .at(Step::PrivateMounts)?;
+    sys::mount(c"none", c"/", c"", libc::MS_PRIVATE | libc::MS_REC, None)
+        .at(Step::PrivateMounts)?;
 
     // Places that only the caller may enter are taken hold of before its identity is given up.
     let mut early = [-1i32; MAXIMUM_PRIVATE_BINDS];
     let mut next = 0;
-    for (number, bind) in root.binds.iter().enumerate().filter(|(_, b)| b.opened_early) {
+    for (number, bind) in root
+        .binds
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| b.opened_early)
+    {
         let Some(slot) = early.get_mut(next) else {
             return Err(Failed(Step::BindSource, number as u16, Errno(libc::EMFILE)));
         };
@@ -216,8 +215,8 @@ fn enter_root(root: &RootPlan, identity: &Identity) -> Result<(), Failed> {
     if root.in_user_namespace {
         become_user(identity, true)?;
     }
-    let memory = sys::new_memory_file_system(&[(c"mode", c"0755"), (c"size", c"64m")])
-        .at(Step::Root)?;
+    let memory =
+        sys::new_memory_file_system(&[(c"mode", c"0755"), (c"size", c"64m")]).at(Step::Root)?;
     sys::move_mount(memory, place).at(Step::Root)?;
     sys::change_to(memory).at(Step::Root)?;
 
@@ -283,7 +282,11 @@ fn attach_tree(bind: &BindPlan, number: usize, tree: i32) -> Result<(), Failed> 
     let kind = sys::file_type(tree).at_number(Step::BindSource, number)?;
     let (place, step) = match kind {
         libc::S_IFDIR if bind.target.is_empty() => {
-            return Err(Failed(Step::BindEscapes, number as u16, Errno(libc::EINVAL)));
+            return Err(Failed(
+                Step::BindEscapes,
+                number as u16,
+                Errno(libc::EINVAL),
+            ));
         }
         libc::S_IFDIR => (
             make_directories(&bind.target).at_number(Step::BindDirectory, number)?,

@@ -421,7 +421,8 @@ fn namespaces(spec: &SandboxSpec) -> u64 {
     let Some(isolation) = &spec.isolation else {
         return 0;
     };
-    let mut flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    let mut flags =
+        libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     if isolation.network == Network::Private {
         flags |= libc::CLONE_NEWNET;
     }
@@ -475,10 +476,7 @@ fn map_user(pid: i32, user: &SandboxUser) -> io::Result<()> {
     let process = Path::new("/proc").join(pid.to_string());
     std::fs::write(
         process.join("uid_map"),
-        format!(
-            "{} {} {}",
-            user.inside_uid, user.outside_uid, user.count
-        ),
+        format!("{} {} {}", user.inside_uid, user.outside_uid, user.count),
     )?;
     // Without privileges a group mapping is only allowed to those who cannot drop groups.
     let privileged = rustix::process::geteuid().is_root();
@@ -487,10 +485,7 @@ fn map_user(pid: i32, user: &SandboxUser) -> io::Result<()> {
     }
     std::fs::write(
         process.join("gid_map"),
-        format!(
-            "{} {} {}",
-            user.inside_gid, user.outside_gid, user.count
-        ),
+        format!("{} {} {}", user.inside_gid, user.outside_gid, user.count),
     )
 }
 

@@ -140,7 +140,9 @@ impl RootPlan {
             shared_memory_options: isolation
                 .own_devices
                 .then(|| {
-                    c_string(&[b"mode=1777,size=", isolation.shared_memory_size.as_bytes()].concat())
+                    c_string(
+                        &[b"mode=1777,size=", isolation.shared_memory_size.as_bytes()].concat(),
+                    )
                 })
                 .transpose()?,
             system_information: isolation.system_information,

@@ -23,7 +23,10 @@ pub fn binds() -> Vec<BindMount> {
             && let Some(elf) = Elf::parse(&image)
             && elf.interpreter.is_none()
         {
-            return vec![BindMount::read_only(resolve(Path::new(candidate)), "/bin/sh")];
+            return vec![BindMount::read_only(
+                resolve(Path::new(candidate)),
+                "/bin/sh",
+            )];
         }
     }
     let shell = resolve(Path::new("/bin/sh"));
@@ -89,7 +92,11 @@ impl Elf {
         for i in 0..entries {
             let at = table.checked_add(i.checked_mul(entry)?)?;
             let field = |wide_at: u64, narrow_at: u64| {
-                number(image, at.checked_add(if wide { wide_at } else { narrow_at })?, word)
+                number(
+                    image,
+                    at.checked_add(if wide { wide_at } else { narrow_at })?,
+                    word,
+                )
             };
             let (offset, address, size) = (field(8, 4)?, field(16, 8)?, field(32, 16)?);
             match number(image, at, 4)? {

@@ -154,9 +154,11 @@ pub(super) fn file_type(fd: i32) -> Sys<u32> {
 /// Reads the target of the symbolic link behind an `O_PATH` descriptor, ended by a NUL.
 pub(super) fn read_link(fd: i32, buffer: &mut [u8; 4097]) -> Sys<&CStr> {
     // SAFETY: room for one byte less than the buffer holds, so that the NUL fits.
-    let length = check(unsafe {
-        libc::readlinkat(fd, c"".as_ptr(), buffer.as_mut_ptr().cast(), 4096)
-    } as libc::c_long)? as usize;
+    let length =
+        check(
+            unsafe { libc::readlinkat(fd, c"".as_ptr(), buffer.as_mut_ptr().cast(), 4096) }
+                as libc::c_long,
+        )? as usize;
     buffer[length] = 0;
     CStr::from_bytes_until_nul(&buffer[..]).map_err(|_| Errno(libc::EINVAL))
 }
@@ -333,8 +335,9 @@ pub(super) fn set_host_name(name: &[u8], domain: &[u8]) -> Sys<()> {
 /// Switches the loopback interface of this network namespace on.
 pub(super) fn loopback_up() -> Sys<()> {
     // SAFETY: no pointers.
-    let socket =
-        check_int(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
+    let socket = check_int(unsafe {
+        libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)
+    })?;
     // SAFETY: an all-zero `ifreq` is a valid value of it.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_name[0] = b'l' as libc::c_char;

@@ -46,7 +46,10 @@ impl Trial {
                 root: path("root"),
                 network: Network::Private,
                 user_namespace: true,
-                files: vec![("/etc/passwd".into(), b"nixbld:x:1000:100::/build:\n".to_vec())],
+                files: vec![(
+                    "/etc/passwd".into(),
+                    b"nixbld:x:1000:100::/build:\n".to_vec(),
+                )],
                 binds,
                 own_devices: true,
                 shared_memory_size: "16m".to_owned(),

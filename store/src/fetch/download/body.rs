@@ -58,7 +58,9 @@ impl HttpBody {
     }
 
     fn next_chunk(&mut self) -> Result<bool, Box<DownloadError>> {
-        let Some(response) = &mut self.response else { return Ok(false) };
+        let Some(response) = &mut self.response else {
+            return Ok(false);
+        };
         let patience = self.downloader.patience();
         let url = response.url().to_string();
         let chunk = self
@@ -79,7 +81,10 @@ impl HttpBody {
                         &self.request,
                         "Transferred a partial file",
                         18,
-                        format!("end of response with {} bytes missing", total - self.position),
+                        format!(
+                            "end of response with {} bytes missing",
+                            total - self.position
+                        ),
                     )),
                     _ => Ok(false),
                 }
@@ -98,11 +103,21 @@ impl HttpBody {
                 self.attempt = 1;
             }
             self.last_resume = self.position;
-            self.downloader.pause_before_retry(&self.request, failure, self.attempt, self.position)?;
+            self.downloader.pause_before_retry(
+                &self.request,
+                failure,
+                self.attempt,
+                self.position,
+            )?;
             self.attempt += 1;
-            let strong = (!self.etag.is_empty() && !self.etag.starts_with("W/")).then_some(self.etag.as_str());
-            let exchange =
-                Exchange { downloader: &self.downloader, request: &self.request, offset: self.position, if_range: strong };
+            let strong = (!self.etag.is_empty() && !self.etag.starts_with("W/"))
+                .then_some(self.etag.as_str());
+            let exchange = Exchange {
+                downloader: &self.downloader,
+                request: &self.request,
+                offset: self.position,
+                if_range: strong,
+            };
             match exchange.run() {
                 Ok((answer, permit)) => {
                     self._permit = permit;
@@ -115,10 +130,17 @@ impl HttpBody {
 
     fn continue_with(&mut self, answer: Answer) -> Result<(), DownloadError> {
         let changed = |body: &Self, detail: &str| {
-            *transport(&body.request, "Requested range was not delivered by the server", 33, detail.to_owned())
+            *transport(
+                &body.request,
+                "Requested range was not delivered by the server",
+                33,
+                detail.to_owned(),
+            )
         };
         let same_tag = answer.meta.etag == self.etag;
-        if !same_tag || (self.total.is_some() && answer.total.is_some() && answer.total != self.total) {
+        if !same_tag
+            || (self.total.is_some() && answer.total.is_some() && answer.total != self.total)
+        {
             return Err(changed(self, "the file changed while it was downloaded"));
         }
         if self.position > 0 && !answer.encodings.is_empty() {
@@ -174,7 +196,9 @@ impl Read for HttpBody {
             }
         }
         if self.downloader.monitor().interrupted() {
-            return Err(io::Error::other(DownloadError::Interrupted(self.request.display_url())));
+            return Err(io::Error::other(DownloadError::Interrupted(
+                self.request.display_url(),
+            )));
         }
         let n = buffer.len().min(self.chunk.len() - self.used);
         buffer[..n].copy_from_slice(&self.chunk[self.used..self.used + n]);

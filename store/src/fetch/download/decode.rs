@@ -6,7 +6,10 @@ use std::io::{BufReader, Read};
 ///
 /// # Errors
 /// The name of an encoding that is unknown.
-pub(super) fn decoder(encodings: &[String], body: impl Read + Send + 'static) -> Result<Box<dyn Read + Send>, String> {
+pub(super) fn decoder(
+    encodings: &[String],
+    body: impl Read + Send + 'static,
+) -> Result<Box<dyn Read + Send>, String> {
     let mut reader: Box<dyn Read + Send> = Box::new(body);
     for encoding in encodings.iter().rev() {
         reader = match encoding.as_str() {
@@ -14,7 +17,10 @@ pub(super) fn decoder(encodings: &[String], body: impl Read + Send + 'static) ->
             "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(reader)),
             "deflate" => Box::new(flate2::read::ZlibDecoder::new(reader)),
             "br" => Box::new(brotli::Decompressor::new(reader, 64 * 1024)),
-            "zstd" => match zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(64 * 1024, reader)) {
+            "zstd" => match zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(
+                64 * 1024,
+                reader,
+            )) {
                 Ok(decoder) => Box::new(decoder),
                 Err(_) => return Err(encoding.clone()),
             },

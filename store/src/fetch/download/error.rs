@@ -109,13 +109,26 @@ impl DownloadError {
     /// What the error means for the caller.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            DownloadError::Http { status: 404 | 410, .. } | DownloadError::Transport { code: 37, .. } => ErrorKind::NotFound,
-            DownloadError::Http { status: 401 | 407, .. } => ErrorKind::Unauthorized,
+            DownloadError::Http {
+                status: 404 | 410, ..
+            }
+            | DownloadError::Transport { code: 37, .. } => ErrorKind::NotFound,
+            DownloadError::Http {
+                status: 401 | 407, ..
+            } => ErrorKind::Unauthorized,
             DownloadError::Http { status: 403, .. } => ErrorKind::Forbidden,
-            DownloadError::Http { status: 408 | 429, .. } => ErrorKind::Transient,
-            DownloadError::Http { status: 501 | 505 | 511, .. } => ErrorKind::Permanent,
+            DownloadError::Http {
+                status: 408 | 429, ..
+            } => ErrorKind::Transient,
+            DownloadError::Http {
+                status: 501 | 505 | 511,
+                ..
+            } => ErrorKind::Permanent,
             DownloadError::Http { status, .. } if *status >= 500 => ErrorKind::Transient,
-            DownloadError::Transport { code: 1 | 3 | 33 | 61, .. } => ErrorKind::Permanent,
+            DownloadError::Transport {
+                code: 1 | 3 | 33 | 61,
+                ..
+            } => ErrorKind::Permanent,
             DownloadError::Transport { .. } => ErrorKind::Transient,
             DownloadError::Interrupted(_) => ErrorKind::Interrupted,
             _ => ErrorKind::Permanent,
@@ -133,7 +146,9 @@ impl DownloadError {
     /// The download error that travelled inside an I/O error; any other becomes a fault of the
     /// decoding layer, which is the only other thing between socket and caller.
     pub fn from_io(error: io::Error, url: &str) -> Self {
-        if error.get_ref().is_some_and(|inner| inner.is::<DownloadError>())
+        if error
+            .get_ref()
+            .is_some_and(|inner| inner.is::<DownloadError>())
             && let Some(inner) = error.into_inner()
         {
             return match inner.downcast::<DownloadError>() {

@@ -60,7 +60,9 @@ impl Downloader {
                 .build()
                 .map_err(|e| e.to_string())
         });
-        let runtime = runtime.as_ref().map_err(|e| DownloadError::Setup(e.clone()))?;
+        let runtime = runtime
+            .as_ref()
+            .map_err(|e| DownloadError::Setup(e.clone()))?;
         let begin = Instant::now();
         runtime.block_on(async {
             let mut future = std::pin::pin!(future);
@@ -122,7 +124,9 @@ impl Downloader {
             }
             builder.build().map_err(|e| describe(&e))
         });
-        client.as_ref().map_err(|e| DownloadError::Setup(e.clone()).into())
+        client
+            .as_ref()
+            .map_err(|e| DownloadError::Setup(e.clone()).into())
     }
 }
 
@@ -140,34 +144,81 @@ pub(super) fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-pub(super) fn transport(request: &Request, what: &'static str, code: u16, detail: String) -> Failure {
-    DownloadError::Transport { verb: request.verb(), url: request.display_url(), what, code, detail }.into()
+pub(super) fn transport(
+    request: &Request,
+    what: &'static str,
+    code: u16,
+    detail: String,
+) -> Failure {
+    DownloadError::Transport {
+        verb: request.verb(),
+        url: request.display_url(),
+        what,
+        code,
+        detail,
+    }
+    .into()
 }
 
 /// Sorts an error of the HTTP library into curl's kinds, whose numbers users know.
 pub(super) fn classify(request: &Request, url: &str, error: &reqwest::Error) -> Failure {
     let detail = describe(error);
     let place = Url::parse(url).ok().and_then(|url| url.authority);
-    let host = place.as_ref().map(|authority| authority.host.clone()).unwrap_or_default();
+    let host = place
+        .as_ref()
+        .map(|authority| authority.host.clone())
+        .unwrap_or_default();
     let low = detail.to_lowercase();
     if low.contains("dns error") || low.contains("failed to lookup address") {
-        transport(request, "Could not resolve hostname", 6, format!("Could not resolve host: {host}"))
+        transport(
+            request,
+            "Could not resolve hostname",
+            6,
+            format!("Could not resolve host: {host}"),
+        )
     } else if low.contains("certificate") || low.contains("tls") {
-        transport(request, "SSL peer certificate or SSH remote key was not OK", 60, detail)
+        transport(
+            request,
+            "SSL peer certificate or SSH remote key was not OK",
+            60,
+            detail,
+        )
     } else if error.is_timeout() {
         transport(request, "Timeout was reached", 28, detail)
     } else if error.is_connect() {
-        let to = place.map(|authority| authority.host_and_port()).unwrap_or_default();
+        let to = place
+            .map(|authority| authority.host_and_port())
+            .unwrap_or_default();
         let why = innermost(error);
-        transport(request, "Could not connect to server", 7, format!("Failed to connect to {to}: {why}"))
+        transport(
+            request,
+            "Could not connect to server",
+            7,
+            format!("Failed to connect to {to}: {why}"),
+        )
     } else if error.is_builder() {
-        transport(request, "URL using bad/illegal format or missing URL", 3, detail)
+        transport(
+            request,
+            "URL using bad/illegal format or missing URL",
+            3,
+            detail,
+        )
     } else if low.contains("before message completed") || low.contains("connection closed") {
-        transport(request, "Server returned nothing (no headers, no data)", 52, "Empty reply from server".into())
+        transport(
+            request,
+            "Server returned nothing (no headers, no data)",
+            52,
+            "Empty reply from server".into(),
+        )
     } else if error.is_body() || error.is_decode() {
         transport(request, "Transferred a partial file", 18, detail)
     } else {
-        transport(request, "Failure when receiving data from the peer", 56, detail)
+        transport(
+            request,
+            "Failure when receiving data from the peer",
+            56,
+            detail,
+        )
     }
 }
 
@@ -185,9 +236,12 @@ impl Exchange<'_> {
         let client = downloader.client()?;
         let permit = match &downloader.inner.slots {
             None => None,
-            Some(slots) => downloader.wait(self.request, None, slots.clone().acquire_owned())?.ok(),
+            Some(slots) => downloader
+                .wait(self.request, None, slots.clone().acquire_owned())?
+                .ok(),
         };
-        let answer = downloader.wait(self.request, downloader.patience(), self.exchange(client))??;
+        let answer =
+            downloader.wait(self.request, downloader.patience(), self.exchange(client))??;
         Ok((answer, permit))
     }
 
@@ -205,7 +259,8 @@ impl Exchange<'_> {
                 immutable_url = Some(link);
             }
             let redirect = matches!(status, 301 | 302 | 303 | 307 | 308);
-            if let Some(location) = text(response.headers(), header::LOCATION).filter(|_| redirect) {
+            if let Some(location) = text(response.headers(), header::LOCATION).filter(|_| redirect)
+            {
                 let wrong = |why: &str| -> Failure {
                     DownloadError::Redirect {
                         verb: request.verb(),
@@ -233,19 +288,34 @@ impl Exchange<'_> {
         }
     }
 
-    async fn send(&self, client: &reqwest::Client, url: &str, same_host: bool) -> Result<reqwest::Response, Failure> {
+    async fn send(
+        &self,
+        client: &reqwest::Client,
+        url: &str,
+        same_host: bool,
+    ) -> Result<reqwest::Response, Failure> {
         let request = self.request;
-        let parsed = Url::parse(url).map_err(|e| transport(request, "URL rejected", 3, e.to_string()))?;
+        let parsed =
+            Url::parse(url).map_err(|e| transport(request, "URL rejected", 3, e.to_string()))?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Head => reqwest::Method::HEAD,
             Method::Put => reqwest::Method::PUT,
             Method::Post => reqwest::Method::POST,
         };
-        let mut builder = client.request(method.clone(), parsed.without_credentials().to_string()).headers(self.headers(same_host)?);
-        let own = parsed.authority.as_ref().filter(|authority| authority.user.is_some());
+        let mut builder = client
+            .request(method.clone(), parsed.without_credentials().to_string())
+            .headers(self.headers(same_host)?);
+        let own = parsed
+            .authority
+            .as_ref()
+            .filter(|authority| authority.user.is_some());
         let user = own.and_then(|authority| authority.user.as_deref());
-        let has_header = same_host && request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let has_header = same_host
+            && request
+                .headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         if let Some(signer) = request.sign.as_ref().filter(|_| same_host) {
             for (name, value) in signer.sign(method.as_str(), &parsed) {
                 builder = builder.header(name, value);
@@ -253,7 +323,10 @@ impl Exchange<'_> {
         } else if let Some(password) = own.and_then(|authority| authority.password.as_deref()) {
             builder = builder.basic_auth(user.unwrap_or_default(), Some(password));
         } else if !has_header {
-            let host = parsed.authority.as_ref().map_or("", |authority| authority.host.as_str());
+            let host = parsed
+                .authority
+                .as_ref()
+                .map_or("", |authority| authority.host.as_str());
             if let Some(login) = self.downloader.netrc().login(host, user) {
                 builder = builder.basic_auth(login.user, Some(login.password));
             } else if let Some(user) = user {
@@ -264,7 +337,10 @@ impl Exchange<'_> {
             None => builder,
             Some(Upload::Bytes(bytes)) => builder.body(bytes.clone()),
             Some(Upload::File(path)) => {
-                let unreadable = |source| DownloadError::Sink { url: request.display_url(), source };
+                let unreadable = |source| DownloadError::Sink {
+                    url: request.display_url(),
+                    source,
+                };
                 let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
                 let length = file.metadata().await.map_err(unreadable)?.len();
                 builder.header(header::CONTENT_LENGTH, length).body(file)
@@ -277,7 +353,14 @@ impl Exchange<'_> {
         let request = self.request;
         let mut headers = HeaderMap::new();
         let mut add = |name: &str, value: &str| -> Result<(), Failure> {
-            let bad = |_| transport(request, "A libcurl function was given a bad argument", 43, format!("bad header '{name}'"));
+            let bad = |_| {
+                transport(
+                    request,
+                    "A libcurl function was given a bad argument",
+                    43,
+                    format!("bad header '{name}'"),
+                )
+            };
             let name: HeaderName = name.parse().map_err(|_| bad(()))?;
             headers.append(name, HeaderValue::from_str(value).map_err(|_| bad(()))?);
             Ok(())
@@ -292,11 +375,18 @@ impl Exchange<'_> {
         } else if request.upload.is_none() && request.method == Method::Get {
             add("accept-encoding", "deflate, gzip, br, zstd")?;
         }
-        if let Some(etag) = request.etag.as_deref().filter(|etag| !etag.is_empty() && self.offset == 0) {
+        if let Some(etag) = request
+            .etag
+            .as_deref()
+            .filter(|etag| !etag.is_empty() && self.offset == 0)
+        {
             add("if-none-match", etag)?;
         }
         for (name, value) in &request.headers {
-            if same_host || !(name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("private-token")) {
+            if same_host
+                || !(name.eq_ignore_ascii_case("authorization")
+                    || name.eq_ignore_ascii_case("private-token"))
+            {
                 add(name, value)?;
             }
         }
@@ -314,9 +404,21 @@ impl Exchange<'_> {
         let headers = response.headers();
         let unchanged = status == 304 && request.etag.is_some();
         if !matches!(status, 200 | 201 | 204 | 206) && !unchanged {
-            let retry_after = text(headers, header::RETRY_AFTER).and_then(|value| parse_retry_after(&value));
-            let body = if request.method == Method::Head { String::new() } else { error_body(response).await };
-            return Err(DownloadError::Http { verb: request.verb(), url: request.display_url(), status, body, retry_after }.into());
+            let retry_after =
+                text(headers, header::RETRY_AFTER).and_then(|value| parse_retry_after(&value));
+            let body = if request.method == Method::Head {
+                String::new()
+            } else {
+                error_body(response).await
+            };
+            return Err(DownloadError::Http {
+                verb: request.verb(),
+                url: request.display_url(),
+                status,
+                body,
+                retry_after,
+            }
+            .into());
         }
         let encodings: Vec<String> = headers
             .get_all(header::CONTENT_ENCODING)
@@ -326,20 +428,48 @@ impl Exchange<'_> {
             .map(|value| value.trim().to_lowercase())
             .filter(|value| !value.is_empty() && value != "identity")
             .collect();
-        let ranges = text(headers, header::ACCEPT_RANGES).is_some_and(|value| value.eq_ignore_ascii_case("bytes"));
-        let length = text(headers, header::CONTENT_LENGTH).and_then(|value| value.parse::<u64>().ok());
+        let ranges = text(headers, header::ACCEPT_RANGES)
+            .is_some_and(|value| value.eq_ignore_ascii_case("bytes"));
+        let length =
+            text(headers, header::CONTENT_LENGTH).and_then(|value| value.parse::<u64>().ok());
         let (start, total) = match text(headers, header::CONTENT_RANGE).filter(|_| status == 206) {
-            Some(range) => parse_content_range(&range)
-                .ok_or_else(|| transport(request, "Requested range was not delivered by the server", 33, range))?,
+            Some(range) => parse_content_range(&range).ok_or_else(|| {
+                transport(
+                    request,
+                    "Requested range was not delivered by the server",
+                    33,
+                    range,
+                )
+            })?,
             None if status == 206 => {
-                return Err(transport(request, "Requested range was not delivered by the server", 33, String::new()));
+                return Err(transport(
+                    request,
+                    "Requested range was not delivered by the server",
+                    33,
+                    String::new(),
+                ));
             }
             None => (0, length),
         };
         let etag = text(headers, header::ETAG).unwrap_or_default();
         let content_type = text(headers, header::CONTENT_TYPE);
-        let meta = Meta { status, etag, urls, unchanged, immutable_url, length, content_type };
-        Ok(Answer { response, meta, encodings, ranges: ranges || status == 206, start, total })
+        let meta = Meta {
+            status,
+            etag,
+            urls,
+            unchanged,
+            immutable_url,
+            length,
+            content_type,
+        };
+        Ok(Answer {
+            response,
+            meta,
+            encodings,
+            ranges: ranges || status == 206,
+            start,
+            total,
+        })
     }
 }
 
@@ -359,11 +489,17 @@ async fn error_body(mut response: reqwest::Response) -> String {
 }
 
 fn host_of(url: &str) -> Option<String> {
-    Url::parse(url).ok().and_then(|url| url.authority.map(|authority| format!("{}://{}", url.scheme, authority.host_and_port())))
+    Url::parse(url).ok().and_then(|url| {
+        url.authority
+            .map(|authority| format!("{}://{}", url.scheme, authority.host_and_port()))
+    })
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(|value| value.trim().to_owned())
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.trim().to_owned())
 }
 
 /// `bytes 5-9/10` gives the first position and the whole length.
@@ -375,8 +511,17 @@ fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
 
 /// The URL in `Link: <…>; rel="immutable"`.
 fn immutable_link(headers: &HeaderMap) -> Option<String> {
-    ["link", "x-amz-meta-link"].iter().flat_map(|name| headers.get_all(*name)).find_map(|value| {
-        let (url, rest) = value.to_str().ok()?.trim().strip_prefix('<')?.split_once('>')?;
-        rest.eq_ignore_ascii_case("; rel=\"immutable\"").then(|| url.to_owned())
-    })
+    ["link", "x-amz-meta-link"]
+        .iter()
+        .flat_map(|name| headers.get_all(*name))
+        .find_map(|value| {
+            let (url, rest) = value
+                .to_str()
+                .ok()?
+                .trim()
+                .strip_prefix('<')?
+                .split_once('>')?;
+            rest.eq_ignore_ascii_case("; rel=\"immutable\"")
+                .then(|| url.to_owned())
+        })
 }

@@ -28,8 +28,8 @@ pub use error::{DownloadError, ErrorKind};
 pub use settings::{DownloadSettings, Monitor, ProcessMonitor};
 
 use super::netrc::Netrc;
-use crate::progress::{Activity, ActivityKind, Level};
 use super::url::Url;
+use crate::progress::{Activity, ActivityKind, Level};
 use body::HttpBody;
 use exchange::Exchange;
 
@@ -100,12 +100,19 @@ impl Request {
     }
 
     fn verb(&self) -> &'static str {
-        if self.upload.is_some() { "upload" } else { "download" }
+        if self.upload.is_some() {
+            "upload"
+        } else {
+            "download"
+        }
     }
 
     /// The URL without credentials, for messages.
     pub fn display_url(&self) -> String {
-        Url::parse(&self.url).map_or_else(|_| self.url.clone(), |url| url.without_credentials().to_string())
+        Url::parse(&self.url).map_or_else(
+            |_| self.url.clone(),
+            |url| url.without_credentials().to_string(),
+        )
     }
 }
 
@@ -161,14 +168,17 @@ pub struct Downloader {
 
 impl std::fmt::Debug for Downloader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Downloader").field("settings", &self.inner.settings).finish_non_exhaustive()
+        f.debug_struct("Downloader")
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
     }
 }
 
 impl Downloader {
     /// A downloader. Nothing is opened or started before the first HTTP request.
     pub fn new(settings: DownloadSettings, monitor: Arc<dyn Monitor>) -> Self {
-        let slots = (settings.connections > 0).then(|| Arc::new(tokio::sync::Semaphore::new(settings.connections)));
+        let slots = (settings.connections > 0)
+            .then(|| Arc::new(tokio::sync::Semaphore::new(settings.connections)));
         Downloader {
             inner: Arc::new(Inner {
                 settings,
@@ -183,7 +193,10 @@ impl Downloader {
 
     /// A downloader with what the user has set.
     pub fn from_settings(settings: &crate::settings::Settings) -> Self {
-        Self::new(DownloadSettings::from_settings(settings), Arc::new(ProcessMonitor))
+        Self::new(
+            DownloadSettings::from_settings(settings),
+            Arc::new(ProcessMonitor),
+        )
     }
 
     /// The settings that this downloader was made with.
@@ -197,7 +210,14 @@ impl Downloader {
     }
 
     fn netrc(&self) -> &Netrc {
-        self.inner.netrc.get_or_init(|| self.inner.settings.netrc_file.as_deref().map(Netrc::read).unwrap_or_default())
+        self.inner.netrc.get_or_init(|| {
+            self.inner
+                .settings
+                .netrc_file
+                .as_deref()
+                .map(Netrc::read)
+                .unwrap_or_default()
+        })
     }
 
     /// Sends the request, follows redirects, repeats failed attempts, and returns once the header of
@@ -235,31 +255,63 @@ impl Downloader {
             return Err(DownloadError::UploadUnsupported(request.display_url()));
         }
         let path = url.to_path().map_err(|e| cannot(e.to_string()))?;
-        let file = File::open(&path).map_err(|_| cannot(format!("Could not open file {}", path.display())))?;
+        let file = File::open(&path)
+            .map_err(|_| cannot(format!("Could not open file {}", path.display())))?;
         let metadata = file.metadata().map_err(|e| cannot(e.to_string()))?;
         if metadata.is_dir() {
             return Err(cannot(format!("Could not open file {}", path.display())));
         }
-        let meta = Meta { urls: vec![url.to_string()], length: metadata.is_file().then(|| metadata.len()), ..Meta::default() };
-        Ok(Download { meta, reader: Box::new(file), read: 0, limit: request.size_limit, url: request.display_url() })
+        let meta = Meta {
+            urls: vec![url.to_string()],
+            length: metadata.is_file().then(|| metadata.len()),
+            ..Meta::default()
+        };
+        Ok(Download {
+            meta,
+            reader: Box::new(file),
+            read: 0,
+            limit: request.size_limit,
+            url: request.display_url(),
+        })
     }
 
     fn open_http(&self, request: &Request) -> Result<Download, DownloadError> {
         let shown = request.display_url();
         let text = format!("{}ing '{shown}'", request.verb());
-        let activity = Activity::start(Level::Talkative, ActivityKind::FileTransfer, text, &[shown.as_str().into()]);
+        let activity = Activity::start(
+            Level::Talkative,
+            ActivityKind::FileTransfer,
+            text,
+            &[shown.as_str().into()],
+        );
         let mut attempt = 0;
         let (answer, permit) = loop {
             attempt += 1;
-            let exchange = Exchange { downloader: self, request, offset: 0, if_range: None };
+            let exchange = Exchange {
+                downloader: self,
+                request,
+                offset: 0,
+                if_range: None,
+            };
             match exchange.run() {
                 Ok(answer) => break answer,
                 Err(failure) => self.pause_before_retry(request, failure, attempt, 0)?,
             }
         };
         let meta = answer.meta.clone();
-        let encodings = if request.decode { answer.encodings.clone() } else { Default::default() };
-        let body = HttpBody::new(self.clone(), request.clone(), answer, permit, attempt, activity);
+        let encodings = if request.decode {
+            answer.encodings.clone()
+        } else {
+            Default::default()
+        };
+        let body = HttpBody::new(
+            self.clone(),
+            request.clone(),
+            answer,
+            permit,
+            attempt,
+            activity,
+        );
         let reader: Box<dyn Read + Send> = if meta.unchanged || request.method == Method::Head {
             Box::new(io::empty())
         } else {
@@ -271,7 +323,13 @@ impl Downloader {
                 detail: format!("Unrecognized content encoding type '{encoding}'"),
             })?
         };
-        Ok(Download { meta, reader, read: 0, limit: request.size_limit, url: request.display_url() })
+        Ok(Download {
+            meta,
+            reader,
+            read: 0,
+            limit: request.size_limit,
+            url: request.display_url(),
+        })
     }
 
     /// Fetches a whole body into memory. Without a limit of the request, 1 GiB is the limit.
@@ -297,7 +355,9 @@ impl Downloader {
         request.method = Method::Head;
         match self.open(&request) {
             Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => Ok(false),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
@@ -320,7 +380,10 @@ pub struct Download {
 
 impl std::fmt::Debug for Download {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Download").field("meta", &self.meta).field("read", &self.read).finish_non_exhaustive()
+        f.debug_struct("Download")
+            .field("meta", &self.meta)
+            .field("read", &self.read)
+            .finish_non_exhaustive()
     }
 }
 
@@ -329,9 +392,10 @@ impl Read for Download {
         let n = self.reader.read(buffer)?;
         self.read += n as u64;
         match self.limit {
-            Some(limit) if self.read > limit => {
-                Err(io::Error::other(DownloadError::TooLarge { url: self.url.clone(), limit }))
-            }
+            Some(limit) if self.read > limit => Err(io::Error::other(DownloadError::TooLarge {
+                url: self.url.clone(),
+                limit,
+            })),
             _ => Ok(n),
         }
     }
@@ -349,7 +413,11 @@ impl Download {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) => return Err(self.error(e)),
             };
-            sink.write_all(&buffer[..n]).map_err(|source| DownloadError::Sink { url: self.url.clone(), source })?;
+            sink.write_all(&buffer[..n])
+                .map_err(|source| DownloadError::Sink {
+                    url: self.url.clone(),
+                    source,
+                })?;
             total += n as u64;
         }
     }

@@ -50,12 +50,20 @@ pub enum GitError {
 
 fn shown(output: &str) -> String {
     let output = output.trim_end();
-    if output.is_empty() { String::new() } else { format!(":\n{output}") }
+    if output.is_empty() {
+        String::new()
+    } else {
+        format!(":\n{output}")
+    }
 }
 
 impl GitError {
     pub(super) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
-        GitError::File { action, path: path.display().to_string(), source }
+        GitError::File {
+            action,
+            path: path.display().to_string(),
+            source,
+        }
     }
 }
 
@@ -151,12 +159,18 @@ impl Git {
 
     /// Adds settings whose names may hold anything, also `=`.
     pub(super) fn any_config(mut self, settings: &[(String, &str)]) -> Self {
-        let count: usize = std::env::var("GIT_CONFIG_COUNT").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+        let count: usize = std::env::var("GIT_CONFIG_COUNT")
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0);
         for (i, (name, value)) in settings.iter().enumerate() {
-            self.command.env(format!("GIT_CONFIG_KEY_{}", count + i), name);
-            self.command.env(format!("GIT_CONFIG_VALUE_{}", count + i), value);
+            self.command
+                .env(format!("GIT_CONFIG_KEY_{}", count + i), name);
+            self.command
+                .env(format!("GIT_CONFIG_VALUE_{}", count + i), value);
         }
-        self.command.env("GIT_CONFIG_COUNT", (count + settings.len()).to_string());
+        self.command
+            .env("GIT_CONFIG_COUNT", (count + settings.len()).to_string());
         self
     }
 
@@ -171,8 +185,12 @@ impl Git {
 
     /// Runs to the end, however it ends; an interrupt ends it at once.
     pub(super) fn output(mut self) -> Result<Output, GitError> {
-        let mut child =
-            self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(GitError::Run)?;
+        let mut child = self
+            .command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(GitError::Run)?;
         let collect = |pipe: Option<Box<dyn Read + Send>>| {
             std::thread::spawn(move || {
                 let mut data = Vec::new();
@@ -181,8 +199,18 @@ impl Git {
                 data
             })
         };
-        let stdout = collect(child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>));
-        let stderr = collect(child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>));
+        let stdout = collect(
+            child
+                .stdout
+                .take()
+                .map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
+        );
+        let stderr = collect(
+            child
+                .stderr
+                .take()
+                .map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
+        );
         let mut pause = Duration::from_micros(200);
         let status = loop {
             if let Some(status) = child.try_wait().map_err(GitError::Run)? {
@@ -197,7 +225,11 @@ impl Git {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(50));
         };
-        Ok(Output { status, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default() })
+        Ok(Output {
+            status,
+            stdout: stdout.join().unwrap_or_default(),
+            stderr: stderr.join().unwrap_or_default(),
+        })
     }
 
     /// Runs and gives what it printed; anything but success is an error.
@@ -220,7 +252,11 @@ impl Git {
             return Ok(None);
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.lines().next().map(str::to_owned).filter(|line| !line.is_empty()))
+        Ok(text
+            .lines()
+            .next()
+            .map(str::to_owned)
+            .filter(|line| !line.is_empty()))
     }
 }
 

@@ -41,10 +41,17 @@ fn parse_pointer(text: &[u8]) -> Option<Pointer> {
     if !text.starts_with("version https://git-lfs.github.com/spec/v1\n") {
         return None;
     }
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let field = |name: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+    };
     let object = field("oid")?.strip_prefix("sha256:")?;
     let hexadecimal = object.len() == 64 && object.bytes().all(|c| c.is_ascii_hexdigit());
-    Some(Pointer { object: object.to_owned(), size: field("size")?.parse().ok()? }).filter(|_| hexadecimal)
+    Some(Pointer {
+        object: object.to_owned(),
+        size: field("size")?.parse().ok()?,
+    })
+    .filter(|_| hexadecimal)
 }
 
 impl LfsSource {
@@ -60,13 +67,20 @@ impl LfsSource {
                     authority.port = None;
                 }
             }
-            other => return Err(GitError::Refused(format!("Git LFS is not possible over '{other}' ('{repository}')"))),
+            other => {
+                return Err(GitError::Refused(format!(
+                    "Git LFS is not possible over '{other}' ('{repository}')"
+                )));
+            }
         }
         url.query.clear();
         let text = url.to_string();
         let text = text.trim_end_matches('/');
         let suffix = if text.ends_with(".git") { "" } else { ".git" };
-        Ok(LfsSource { downloader, endpoint: format!("{text}{suffix}/info/lfs") })
+        Ok(LfsSource {
+            downloader,
+            endpoint: format!("{text}{suffix}/info/lfs"),
+        })
     }
 
     /// The large files of a commit: by path, what [`LfsSource::open`] takes.
@@ -76,8 +90,11 @@ impl LfsSource {
         revision: &str,
         entries: &[TreeEntry],
     ) -> Result<BTreeMap<Vec<u8>, String>, GitError> {
-        let files: Vec<Vec<u8>> =
-            entries.iter().filter(|entry| entry.mode & 0o170_000 == 0o100_000).map(|entry| entry.path.clone()).collect();
+        let files: Vec<Vec<u8>> = entries
+            .iter()
+            .filter(|entry| entry.mode & 0o170_000 == 0o100_000)
+            .map(|entry| entry.path.clone())
+            .collect();
         let filters = repo.attribute("filter", Some(revision), &files)?;
         let mut found = BTreeMap::new();
         for entry in entries {
@@ -85,9 +102,14 @@ impl LfsSource {
                 continue;
             }
             // Anything larger is the file itself, committed by mistake.
-            let Ok(text) = repo.blob(&entry.id, LONGEST_POINTER) else { continue };
+            let Ok(text) = repo.blob(&entry.id, LONGEST_POINTER) else {
+                continue;
+            };
             if let Some(pointer) = parse_pointer(&text) {
-                found.insert(entry.path.clone(), format!("{} {}", pointer.object, pointer.size));
+                found.insert(
+                    entry.path.clone(),
+                    format!("{} {}", pointer.object, pointer.size),
+                );
             }
         }
         Ok(found)
@@ -97,10 +119,17 @@ impl LfsSource {
     pub(super) fn open(&self, pointer: &str) -> Result<(u64, File), GitError> {
         let (object, size) = pointer.split_once(' ').ok_or(GitError::Answer("lfs"))?;
         let size: u64 = size.parse().map_err(|_| GitError::Answer("lfs"))?;
-        let bad = |why: &str| GitError::Refused(format!("cannot fetch large file '{object}' from '{}': {why}", self.endpoint));
+        let bad = |why: &str| {
+            GitError::Refused(format!(
+                "cannot fetch large file '{object}' from '{}': {why}",
+                self.endpoint
+            ))
+        };
         let mut request = Request::new(Method::Post, format!("{}/objects/batch", self.endpoint));
-        request.headers =
-            vec![("Accept".into(), MEDIA_TYPE.into()), ("Content-Type".into(), MEDIA_TYPE.into())];
+        request.headers = vec![
+            ("Accept".into(), MEDIA_TYPE.into()),
+            ("Content-Type".into(), MEDIA_TYPE.into()),
+        ];
         let question = json!({
             "operation": "download",
             "transfers": ["basic"],
@@ -109,23 +138,31 @@ impl LfsSource {
         request.upload = Some(Upload::Bytes(question.to_string().into_bytes()));
         request.size_limit = Some(1 << 20);
         let answer = self.downloader.send(&request)?;
-        let answer: Json = serde_json::from_slice(&answer).map_err(|_| bad("the server's answer is no JSON"))?;
+        let answer: Json =
+            serde_json::from_slice(&answer).map_err(|_| bad("the server's answer is no JSON"))?;
         let action = &answer["objects"][0]["actions"]["download"];
         let href = action["href"].as_str().ok_or_else(|| {
-            bad(answer["objects"][0]["error"]["message"].as_str().unwrap_or("the server does not say where it is"))
+            bad(answer["objects"][0]["error"]["message"]
+                .as_str()
+                .unwrap_or("the server does not say where it is"))
         })?;
         let mut request = Request::get(href);
         request.size_limit = Some(size);
         if let Some(headers) = action["header"].as_object() {
             for (name, value) in headers {
-                request.headers.push((name.clone(), value.as_str().unwrap_or_default().to_owned()));
+                request
+                    .headers
+                    .push((name.clone(), value.as_str().unwrap_or_default().to_owned()));
             }
         }
         if !href.starts_with("http://") && !href.starts_with("https://") {
             return Err(bad("the server names an address that is not HTTP"));
         }
         let mut file = tempfile::tempfile().map_err(GitError::Run)?;
-        let mut sink = HashingFile { file: &mut file, hasher: Hasher::new(Algorithm::Sha256) };
+        let mut sink = HashingFile {
+            file: &mut file,
+            hasher: Hasher::new(Algorithm::Sha256),
+        };
         self.downloader.open(&request)?.stream(&mut sink)?;
         let digest = sink.hasher.finish();
         let length = file.stream_position().map_err(GitError::Run)?;
@@ -161,10 +198,14 @@ mod tests {
     #[test]
     fn pointers_are_recognised() {
         let oid = "a".repeat(64);
-        let text = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12\n");
+        let text =
+            format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12\n");
         let pointer = parse_pointer(text.as_bytes()).unwrap();
         assert_eq!((pointer.object, pointer.size), (oid, 12));
-        assert!(parse_pointer(b"version https://git-lfs.github.com/spec/v1\noid sha256:xyz\nsize 12\n").is_none());
+        assert!(
+            parse_pointer(b"version https://git-lfs.github.com/spec/v1\noid sha256:xyz\nsize 12\n")
+                .is_none()
+        );
         assert!(parse_pointer(b"just a file").is_none());
     }
 

@@ -25,7 +25,11 @@ pub struct Mirror {
 
 /// An address that Git could take for an option or a command is refused before Git sees it.
 fn check_address(url: &str) -> Result<(), GitError> {
-    let refuse = |why: &str| Err(GitError::Refused(format!("refusing to fetch from Git repository '{url}': {why}")));
+    let refuse = |why: &str| {
+        Err(GitError::Refused(format!(
+            "refusing to fetch from Git repository '{url}': {why}"
+        )))
+    };
     if url.starts_with('-') {
         return refuse("the address begins with '-'");
     }
@@ -34,7 +38,8 @@ fn check_address(url: &str) -> Result<(), GitError> {
     }
     if let Ok(parsed) = crate::fetch::url::Url::parse(url)
         && let Some(authority) = parsed.authority
-        && (authority.host.starts_with('-') || authority.user.is_some_and(|user| user.starts_with('-')))
+        && (authority.host.starts_with('-')
+            || authority.user.is_some_and(|user| user.starts_with('-')))
     {
         return refuse("the host name begins with '-'");
     }
@@ -45,7 +50,9 @@ impl Mirror {
     /// Where the copy of an address is kept.
     fn directory(cache: &Path, url: &str, shallow: bool) -> PathBuf {
         let key = Hash::of(crate::hash::Algorithm::Sha256, url.as_bytes()).nix32();
-        cache.join("git").join(format!("{key}{}", if shallow { "-shallow" } else { "" }))
+        cache
+            .join("git")
+            .join(format!("{key}{}", if shallow { "-shallow" } else { "" }))
     }
 
     /// Opens or makes the copy, and locks it until the result is dropped. What is fetched counts as
@@ -53,15 +60,25 @@ impl Mirror {
     pub fn open(cache: &Path, url: &str, shallow: bool, ttl: u64) -> Result<Self, GitError> {
         check_address(url)?;
         let path = Self::directory(cache, url, shallow);
-        std::fs::create_dir_all(cache.join("git")).map_err(|e| GitError::file("creating directory", &cache.join("git"), e))?;
+        std::fs::create_dir_all(cache.join("git"))
+            .map_err(|e| GitError::file("creating directory", &cache.join("git"), e))?;
         let lock = lock(&path.with_extension("lock"), url)?;
         if !path.join("HEAD").exists() {
-            Git::new().args(["init", "--quiet", "--bare", "--template=", "--"]).args([&path]).run()?;
+            Git::new()
+                .args(["init", "--quiet", "--bare", "--template=", "--"])
+                .args([&path])
+                .run()?;
         }
         let repo = Repo::bare(&path);
         // A fetch that was killed leaves this behind; nobody else is at work here now.
         let _ = std::fs::remove_file(path.join("shallow.lock"));
-        Ok(Mirror { repo, url: url.to_owned(), shallow, ttl, _lock: lock })
+        Ok(Mirror {
+            repo,
+            url: url.to_owned(),
+            shallow,
+            ttl,
+            _lock: lock,
+        })
     }
 
     /// The repository.
@@ -71,13 +88,21 @@ impl Mirror {
 
     fn local_ref(&self, name: &str) -> PathBuf {
         // Its modification time tells when the branch was last fetched.
-        self.repo.path().join("fetched").join(Hash::of(crate::hash::Algorithm::Sha256, name.as_bytes()).nix32())
+        self.repo
+            .path()
+            .join("fetched")
+            .join(Hash::of(crate::hash::Algorithm::Sha256, name.as_bytes()).nix32())
     }
 
     /// Whether a branch or tag was fetched recently enough.
     pub fn is_fresh(&self, name: &str) -> bool {
-        let modified = self.local_ref(name).metadata().and_then(|metadata| metadata.modified());
-        let age = modified.ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+        let modified = self
+            .local_ref(name)
+            .metadata()
+            .and_then(|metadata| metadata.modified());
+        let age = modified
+            .ok()
+            .and_then(|time| SystemTime::now().duration_since(time).ok());
         age.is_some_and(|age| age.as_secs() < self.ttl)
     }
 
@@ -90,7 +115,8 @@ impl Mirror {
     pub fn mark_fetched(&self, name: &str) {
         let file = self.local_ref(name);
         // Without the mark the next run fetches again, that is all.
-        let _ = std::fs::create_dir_all(self.repo.path().join("fetched")).and_then(|()| std::fs::write(file, name));
+        let _ = std::fs::create_dir_all(self.repo.path().join("fetched"))
+            .and_then(|()| std::fs::write(file, name));
     }
 
     /// Fetches `refspec` from the address.
@@ -114,8 +140,15 @@ impl Mirror {
             Ok(_) => Ok(()),
             Err(GitError::Failed { output, .. }) => {
                 let output = output.trim_end();
-                let detail = if output.is_empty() { String::new() } else { format!(":\n{output}") };
-                Err(GitError::Refused(format!("Failed to fetch git repository '{}'{detail}", self.url)))
+                let detail = if output.is_empty() {
+                    String::new()
+                } else {
+                    format!(":\n{output}")
+                };
+                Err(GitError::Refused(format!(
+                    "Failed to fetch git repository '{}'{detail}",
+                    self.url
+                )))
             }
             Err(other) => Err(other),
         }
@@ -129,7 +162,11 @@ impl Mirror {
     /// The default branch: remembered, or asked for if that was too long ago.
     pub fn default_ref(&self) -> Result<Option<String>, GitError> {
         let note = self.repo.path().join("fetched").join("HEAD");
-        let age = note.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|t| t.elapsed().ok());
+        let age = note
+            .metadata()
+            .and_then(|metadata| metadata.modified())
+            .ok()
+            .and_then(|t| t.elapsed().ok());
         let cached = self.cached_head();
         if cached.is_some() && age.is_some_and(|age| age.as_secs() < self.ttl) {
             return Ok(cached);
@@ -149,15 +186,24 @@ impl Mirror {
     /// Remembers the default branch.
     pub fn remember_head(&self, name: &str) {
         let directory = self.repo.path().join("fetched");
-        let _ = std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(directory.join("HEAD"), name));
+        let _ = std::fs::create_dir_all(&directory)
+            .and_then(|()| std::fs::write(directory.join("HEAD"), name));
     }
 }
 
 /// Asks a remote which branch its `HEAD` stands for.
 pub fn remote_head(url: &str) -> Result<Option<String>, GitError> {
     check_address(url)?;
-    let Some(line) = Git::new().args(["ls-remote", "--symref", "--", url, "HEAD"]).line()? else { return Ok(None) };
-    if let Some(target) = line.strip_prefix("ref: ").and_then(|rest| rest.strip_suffix("\tHEAD")) {
+    let Some(line) = Git::new()
+        .args(["ls-remote", "--symref", "--", url, "HEAD"])
+        .line()?
+    else {
+        return Ok(None);
+    };
+    if let Some(target) = line
+        .strip_prefix("ref: ")
+        .and_then(|rest| rest.strip_suffix("\tHEAD"))
+    {
         return Ok(Some(target.to_owned()));
     }
     Ok(line.strip_suffix("\tHEAD").map(str::to_owned))
@@ -172,7 +218,9 @@ fn lock(path: &Path, url: &str) -> Result<File, GitError> {
             Ok(()) => return Ok(file),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 if !told {
-                    crate::progress::info(format_args!("waiting for another process to finish fetching '{url}'..."));
+                    crate::progress::info(format_args!(
+                        "waiting for another process to finish fetching '{url}'..."
+                    ));
                     told = true;
                 }
                 crate::interrupt::check()?;
@@ -189,7 +237,13 @@ mod tests {
 
     #[test]
     fn addresses_that_git_would_take_for_options_are_refused() {
-        for bad in ["-oProxyCommand=x", "ssh://-oProxyCommand=x/y", "--upload-pack=x", "http://h/\nx", "ssh://-x@h/y"] {
+        for bad in [
+            "-oProxyCommand=x",
+            "ssh://-oProxyCommand=x/y",
+            "--upload-pack=x",
+            "http://h/\nx",
+            "ssh://-x@h/y",
+        ] {
             assert!(check_address(bad).is_err(), "{bad}");
         }
         assert!(check_address("ssh://git@host/x").is_ok());

@@ -52,7 +52,11 @@ fn parts(path: &[u8]) -> Result<Vec<&[u8]>, GitError> {
 
 impl GitTree {
     fn empty() -> Self {
-        GitTree { root: BTreeMap::new(), repos: Vec::new(), large: Vec::new() }
+        GitTree {
+            root: BTreeMap::new(),
+            repos: Vec::new(),
+            large: Vec::new(),
+        }
     }
 
     /// The files of a commit. With `export_ignore`, what `.gitattributes` marks so is left out; with
@@ -70,7 +74,11 @@ impl GitTree {
         let has_attributes = paths.iter().any(|path| path.ends_with(b".gitattributes"))
             || repo.path().join("info/attributes").exists()
             || repo.path().join(".git/info/attributes").exists();
-        let ignored = if export_ignore && has_attributes { ignored_paths(repo, Some(revision), &paths)? } else { BTreeSet::new() };
+        let ignored = if export_ignore && has_attributes {
+            ignored_paths(repo, Some(revision), &paths)?
+        } else {
+            BTreeSet::new()
+        };
         let pointers = match &large {
             Some(source) if has_attributes => source.pointers(repo, revision, &entries)?,
             _ => BTreeMap::new(),
@@ -88,7 +96,10 @@ impl GitTree {
                 // Without its contents a submodule is an empty directory.
                 MODE_SUBMODULE => Node::Directory(BTreeMap::new()),
                 MODE_SYMLINK => Node::Symlink(content),
-                mode => Node::File { executable: mode == MODE_EXECUTABLE, content },
+                mode => Node::File {
+                    executable: mode == MODE_EXECUTABLE,
+                    content,
+                },
             };
             tree.insert(&entry.path, node)?;
         }
@@ -96,7 +107,11 @@ impl GitTree {
     }
 
     /// The tracked files of a work tree as they are now.
-    pub fn of_work_tree(repo: &Repo, files: &BTreeSet<Vec<u8>>, export_ignore: bool) -> Result<Self, GitError> {
+    pub fn of_work_tree(
+        repo: &Repo,
+        files: &BTreeSet<Vec<u8>>,
+        export_ignore: bool,
+    ) -> Result<Self, GitError> {
         let mut tree = Self::empty();
         let has_attributes = files.iter().any(|path| path.ends_with(b".gitattributes"))
             || repo.path().join(".git/info/attributes").exists();
@@ -111,18 +126,31 @@ impl GitTree {
             let metadata = match file.symlink_metadata() {
                 Ok(metadata) => metadata,
                 // A directory that was replaced by something else takes its files with it.
-                Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => continue,
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                    ) =>
+                {
+                    continue;
+                }
                 Err(e) => return Err(GitError::file("reading", &file, e)),
             };
             let content = Content::Disk(file.clone());
             let node = if metadata.is_symlink() {
                 Node::Symlink(content)
             } else if metadata.is_file() {
-                Node::File { executable: metadata.permissions().mode() & 0o100 != 0, content }
+                Node::File {
+                    executable: metadata.permissions().mode() & 0o100 != 0,
+                    content,
+                }
             } else if metadata.is_dir() {
                 Node::Directory(BTreeMap::new())
             } else {
-                return Err(GitError::Refused(format!("file '{}' has an unsupported type", file.display())));
+                return Err(GitError::Refused(format!(
+                    "file '{}' has an unsupported type",
+                    file.display()
+                )));
             };
             tree.insert(path, node)?;
         }
@@ -131,13 +159,22 @@ impl GitTree {
 
     fn insert(&mut self, path: &[u8], node: Node) -> Result<(), GitError> {
         let parts = parts(path)?;
-        let Some((last, parents)) = parts.split_last() else { return Ok(()) };
+        let Some((last, parents)) = parts.split_last() else {
+            return Ok(());
+        };
         let mut here = &mut self.root;
         for part in parents {
-            let next = here.entry(part.to_vec()).or_insert_with(|| Node::Directory(BTreeMap::new()));
+            let next = here
+                .entry(part.to_vec())
+                .or_insert_with(|| Node::Directory(BTreeMap::new()));
             match next {
                 Node::Directory(entries) => here = entries,
-                _ => return Err(GitError::Refused(format!("'{}' is both a file and a directory", String::from_utf8_lossy(path)))),
+                _ => {
+                    return Err(GitError::Refused(format!(
+                        "'{}' is both a file and a directory",
+                        String::from_utf8_lossy(path)
+                    )));
+                }
             }
         }
         here.insert(last.to_vec(), node);
@@ -197,33 +234,45 @@ impl GitTree {
                             target
                         }
                         Content::Disk(path) => {
-                            let target = std::fs::read_link(path).map_err(|e| GitError::file("reading symbolic link", path, e))?;
+                            let target = std::fs::read_link(path)
+                                .map_err(|e| GitError::file("reading symbolic link", path, e))?;
                             target.as_os_str().as_bytes().to_vec()
                         }
                         Content::Large(..) => return Err(crate::nar::NarError::BadTarget.into()),
                     };
                     writer.symlink(name, &target)?;
                 }
-                Node::File { executable, content } => match content {
+                Node::File {
+                    executable,
+                    content,
+                } => match content {
                     Content::Blob(repo, id) => {
                         let size = readers[*repo].begin(id)?;
                         writer.file(name, *executable, size)?;
                         readers[*repo].copy(size, |data| Ok(writer.contents(data)?))?;
                     }
                     Content::Disk(path) => {
-                        let file = std::fs::File::open(path).map_err(|e| GitError::file("opening", path, e))?;
-                        let size = file.metadata().map_err(|e| GitError::file("reading", path, e))?.len();
+                        let file = std::fs::File::open(path)
+                            .map_err(|e| GitError::file("opening", path, e))?;
+                        let size = file
+                            .metadata()
+                            .map_err(|e| GitError::file("reading", path, e))?
+                            .len();
                         writer.file(name, *executable, size)?;
                         let read = copy_exactly(file, size, |data| Ok(writer.contents(data)?))?;
                         if read < size {
-                            return Err(crate::nar::NarError::Changed(path.display().to_string()).into());
+                            return Err(
+                                crate::nar::NarError::Changed(path.display().to_string()).into()
+                            );
                         }
                     }
                     Content::Large(source, object) => {
                         let (size, data) = self.large[*source].open(object)?;
                         writer.file(name, *executable, size)?;
                         if copy_exactly(data, size, |data| Ok(writer.contents(data)?))? < size {
-                            return Err(GitError::Refused(format!("large file '{object}' is cut short")));
+                            return Err(GitError::Refused(format!(
+                                "large file '{object}' is cut short"
+                            )));
                         }
                     }
                 },
@@ -241,7 +290,9 @@ fn copy_exactly(
     let mut buffer = vec![0; 64 * 1024];
     let mut done = 0;
     while done < size {
-        let want = buffer.len().min(usize::try_from(size - done).unwrap_or(usize::MAX));
+        let want = buffer
+            .len()
+            .min(usize::try_from(size - done).unwrap_or(usize::MAX));
         match from.read(&mut buffer[..want]) {
             Ok(0) => break,
             Ok(n) => {
@@ -272,7 +323,11 @@ fn collect_blobs(entries: &BTreeMap<Vec<u8>, Node>, repo: usize, out: &mut Vec<S
     for node in entries.values() {
         match node {
             Node::Directory(entries) => collect_blobs(entries, repo, out),
-            Node::File { content: Content::Blob(number, id), .. } | Node::Symlink(Content::Blob(number, id)) => {
+            Node::File {
+                content: Content::Blob(number, id),
+                ..
+            }
+            | Node::Symlink(Content::Blob(number, id)) => {
                 if *number == repo {
                     out.push(id.clone());
                 }
@@ -283,7 +338,11 @@ fn collect_blobs(entries: &BTreeMap<Vec<u8>, Node>, repo: usize, out: &mut Vec<S
 }
 
 /// Paths of files and directories (which end in `/`) with the attribute `export-ignore`.
-fn ignored_paths(repo: &Repo, revision: Option<&str>, files: &[Vec<u8>]) -> Result<BTreeSet<Vec<u8>>, GitError> {
+fn ignored_paths(
+    repo: &Repo,
+    revision: Option<&str>,
+    files: &[Vec<u8>],
+) -> Result<BTreeSet<Vec<u8>>, GitError> {
     let mut all: BTreeSet<Vec<u8>> = files.iter().cloned().collect();
     for file in files {
         for (at, _) in file.iter().enumerate().filter(|(_, c)| **c == b'/') {
@@ -302,7 +361,10 @@ fn ignored_paths(repo: &Repo, revision: Option<&str>, files: &[Vec<u8>]) -> Resu
 fn is_ignored(ignored: &BTreeSet<Vec<u8>>, path: &[u8]) -> bool {
     !ignored.is_empty()
         && (ignored.contains(path)
-            || path.iter().enumerate().any(|(at, c)| *c == b'/' && ignored.contains(&path[..=at])))
+            || path
+                .iter()
+                .enumerate()
+                .any(|(at, c)| *c == b'/' && ignored.contains(&path[..=at])))
 }
 
 /// A running `git cat-file --batch` that was told everything in advance, in the order of reading.
@@ -314,7 +376,10 @@ struct BlobReader {
 
 impl BlobReader {
     fn start(repo: &Repo, wanted: Vec<String>) -> Result<Self, GitError> {
-        let mut child = repo.git().args(["cat-file", "--batch", "--buffer"]).spawn(true)?;
+        let mut child = repo
+            .git()
+            .args(["cat-file", "--batch", "--buffer"])
+            .spawn(true)?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(GitError::Answer("cat-file"));
         };
@@ -326,21 +391,37 @@ impl BlobReader {
                 }
             }
         });
-        Ok(BlobReader { child, output: BufReader::with_capacity(128 * 1024, output), feeder: Some(feeder) })
+        Ok(BlobReader {
+            child,
+            output: BufReader::with_capacity(128 * 1024, output),
+            feeder: Some(feeder),
+        })
     }
 
     /// Reads the header of the next object, which must be `id`; returns its size.
     fn begin(&mut self, id: &str) -> Result<u64, GitError> {
         let mut line = String::new();
-        self.output.read_line(&mut line).map_err(|_| GitError::Answer("cat-file"))?;
+        self.output
+            .read_line(&mut line)
+            .map_err(|_| GitError::Answer("cat-file"))?;
         let mut words = line.trim_end().split(' ');
-        match (words.next(), words.next(), words.next().and_then(|size| size.parse().ok())) {
+        match (
+            words.next(),
+            words.next(),
+            words.next().and_then(|size| size.parse().ok()),
+        ) {
             (Some(have), Some("blob"), Some(size)) if have == id => Ok(size),
-            _ => Err(GitError::Refused(format!("Git object '{id}' is missing or damaged"))),
+            _ => Err(GitError::Refused(format!(
+                "Git object '{id}' is missing or damaged"
+            ))),
         }
     }
 
-    fn copy(&mut self, size: u64, sink: impl FnMut(&[u8]) -> Result<(), GitError>) -> Result<(), GitError> {
+    fn copy(
+        &mut self,
+        size: u64,
+        sink: impl FnMut(&[u8]) -> Result<(), GitError>,
+    ) -> Result<(), GitError> {
         let copied = copy_exactly(&mut self.output, size, sink)?;
         let mut newline = [0];
         if copied < size || self.output.read_exact(&mut newline).is_err() {

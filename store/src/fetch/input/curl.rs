@@ -4,13 +4,25 @@ use super::{Input, InputError, Scheme, Wanted, query_number};
 use crate::fetch::attrs::Attrs;
 use crate::fetch::url::{Url, split_scheme};
 
-pub(super) const ATTRIBUTES: &[&str] = &["url", "narHash", "name", "unpack", "rev", "revCount", "lastModified"];
+pub(super) const ATTRIBUTES: &[&str] = &[
+    "url",
+    "narHash",
+    "name",
+    "unpack",
+    "rev",
+    "revCount",
+    "lastModified",
+];
 
 const TRANSPORTS: &[&str] = &["file", "http", "https"];
-const ARCHIVES: &[&str] = &[".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst"];
+const ARCHIVES: &[&str] = &[
+    ".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst",
+];
 
 fn is_archive_name(url: &Url) -> bool {
-    ARCHIVES.iter().any(|suffix| url.base_name().ends_with(suffix))
+    ARCHIVES
+        .iter()
+        .any(|suffix| url.base_name().ends_with(suffix))
 }
 
 pub(super) fn from_url(scheme: Scheme, url: &Url, wanted: Wanted) -> Option<Attrs> {
@@ -37,7 +49,9 @@ pub(super) fn from_url(scheme: Scheme, url: &Url, wanted: Wanted) -> Option<Attr
     // What is meant for us is not sent to the server.
     let mut plain = url.clone();
     plain.scheme = transport.to_owned();
-    plain.query.retain(|name, _| !ATTRIBUTES.contains(&name.as_str()));
+    plain
+        .query
+        .retain(|name, _| !ATTRIBUTES.contains(&name.as_str()));
     attrs.set("url", plain.to_string());
     Some(attrs)
 }

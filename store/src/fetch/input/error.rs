@@ -71,8 +71,16 @@ impl InputError {
         }
     }
 
-    pub(super) fn file(action: &'static str, path: &std::path::Path, source: std::io::Error) -> Self {
-        InputError::File { action, path: path.display().to_string(), source }
+    pub(super) fn file(
+        action: &'static str,
+        path: &std::path::Path,
+        source: std::io::Error,
+    ) -> Self {
+        InputError::File {
+            action,
+            path: path.display().to_string(),
+            source,
+        }
     }
 }
 

@@ -76,7 +76,11 @@ impl Fetched {
             out.set("shortRev", short(&revision));
             out.set("rev", revision);
         }
-        if let Some(count) = input.attrs.int_opt("revCount")?.or(empty_revision.then_some(0)) {
+        if let Some(count) = input
+            .attrs
+            .int_opt("revCount")?
+            .or(empty_revision.then_some(0))
+        {
             out.set("revCount", count);
         }
         for name in ["dirtyRev", "dirtyShortRev"] {
@@ -100,10 +104,20 @@ impl Fetcher {
     }
 
     /// A fetcher that shares the connections of somebody else.
-    pub fn with_downloader(store: Arc<dyn Store>, settings: Arc<Settings>, downloader: Downloader) -> Self {
+    pub fn with_downloader(
+        store: Arc<dyn Store>,
+        settings: Arc<Settings>,
+        downloader: Downloader,
+    ) -> Self {
         let cache_dir = cache::directory(&settings.places);
         let cache = FetchCache::open(&cache_dir, settings.tarball_ttl.into());
-        Fetcher { store, settings, downloader, cache, cache_dir }
+        Fetcher {
+            store,
+            settings,
+            downloader,
+            cache,
+            cache_dir,
+        }
     }
 
     /// The store that is fetched into.
@@ -124,14 +138,20 @@ impl Fetcher {
     /// Fetches an input. What comes is checked against the commit and hash that the input names.
     pub fn fetch(&self, input: &Input) -> Result<Fetched, InputError> {
         let Some(scheme) = input.scheme() else {
-            return Err(InputError::Other(format!("cannot fetch unsupported input '{}'", input.attrs.to_json())));
+            return Err(InputError::Other(format!(
+                "cannot fetch unsupported input '{}'",
+                input.attrs.to_json()
+            )));
         };
         self.fetch_unchecked(scheme, input)
             .and_then(|mut fetched| {
                 check_locks(input, &mut fetched.input)?;
                 Ok(fetched)
             })
-            .map_err(|error| InputError::While { input: input.show(), error: Box::new(error) })
+            .map_err(|error| InputError::While {
+                input: input.show(),
+                error: Box::new(error),
+            })
     }
 
     fn fetch_unchecked(&self, scheme: Scheme, input: &Input) -> Result<Fetched, InputError> {
@@ -142,7 +162,10 @@ impl Fetcher {
         {
             let path = self.source_path(input.name()?, &hash)?;
             if self.have(&path) {
-                return Ok(Fetched { store_path: path, input: input.clone() });
+                return Ok(Fetched {
+                    store_path: path,
+                    input: input.clone(),
+                });
             }
         }
         let (store_path, mut result) = match scheme {
@@ -153,22 +176,33 @@ impl Fetcher {
             }
             Scheme::Tarball => self.fetch_tarball_input(input)?,
             Scheme::Git => self.fetch_git_input(input)?,
-            Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut => self.fetch_forge(scheme, input)?,
+            Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut => {
+                self.fetch_forge(scheme, input)?
+            }
             Scheme::Mercurial => self.fetch_mercurial(input)?,
             Scheme::Indirect => {
-                return Err(InputError::Other(format!("indirect input '{}' cannot be fetched directly", input.show())));
+                return Err(InputError::Other(format!(
+                    "indirect input '{}' cannot be fetched directly",
+                    input.show()
+                )));
             }
         };
         let hash = self.store.path_info(&store_path)?.nar_hash;
         result.attrs.set("narHash", hash.sri());
         result.attrs.set("__final", true);
-        Ok(Fetched { store_path, input: result })
+        Ok(Fetched {
+            store_path,
+            input: result,
+        })
     }
 
     /// Whether a path is in the store or can be fetched from a cache.
     fn have(&self, path: &StorePath) -> bool {
         // A failure means only that the path must come from its source.
-        self.store.add_temp_root(path).and_then(|()| self.store.ensure_path(path)).is_ok()
+        self.store
+            .add_temp_root(path)
+            .and_then(|()| self.store.ensure_path(path))
+            .is_ok()
     }
 
     fn is_here(&self, path: &StorePath) -> Result<bool, InputError> {
@@ -181,17 +215,37 @@ impl Fetcher {
         self.content_path(name, Method::NixArchive, nar_hash)
     }
 
-    fn content_path(&self, name: &str, method: Method, hash: &Hash) -> Result<StorePath, InputError> {
-        let address = ContentAddress { method, hash: *hash };
+    fn content_path(
+        &self,
+        name: &str,
+        method: Method,
+        hash: &Hash,
+    ) -> Result<StorePath, InputError> {
+        let address = ContentAddress {
+            method,
+            hash: *hash,
+        };
         self.store
             .dir()
             .make_content_path(name, &address, &References::default())
             .map_err(|e| InputError::Store(Box::new(e)))
     }
 
-    fn add(&self, name: &str, contents: Contents<'_>, method: Method) -> Result<StorePath, InputError> {
+    fn add(
+        &self,
+        name: &str,
+        contents: Contents<'_>,
+        method: Method,
+    ) -> Result<StorePath, InputError> {
         let flags = AddFlags::default();
-        Ok(self.store.add_to_store(name, contents, method, Algorithm::Sha256, &BTreeSet::new(), flags)?)
+        Ok(self.store.add_to_store(
+            name,
+            contents,
+            method,
+            Algorithm::Sha256,
+            &BTreeSet::new(),
+            flags,
+        )?)
     }
 
     /// Adds a tree under another name than it has.
@@ -206,23 +260,38 @@ impl Fetcher {
         }
         let mut spool = temporary_file()?;
         self.store.nar_from_path(&path, &mut spool)?;
-        spool.rewind().map_err(|e| InputError::file("reading", Path::new("temporary file"), e))?;
-        self.add(name, Contents::Nar(&mut BufReader::new(spool)), Method::NixArchive)
+        spool
+            .rewind()
+            .map_err(|e| InputError::file("reading", Path::new("temporary file"), e))?;
+        self.add(
+            name,
+            Contents::Nar(&mut BufReader::new(spool)),
+            Method::NixArchive,
+        )
     }
 
-    pub(super) fn add_tree(&self, name: &str, contents: Contents<'_>) -> Result<StorePath, InputError> {
+    pub(super) fn add_tree(
+        &self,
+        name: &str,
+        contents: Contents<'_>,
+    ) -> Result<StorePath, InputError> {
         self.add(name, contents, Method::NixArchive)
     }
 
     /// A tree of this store that an earlier fetch noted, with a number that belongs to it.
     pub(super) fn cached_tree(&self, domain: &str, key: &Attrs) -> Option<(StorePath, u64)> {
         let cached = self.cache.get(domain, &self.store_key(key.clone()))?;
-        Some((self.cached_path(&cached.value)?, cached.value.int("number").ok()?))
+        Some((
+            self.cached_path(&cached.value)?,
+            cached.value.int("number").ok()?,
+        ))
     }
 
     /// Notes a tree and a number for [`Fetcher::cached_tree`].
     pub(super) fn remember_tree(&self, domain: &str, key: &Attrs, path: &StorePath, number: u64) {
-        let value = Attrs::new().with("storePath", path.base_name()).with("number", number);
+        let value = Attrs::new()
+            .with("storePath", path.base_name())
+            .with("number", number);
         self.cache.put(domain, &self.store_key(key.clone()), &value);
     }
 
@@ -237,7 +306,11 @@ impl Fetcher {
         }
         let path = crate::settings::clean(&path);
         let mut input = input.clone();
-        let own = self.store.dir().parse(path.as_os_str().as_encoded_bytes()).ok();
+        let own = self
+            .store
+            .dir()
+            .parse(path.as_os_str().as_encoded_bytes())
+            .ok();
         if let Some(own) = own.filter(|own| own.name() == "source")
             && self.is_here(&own)?
         {
@@ -252,7 +325,11 @@ impl Fetcher {
                 Some(real) => {
                     use std::os::unix::ffi::OsStrExt;
                     let inside = inside.strip_prefix(b"/").unwrap_or(&inside);
-                    if inside.is_empty() { real } else { real.join(std::ffi::OsStr::from_bytes(inside)) }
+                    if inside.is_empty() {
+                        real
+                    } else {
+                        real.join(std::ffi::OsStr::from_bytes(inside))
+                    }
                 }
                 None => path.clone(),
             },
@@ -276,16 +353,30 @@ impl Fetcher {
             // Its hash is known, but it has been collected since.
             source = self.fetch_git(input, Need::Tree)?;
         }
-        let tree = source.tree.ok_or_else(|| InputError::Other("Git gave no tree".into()))?;
-        let mut spool = tree.write_nar(std::io::BufWriter::with_capacity(1 << 17, temporary_file()?))?;
+        let tree = source
+            .tree
+            .ok_or_else(|| InputError::Other("Git gave no tree".into()))?;
+        let mut spool = tree.write_nar(std::io::BufWriter::with_capacity(
+            1 << 17,
+            temporary_file()?,
+        ))?;
         let file = std::io::Write::flush(&mut spool)
-            .and_then(|()| spool.into_inner().map_err(std::io::IntoInnerError::into_error))
+            .and_then(|()| {
+                spool
+                    .into_inner()
+                    .map_err(std::io::IntoInnerError::into_error)
+            })
             .and_then(|mut file| file.rewind().map(|()| file))
             .map_err(|e| InputError::file("writing", Path::new("temporary file"), e))?;
-        let path = self.add(&name, Contents::Nar(&mut BufReader::with_capacity(1 << 17, file)), Method::NixArchive)?;
+        let path = self.add(
+            &name,
+            Contents::Nar(&mut BufReader::with_capacity(1 << 17, file)),
+            Method::NixArchive,
+        )?;
         if let Some(key) = &source.cache_key {
             let hash = self.store.path_info(&path)?.nar_hash;
-            self.cache.put("gitTree", key, &Attrs::new().with("narHash", hash.sri()));
+            self.cache
+                .put("gitTree", key, &Attrs::new().with("narHash", hash.sri()));
         }
         Ok((path, source.input))
     }
@@ -298,7 +389,8 @@ impl Fetcher {
             result = Input::parse(url, super::Wanted::Tree)?;
             if result.scheme() != Some(Scheme::Tarball) {
                 return Err(InputError::Other(
-                    "tarball 'Link' headers that redirect to non-tarball URLs are not supported".into(),
+                    "tarball 'Link' headers that redirect to non-tarball URLs are not supported"
+                        .into(),
                 ));
             }
         }
@@ -314,11 +406,19 @@ impl Fetcher {
     }
 
     fn store_key(&self, key: Attrs) -> Attrs {
-        key.with("store", String::from_utf8_lossy(self.store.dir().as_bytes()).into_owned())
+        key.with(
+            "store",
+            String::from_utf8_lossy(self.store.dir().as_bytes()).into_owned(),
+        )
     }
 
     /// Downloads a file into the store, as it is.
-    pub fn download_file(&self, url: &str, name: &str, headers: &[(String, String)]) -> Result<FileResult, InputError> {
+    pub fn download_file(
+        &self,
+        url: &str,
+        name: &str,
+        headers: &[(String, String)],
+    ) -> Result<FileResult, InputError> {
         let key = |url: &str| self.store_key(Attrs::new().with("url", url).with("name", name));
         let result = |value: &Attrs, store_path: StorePath| FileResult {
             store_path,
@@ -337,7 +437,10 @@ impl Fetcher {
         }
         let mut request = Request::get(url);
         request.headers = headers.to_vec();
-        request.etag = cached.as_ref().and_then(|(cached, _)| cached.value.str("etag").ok()).map(str::to_owned);
+        request.etag = cached
+            .as_ref()
+            .and_then(|(cached, _)| cached.value.str("etag").ok())
+            .map(str::to_owned);
         let mut spool = temporary_file()?;
         let fetched = self.downloader.open(&request).and_then(|mut download| {
             if !download.meta.unchanged {
@@ -356,8 +459,14 @@ impl Fetcher {
         let store_path = match &cached {
             Some((_, path)) if meta.unchanged => path.clone(),
             _ => {
-                spool.rewind().map_err(|e| InputError::file("reading", Path::new("temporary file"), e))?;
-                self.add(name, Contents::Stream(&mut BufReader::new(spool)), Method::Flat)?
+                spool
+                    .rewind()
+                    .map_err(|e| InputError::file("reading", Path::new("temporary file"), e))?;
+                self.add(
+                    name,
+                    Contents::Stream(&mut BufReader::new(spool)),
+                    Method::Flat,
+                )?
             }
         };
         let mut value = Attrs::new()
@@ -392,7 +501,10 @@ impl Fetcher {
             return Ok(result(&cached.value, path.clone()));
         }
         let mut request = Request::get(url);
-        request.etag = cached.as_ref().and_then(|(cached, _)| cached.value.str("etag").ok()).map(str::to_owned);
+        request.etag = cached
+            .as_ref()
+            .and_then(|(cached, _)| cached.value.str("etag").ok())
+            .map(str::to_owned);
         let download = match (self.downloader.open(&request), &cached) {
             (Ok(download), _) => download,
             (Err(error), Some((cached, path))) => {
@@ -434,14 +546,25 @@ impl Fetcher {
             && let Some(store_path) = self.cached_path(&cached.value)
         {
             let last_modified = cached.value.int("lastModified").unwrap_or(0);
-            return Ok(Archive { store_path, last_modified, immutable_url: None });
+            return Ok(Archive {
+                store_path,
+                last_modified,
+                immutable_url: None,
+            });
         }
         let mut request = Request::get(url);
         request.headers = headers.to_vec();
-        let (store_path, last_modified) = self.unpack_into_store(self.downloader.open(&request)?, url)?;
-        let value = Attrs::new().with("lastModified", last_modified).with("storePath", store_path.base_name());
+        let (store_path, last_modified) =
+            self.unpack_into_store(self.downloader.open(&request)?, url)?;
+        let value = Attrs::new()
+            .with("lastModified", last_modified)
+            .with("storePath", store_path.base_name());
         self.cache.put("forge", &key, &value);
-        Ok(Archive { store_path, last_modified, immutable_url: None })
+        Ok(Archive {
+            store_path,
+            last_modified,
+            immutable_url: None,
+        })
     }
 
     fn unpack_into_store(
@@ -450,13 +573,22 @@ impl Fetcher {
         url: &str,
     ) -> Result<(StorePath, u64), InputError> {
         use crate::progress::{Activity, ActivityKind, Level};
-        let _activity = Activity::start(Level::Info, ActivityKind::Unknown, format!("unpacking '{url}'..."), &[]);
+        let _activity = Activity::start(
+            Level::Info,
+            ActivityKind::Unknown,
+            format!("unpacking '{url}'..."),
+            &[],
+        );
         let directory = tempfile::Builder::new()
             .prefix("rx-unpack-")
             .tempdir()
             .map_err(|e| InputError::file("creating directory in", &std::env::temp_dir(), e))?;
         let unpacked = unpack(download, directory.path(), &Limits::default())?;
-        let path = self.add("source", Contents::Path(unpacked.tree()), Method::NixArchive)?;
+        let path = self.add(
+            "source",
+            Contents::Path(unpacked.tree()),
+            Method::NixArchive,
+        )?;
         Ok((path, unpacked.last_modified))
     }
 
@@ -468,7 +600,11 @@ impl Fetcher {
         expected: Option<&Hash>,
         unpacked: bool,
     ) -> Result<StorePath, InputError> {
-        let method = if unpacked { Method::NixArchive } else { Method::Flat };
+        let method = if unpacked {
+            Method::NixArchive
+        } else {
+            Method::Flat
+        };
         if let Some(expected) = expected.filter(|hash| hash.algorithm() == Algorithm::Sha256) {
             let path = self.content_path(name, method, expected)?;
             if self.have(&path) {
@@ -476,7 +612,10 @@ impl Fetcher {
             }
         }
         let path = if unpacked {
-            let attrs = Attrs::new().with("type", "tarball").with("url", url).with("name", name);
+            let attrs = Attrs::new()
+                .with("type", "tarball")
+                .with("url", url)
+                .with("name", name);
             self.fetch(&Input::from_attrs(attrs)?)?.store_path
         } else {
             self.download_file(url, name, &[])?.store_path
@@ -509,9 +648,16 @@ impl Fetcher {
                     _ => "git.sr.ht",
                 };
                 let host = input.attrs.str_opt("host")?.unwrap_or(default);
-                let suffix = if scheme == Scheme::SourceHut { "" } else { ".git" };
-                let url =
-                    format!("git+https://{host}/{}/{}{suffix}", input.attrs.str("owner")?, input.attrs.str("repo")?);
+                let suffix = if scheme == Scheme::SourceHut {
+                    ""
+                } else {
+                    ".git"
+                };
+                let url = format!(
+                    "git+https://{host}/{}/{}{suffix}",
+                    input.attrs.str("owner")?,
+                    input.attrs.str("repo")?
+                );
                 let mut repository = Input::parse(&url, super::Wanted::Tree)?;
                 for name in ["ref", "rev"] {
                     if let Some(Attr::Str(text)) = input.attrs.0.get(name) {
@@ -520,13 +666,17 @@ impl Fetcher {
                 }
                 super::git::clone(&repository, directory)
             }
-            _ => Err(InputError::Other(format!("do not know how to clone input '{}'", input.show()))),
+            _ => Err(InputError::Other(format!(
+                "do not know how to clone input '{}'",
+                input.show()
+            ))),
         }
     }
 }
 
 fn temporary_file() -> Result<std::fs::File, InputError> {
-    tempfile::tempfile().map_err(|e| InputError::file("creating temporary file in", &std::env::temp_dir(), e))
+    tempfile::tempfile()
+        .map_err(|e| InputError::file("creating temporary file in", &std::env::temp_dir(), e))
 }
 
 /// Says what is wrong with a local archive before a download fails with something less clear.
@@ -538,11 +688,15 @@ fn check_local_archive(url: &str) -> Result<(), InputError> {
     let path = parsed.to_path()?;
     let shown = format!("{:?}", path.display().to_string());
     let problem = if path.is_relative() {
-        format!("tarball '{url}' must use an absolute path. The 'file' scheme does not support relative paths.")
+        format!(
+            "tarball '{url}' must use an absolute path. The 'file' scheme does not support relative paths."
+        )
     } else if !path.exists() {
         format!("tarball {shown} does not exist.")
     } else if path.join(".git").exists() {
-        format!("tarball {shown} is a git repository, not a tarball. Please use `git+file` as the scheme.")
+        format!(
+            "tarball {shown} is a git repository, not a tarball. Please use `git+file` as the scheme."
+        )
     } else if path.is_dir() {
         format!("tarball {shown} is a directory, not a file.")
     } else {

@@ -7,18 +7,42 @@ use super::fetch::Fetcher;
 use super::{Input, InputError, query_flag};
 use crate::fetch::attrs::Attrs;
 use crate::fetch::git::{
-    GitTree, LfsSource, Mirror, PublicKey, Repo, WorkTree, is_legal_ref_name, parse_public_keys, verify_commit,
+    GitTree, LfsSource, Mirror, PublicKey, Repo, WorkTree, is_legal_ref_name, parse_public_keys,
+    verify_commit,
 };
 use crate::fetch::url::{BadUrl, Url, parse_git_url, split_scheme};
 use crate::hash::{Algorithm, Hash};
 use crate::settings::Feature;
 
 pub(super) const ATTRIBUTES: &[&str] = &[
-    "url", "ref", "rev", "shallow", "submodules", "lfs", "exportIgnore", "lastModified", "revCount", "narHash",
-    "allRefs", "name", "dirtyRev", "dirtyShortRev", "verifyCommit", "keytype", "publicKey", "publicKeys",
+    "url",
+    "ref",
+    "rev",
+    "shallow",
+    "submodules",
+    "lfs",
+    "exportIgnore",
+    "lastModified",
+    "revCount",
+    "narHash",
+    "allRefs",
+    "name",
+    "dirtyRev",
+    "dirtyShortRev",
+    "verifyCommit",
+    "keytype",
+    "publicKey",
+    "publicKeys",
 ];
 
-const FLAGS: &[&str] = &["shallow", "submodules", "lfs", "exportIgnore", "allRefs", "verifyCommit"];
+const FLAGS: &[&str] = &[
+    "shallow",
+    "submodules",
+    "lfs",
+    "exportIgnore",
+    "allRefs",
+    "verifyCommit",
+];
 const TEXTS: &[&str] = &["rev", "ref", "keytype", "publicKey", "publicKeys"];
 const VERIFICATION: &[&str] = &["verifyCommit", "keytype", "publicKey", "publicKeys"];
 
@@ -71,7 +95,13 @@ pub(super) fn to_url(input: &Input) -> Result<Url, InputError> {
     if let Some(reference) = input.reference()? {
         put("ref", reference.to_owned());
     }
-    for flag in ["shallow", "lfs", "submodules", "exportIgnore", "verifyCommit"] {
+    for flag in [
+        "shallow",
+        "lfs",
+        "submodules",
+        "exportIgnore",
+        "verifyCommit",
+    ] {
         if input.attrs.flag(flag)? {
             put(flag, "1".into());
         }
@@ -83,8 +113,10 @@ pub(super) fn to_url(input: &Input) -> Result<Url, InputError> {
             put("publicKey", key.key.clone());
         }
         keys => {
-            let list: Vec<serde_json::Value> =
-                keys.iter().map(|key| serde_json::json!({ "key": key.key, "type": key.kind })).collect();
+            let list: Vec<serde_json::Value> = keys
+                .iter()
+                .map(|key| serde_json::json!({ "key": key.key, "type": key.kind }))
+                .collect();
             put("publicKeys", serde_json::Value::from(list).to_string());
         }
     }
@@ -94,12 +126,22 @@ pub(super) fn to_url(input: &Input) -> Result<Url, InputError> {
 fn public_keys(input: &Input) -> Result<Vec<PublicKey>, InputError> {
     let mut keys = Vec::new();
     if let Some(text) = input.attrs.str_opt("publicKeys")? {
-        keys = parse_public_keys(text)
-            .ok_or_else(|| InputError::Other(format!("attribute 'publicKeys' of a Git input is malformed: {text}")))?;
+        keys = parse_public_keys(text).ok_or_else(|| {
+            InputError::Other(format!(
+                "attribute 'publicKeys' of a Git input is malformed: {text}"
+            ))
+        })?;
     }
     if let Some(key) = input.attrs.str_opt("publicKey")? {
-        let kind = input.attrs.str_opt("keytype")?.unwrap_or("ssh-ed25519").to_owned();
-        keys.push(PublicKey { kind, key: key.to_owned() });
+        let kind = input
+            .attrs
+            .str_opt("keytype")?
+            .unwrap_or("ssh-ed25519")
+            .to_owned();
+        keys.push(PublicKey {
+            kind,
+            key: key.to_owned(),
+        });
     }
     Ok(keys)
 }
@@ -127,7 +169,8 @@ impl Location {
                          See https://github.com/NixOS/nix/issues/12281 for details."
                     ));
                 }
-                let path = std::path::absolute(&path).map_err(|e| InputError::file("finding", &path, e))?;
+                let path = std::path::absolute(&path)
+                    .map_err(|e| InputError::file("finding", &path, e))?;
                 return Ok(Location::Local(path));
             }
             url.query.clear();
@@ -157,7 +200,9 @@ fn null_revision() -> String {
 }
 
 fn revision_text(input: &Input) -> Result<Option<String>, InputError> {
-    let Some(revision) = input.revision()? else { return Ok(None) };
+    let Some(revision) = input.revision()? else {
+        return Ok(None);
+    };
     if !matches!(revision.algorithm(), Algorithm::Sha1 | Algorithm::Sha256) {
         return Err(InputError::Other(format!(
             "Hash '{}' is not supported by Git. Supported types are sha1 and sha256.",
@@ -191,25 +236,41 @@ impl Fetcher {
         self.git_source(input, need, 0, false)
     }
 
-    fn git_source(&self, input: &Input, need: Need, nesting: usize, submodule: bool) -> Result<GitSource, InputError> {
+    fn git_source(
+        &self,
+        input: &Input,
+        need: Need,
+        nesting: usize,
+        submodule: bool,
+    ) -> Result<GitSource, InputError> {
         if nesting > MAX_NESTING {
-            return Err(InputError::Other(format!("Git submodules of '{}' are nested too deeply", input.show())));
+            return Err(InputError::Other(format!(
+                "Git submodules of '{}' are nested too deeply",
+                input.show()
+            )));
         }
-        if VERIFICATION.iter().any(|name| input.attrs.has(name)) && !self.settings.enabled(Feature::VerifiedFetches) {
+        if VERIFICATION.iter().any(|name| input.attrs.has(name))
+            && !self.settings.enabled(Feature::VerifiedFetches)
+        {
             return Err(InputError::Other(
                 "experimental Nix feature 'verified-fetches' is disabled; add '--extra-experimental-features verified-fetches' to enable it"
                     .into(),
             ));
         }
         if input.attrs.flag("exportIgnore")? && input.attrs.flag("submodules")? {
-            return Err(InputError::Other("exportIgnore and submodules are not supported together yet".into()));
+            return Err(InputError::Other(
+                "exportIgnore and submodules are not supported together yet".into(),
+            ));
         }
         revision_text(input)?;
         let location = Location::of(input)?;
         match &location {
             Location::Local(path) => {
                 if !path.join(".git").exists() {
-                    return Err(InputError::Other(format!("Git repository \"{}\" does not exist.", path.display())));
+                    return Err(InputError::Other(format!(
+                        "Git repository \"{}\" does not exist.",
+                        path.display()
+                    )));
                 }
                 let repo = Repo::work_tree(path);
                 if input.attrs.has("ref") || input.attrs.has("rev") {
@@ -218,7 +279,9 @@ impl Fetcher {
                     self.git_work_tree(input, &repo, nesting)
                 }
             }
-            Location::Remote(url) => self.git_remote(input, url, &location, need, nesting, submodule),
+            Location::Remote(url) => {
+                self.git_remote(input, url, &location, need, nesting, submodule)
+            }
         }
     }
 
@@ -264,10 +327,12 @@ impl Fetcher {
         // A commit that is here already needs no network, not even to learn the default branch.
         let reference = match &named {
             Some(reference) => reference.clone(),
-            None if wanted.is_some() && !missing => {
-                mirror.cached_head().unwrap_or_else(|| "refs/heads/master".into())
-            }
-            None => mirror.default_ref()?.unwrap_or_else(|| default_branch(location)),
+            None if wanted.is_some() && !missing => mirror
+                .cached_head()
+                .unwrap_or_else(|| "refs/heads/master".into()),
+            None => mirror
+                .default_ref()?
+                .unwrap_or_else(|| default_branch(location)),
         };
         input.attrs.set("ref", reference.as_str());
         let local = local_name(&reference);
@@ -337,17 +402,25 @@ impl Fetcher {
     ) -> Result<GitSource, InputError> {
         let revision = revision_text(&input)?.unwrap_or_default();
         if !input.attrs.has("lastModified") {
-            let time = self.cached_number("gitLastModified", &revision, || Ok(repo.commit_time(&revision)?))?;
+            let time = self.cached_number("gitLastModified", &revision, || {
+                Ok(repo.commit_time(&revision)?)
+            })?;
             input.attrs.set("lastModified", time);
         }
         if !input.attrs.flag("shallow")? && !input.attrs.has("revCount") {
             let count = self.git_revision_count(repo, location, &revision)?;
             input.attrs.set("revCount", count);
         }
-        crate::progress::talkative(format_args!("using revision {revision} of repo '{}'", location.show()));
+        crate::progress::talkative(format_args!(
+            "using revision {revision} of repo '{}'",
+            location.show()
+        ));
         verify(&input, Some((repo, &revision)))?;
-        let (submodules, export_ignore, lfs) =
-            (input.attrs.flag("submodules")?, input.attrs.flag("exportIgnore")?, input.attrs.flag("lfs")?);
+        let (submodules, export_ignore, lfs) = (
+            input.attrs.flag("submodules")?,
+            input.attrs.flag("exportIgnore")?,
+            input.attrs.flag("lfs")?,
+        );
         let key = Attrs::new()
             .with("rev", revision.as_str())
             .with("submodules", submodules)
@@ -357,17 +430,27 @@ impl Fetcher {
             && let Some(cached) = self.cache.get("gitTree", &key)
             && let Ok(hash) = Hash::parse_sri(cached.value.str("narHash").unwrap_or_default())
         {
-            return Ok(GitSource { tree: None, nar_hash: Some(hash), input, cache_key: Some(key) });
+            return Ok(GitSource {
+                tree: None,
+                nar_hash: Some(hash),
+                input,
+                cache_key: Some(key),
+            });
         }
         let large = match lfs {
-            true => Some(Arc::new(LfsSource::new(self.downloader.clone(), &Url::parse(input.attrs.str("url")?)?)?)),
+            true => Some(Arc::new(LfsSource::new(
+                self.downloader.clone(),
+                &Url::parse(input.attrs.str("url")?)?,
+            )?)),
             false => None,
         };
         let mut tree = GitTree::of_commit(repo, &revision, export_ignore, large)?;
         if submodules {
             let reference = input.reference()?.unwrap_or("HEAD").to_owned();
             let base = match location {
-                Location::Local(path) => repo.origin()?.unwrap_or_else(|| path.display().to_string()),
+                Location::Local(path) => {
+                    repo.origin()?.unwrap_or_else(|| path.display().to_string())
+                }
                 Location::Remote(url) => url.to_string(),
             };
             for (module, wanted) in repo.submodules(&revision)? {
@@ -380,30 +463,48 @@ impl Fetcher {
                     .with("lfs", lfs)
                     .with("allRefs", true);
                 if !module.branch.is_empty() {
-                    let branch = if module.branch == "." { reference.as_str() } else { module.branch.as_str() };
+                    let branch = if module.branch == "." {
+                        reference.as_str()
+                    } else {
+                        module.branch.as_str()
+                    };
                     attrs.set("ref", branch);
                 }
                 let inner = Input::from_attrs(attrs)?;
-                let source = self.git_source(&inner, Need::Tree, nesting + 1, true).map_err(|error| InputError::While {
-                    input: inner.show(),
-                    error: Box::new(error),
-                })?;
+                let source = self
+                    .git_source(&inner, Need::Tree, nesting + 1, true)
+                    .map_err(|error| InputError::While {
+                        input: inner.show(),
+                        error: Box::new(error),
+                    })?;
                 if let Some(inner_tree) = source.tree {
                     tree.mount(&module.path, inner_tree)?;
                 }
             }
         }
-        Ok(GitSource { tree: Some(tree), nar_hash: None, input, cache_key: Some(key) })
+        Ok(GitSource {
+            tree: Some(tree),
+            nar_hash: None,
+            input,
+            cache_key: Some(key),
+        })
     }
 
-    fn git_work_tree(&self, input: &Input, repo: &Repo, nesting: usize) -> Result<GitSource, InputError> {
+    fn git_work_tree(
+        &self,
+        input: &Input,
+        repo: &Repo,
+        nesting: usize,
+    ) -> Result<GitSource, InputError> {
         let mut input = input.clone();
         let mut state: WorkTree = repo.status()?;
         let export_ignore = input.attrs.flag("exportIgnore")?;
         let mut tree = GitTree::of_work_tree(repo, &state.files, export_ignore)?;
         if input.attrs.flag("submodules")? {
             for module in std::mem::take(&mut state.submodules) {
-                let path = repo.path().join(String::from_utf8_lossy(&module.path).as_ref());
+                let path = repo
+                    .path()
+                    .join(String::from_utf8_lossy(&module.path).as_ref());
                 let attrs = Attrs::new()
                     .with("type", "git")
                     .with("url", path.display().to_string())
@@ -430,7 +531,9 @@ impl Fetcher {
             }
             if let Some(head) = &head {
                 input.attrs.set("dirtyRev", format!("{head}-dirty"));
-                input.attrs.set("dirtyShortRev", format!("{}-dirty", short(head)));
+                input
+                    .attrs
+                    .set("dirtyShortRev", format!("{}-dirty", short(head)));
             }
             verify(&input, None)?;
         } else {
@@ -452,14 +555,26 @@ impl Fetcher {
             verify(&input, Some((repo, &revision)))?;
         }
         let time = match &head {
-            Some(head) => self.cached_number("gitLastModified", head, || Ok(repo.commit_time(head)?))?,
+            Some(head) => {
+                self.cached_number("gitLastModified", head, || Ok(repo.commit_time(head)?))?
+            }
             None => 0,
         };
         input.attrs.set("lastModified", time);
-        Ok(GitSource { tree: Some(tree), nar_hash: None, input, cache_key: None })
+        Ok(GitSource {
+            tree: Some(tree),
+            nar_hash: None,
+            input,
+            cache_key: None,
+        })
     }
 
-    fn git_revision_count(&self, repo: &Repo, location: &Location, revision: &str) -> Result<u64, InputError> {
+    fn git_revision_count(
+        &self,
+        repo: &Repo,
+        location: &Location,
+        revision: &str,
+    ) -> Result<u64, InputError> {
         self.cached_number("gitRevCount", revision, || {
             if repo.is_shallow()? {
                 return Err(InputError::Other(format!(
@@ -479,11 +594,16 @@ impl Fetcher {
         compute: impl FnOnce() -> Result<u64, InputError>,
     ) -> Result<u64, InputError> {
         let key = Attrs::new().with("rev", revision);
-        if let Some(number) = self.cache.get(domain, &key).and_then(|cached| cached.value.int("value").ok()) {
+        if let Some(number) = self
+            .cache
+            .get(domain, &key)
+            .and_then(|cached| cached.value.int("value").ok())
+        {
             return Ok(number);
         }
         let number = compute()?;
-        self.cache.put(domain, &key, &Attrs::new().with("value", number));
+        self.cache
+            .put(domain, &key, &Attrs::new().with("value", number));
         Ok(number)
     }
 }
@@ -494,7 +614,10 @@ pub(super) fn short(revision: &str) -> &str {
 }
 
 fn default_branch(location: &Location) -> String {
-    crate::progress::warn(format_args!("could not read HEAD ref from repo at '{}', using 'master'", location.show()));
+    crate::progress::warn(format_args!(
+        "could not read HEAD ref from repo at '{}', using 'master'",
+        location.show()
+    ));
     "master".into()
 }
 
@@ -511,7 +634,11 @@ fn local_name(reference: &str) -> String {
 
 fn verify(input: &Input, commit: Option<(&Repo, &str)>) -> Result<(), InputError> {
     let keys = public_keys(input)?;
-    if !input.attrs.bool_opt("verifyCommit")?.unwrap_or(!keys.is_empty()) {
+    if !input
+        .attrs
+        .bool_opt("verifyCommit")?
+        .unwrap_or(!keys.is_empty())
+    {
         return Ok(());
     }
     match commit {
@@ -549,17 +676,25 @@ fn resolve_submodule_url(base: &str, url: &str) -> String {
 pub(super) fn clone(input: &Input, directory: &Path) -> Result<(), InputError> {
     let location = Location::of(input)?;
     if input.attrs.has("rev") {
-        return Err(InputError::Other("cloning a specific revision is not implemented".into()));
+        return Err(InputError::Other(
+            "cloning a specific revision is not implemented".into(),
+        ));
     }
     let mut command = std::process::Command::new("git");
     command.args(["-c", "protocol.ext.allow=never", "clone"]);
     if let Some(reference) = input.reference()? {
         command.args(["--branch", reference]);
     }
-    let status = command.arg("--").arg(location.show()).arg(directory).status();
+    let status = command
+        .arg("--")
+        .arg(location.show())
+        .arg(directory)
+        .status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(InputError::Other(format!("program 'git' failed with {status}"))),
+        Ok(status) => Err(InputError::Other(format!(
+            "program 'git' failed with {status}"
+        ))),
         Err(error) => Err(InputError::Other(format!("cannot run 'git': {error}"))),
     }
 }

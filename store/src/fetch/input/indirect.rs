@@ -11,7 +11,9 @@ fn bad(text: String) -> InputError {
 
 fn is_id(text: &str) -> bool {
     text.bytes().next().is_some_and(|c| c.is_ascii_alphabetic())
-        && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
 }
 
 pub(super) fn from_url(url: &Url) -> Result<Option<Attrs>, InputError> {
@@ -23,14 +25,20 @@ pub(super) fn from_url(url: &Url) -> Result<Option<Attrs>, InputError> {
         [id, revision] if is_revision(revision) => (id, None, Some(revision)),
         [id, reference] if is_legal_ref_name(reference) => (id, Some(reference), None),
         [_, other] => {
-            return Err(bad(format!("in flake URL '{url}', '{other}' is not a commit hash or branch/tag name")));
+            return Err(bad(format!(
+                "in flake URL '{url}', '{other}' is not a commit hash or branch/tag name"
+            )));
         }
         [id, reference, revision] => {
             if !is_legal_ref_name(reference) {
-                return Err(bad(format!("in flake URL '{url}', '{reference}' is not a branch/tag name")));
+                return Err(bad(format!(
+                    "in flake URL '{url}', '{reference}' is not a branch/tag name"
+                )));
             }
             if !is_revision(revision) {
-                return Err(bad(format!("in flake URL '{url}', '{revision}' is not a commit hash")));
+                return Err(bad(format!(
+                    "in flake URL '{url}', '{revision}' is not a commit hash"
+                )));
             }
             (id, Some(reference), Some(revision))
         }
@@ -48,7 +56,11 @@ pub(super) fn from_url(url: &Url) -> Result<Option<Attrs>, InputError> {
 
 pub(super) fn check(attrs: Attrs) -> Result<Attrs, InputError> {
     let id = attrs.str("id")?;
-    if is_id(id) { Ok(attrs) } else { Err(bad(format!("'{id}' is not a valid flake ID"))) }
+    if is_id(id) {
+        Ok(attrs)
+    } else {
+        Err(bad(format!("'{id}' is not a valid flake ID")))
+    }
 }
 
 pub(super) fn to_url(input: &Input) -> Result<Url, InputError> {
@@ -59,5 +71,11 @@ pub(super) fn to_url(input: &Input) -> Result<Url, InputError> {
     if let Some(revision) = input.revision()? {
         path.push(revision.base16());
     }
-    Ok(Url { scheme: "flake".into(), authority: None, path, query: Default::default(), fragment: String::new() })
+    Ok(Url {
+        scheme: "flake".into(),
+        authority: None,
+        path,
+        query: Default::default(),
+        fragment: String::new(),
+    })
 }

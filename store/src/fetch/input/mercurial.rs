@@ -37,8 +37,12 @@ pub(super) fn from_url(url: &Url) -> Result<Option<Attrs>, InputError> {
 }
 
 fn is_ref(text: &str) -> bool {
-    text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == b'@')
-        && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"_./@+-".contains(&c))
+    text.bytes()
+        .next()
+        .is_some_and(|c| c.is_ascii_alphanumeric() || c == b'@')
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_./@+-".contains(&c))
 }
 
 pub(super) fn check(attrs: Attrs) -> Result<Attrs, InputError> {
@@ -75,7 +79,11 @@ fn hg(args: &[&OsStr]) -> Result<Vec<u8>, InputError> {
         return Ok(output.stdout);
     }
     let message = String::from_utf8_lossy(&output.stderr);
-    Err(InputError::Other(format!("program 'hg' failed with {}:\n{}", output.status, message.trim_end())))
+    Err(InputError::Other(format!(
+        "program 'hg' failed with {}:\n{}",
+        output.status,
+        message.trim_end()
+    )))
 }
 
 fn text(bytes: Vec<u8>) -> String {
@@ -86,7 +94,11 @@ impl Fetcher {
     /// Fetches a commit or, of a local repository, the work tree with its changes.
     pub(super) fn fetch_mercurial(&self, input: &Input) -> Result<(StorePath, Input), InputError> {
         let url = Url::parse(input.attrs.str("url")?)?;
-        let local = if url.scheme == "file" { Some(url.to_path()?) } else { None };
+        let local = if url.scheme == "file" {
+            Some(url.to_path()?)
+        } else {
+            None
+        };
         if let Some(local) = local.as_deref().filter(|path| path.join(".hg").exists())
             && !input.attrs.has("ref")
             && !input.attrs.has("rev")
@@ -101,9 +113,15 @@ impl Fetcher {
         self.mercurial_commit(input, &address)
     }
 
-    fn mercurial_work_tree(&self, input: &Input, local: &Path) -> Result<(StorePath, Input), InputError> {
+    fn mercurial_work_tree(
+        &self,
+        input: &Input,
+        local: &Path,
+    ) -> Result<(StorePath, Input), InputError> {
         if !self.settings.allow_dirty {
-            return Err(InputError::Other(format!("Mercurial tree {local:?} is unclean")));
+            return Err(InputError::Other(format!(
+                "Mercurial tree {local:?} is unclean"
+            )));
         }
         if self.settings.warn_dirty {
             crate::progress::warn(format_args!("Mercurial tree {local:?} is unclean"));
@@ -112,7 +130,14 @@ impl Fetcher {
         let branch = hg(&[OsStr::new("branch"), OsStr::new("-R"), local.as_os_str()])?;
         input.attrs.set("ref", text(branch));
         let repo = [OsStr::new("status"), OsStr::new("-R"), local.as_os_str()];
-        let flags = ["--clean", "--modified", "--added", "--no-status", "--print0"].map(OsStr::new);
+        let flags = [
+            "--clean",
+            "--modified",
+            "--added",
+            "--no-status",
+            "--print0",
+        ]
+        .map(OsStr::new);
         let listing = hg(&[&repo[..], &flags[..]].concat())?;
         let mut files = BTreeSet::new();
         for file in listing.split(|&c| c == 0).filter(|file| !file.is_empty()) {
@@ -130,7 +155,11 @@ impl Fetcher {
         Ok((path, input))
     }
 
-    fn mercurial_commit(&self, input: &Input, address: &str) -> Result<(StorePath, Input), InputError> {
+    fn mercurial_commit(
+        &self,
+        input: &Input,
+        address: &str,
+    ) -> Result<(StorePath, Input), InputError> {
         let mut input = input.clone();
         let name = input.name()?.to_owned();
         if !input.attrs.has("ref") {
@@ -143,22 +172,35 @@ impl Fetcher {
                 hash.format(crate::hash::Format::Base16, true)
             )));
         }
-        let branch_key = Attrs::new().with("url", address).with("ref", input.reference()?.unwrap_or("default"));
+        let branch_key = Attrs::new()
+            .with("url", address)
+            .with("ref", input.reference()?.unwrap_or("default"));
         if wanted.is_none()
-            && let Some(cached) = self.cache.get("hgRef", &branch_key).filter(|cached| !cached.expired)
+            && let Some(cached) = self
+                .cache
+                .get("hgRef", &branch_key)
+                .filter(|cached| !cached.expired)
             && let Ok(revision) = cached.value.str("rev")
         {
             input.attrs.set("rev", revision);
         }
-        let key = |revision: &str| Attrs::new().with("name", name.as_str()).with("rev", revision);
+        let key = |revision: &str| {
+            Attrs::new()
+                .with("name", name.as_str())
+                .with("rev", revision)
+        };
         if let Some(revision) = input.revision()?
             && let Some((path, count)) = self.cached_tree("hgRev", &key(&revision.base16()))
         {
             input.attrs.set("revCount", count);
             return Ok((path, input));
         }
-        let mirror = self.cache_dir.join("hg").join(Hash::of(Algorithm::Sha256, address.as_bytes()).nix32());
-        let at_mirror = |command: &'static str| [OsStr::new(command), OsStr::new("-R"), mirror.as_os_str()];
+        let mirror = self
+            .cache_dir
+            .join("hg")
+            .join(Hash::of(Algorithm::Sha256, address.as_bytes()).nix32());
+        let at_mirror =
+            |command: &'static str| [OsStr::new(command), OsStr::new("-R"), mirror.as_os_str()];
         let revision = match input.revision()? {
             Some(revision) => revision.base16(),
             None => input.reference()?.unwrap_or("default").to_owned(),
@@ -167,7 +209,9 @@ impl Fetcher {
             let rest = ["-r", &revision, "--template", template].map(OsStr::new);
             hg(&[&at_mirror("log")[..], &rest[..]].concat())
         };
-        let here = is_revision(&revision) && mirror.exists() && log("1").is_ok_and(|answer| answer == b"1");
+        let here = is_revision(&revision)
+            && mirror.exists()
+            && log("1").is_ok_and(|answer| answer == b"1");
         if !here {
             if mirror.exists() {
                 let rest = [OsStr::new("--"), OsStr::new(address)];
@@ -182,16 +226,22 @@ impl Fetcher {
                 }
             } else {
                 let parent = self.cache_dir.join("hg");
-                std::fs::create_dir_all(&parent).map_err(|e| InputError::file("creating directory", &parent, e))?;
+                std::fs::create_dir_all(&parent)
+                    .map_err(|e| InputError::file("creating directory", &parent, e))?;
                 let clone = ["clone", "--noupdate", "--", address].map(OsStr::new);
                 hg(&[&clone[..], &[mirror.as_os_str()]].concat())?;
             }
         }
         let answer = text(log("{node} {rev} {branch}")?);
         let mut words = answer.splitn(3, ' ');
-        let (Some(node), Some(count), Some(branch)) = (words.next(), words.next().and_then(|n| n.parse().ok()), words.next())
-        else {
-            return Err(InputError::Other(format!("cannot understand the answer of 'hg log': {answer}")));
+        let (Some(node), Some(count), Some(branch)) = (
+            words.next(),
+            words.next().and_then(|n| n.parse().ok()),
+            words.next(),
+        ) else {
+            return Err(InputError::Other(format!(
+                "cannot understand the answer of 'hg log': {answer}"
+            )));
         };
         let count: u64 = count;
         let node = Hash::parse_any(node, Some(Algorithm::Sha1))?.base16();
@@ -201,15 +251,21 @@ impl Fetcher {
         if let Some((path, _)) = self.cached_tree("hgRev", &key(&node)) {
             return Ok((path, input));
         }
-        let directory = tempfile::tempdir().map_err(|e| InputError::file("creating directory in", &std::env::temp_dir(), e))?;
-        let rest = [OsStr::new("-r"), OsStr::new(&node), directory.path().as_os_str()];
+        let directory = tempfile::tempdir()
+            .map_err(|e| InputError::file("creating directory in", &std::env::temp_dir(), e))?;
+        let rest = [
+            OsStr::new("-r"),
+            OsStr::new(&node),
+            directory.path().as_os_str(),
+        ];
         hg(&[&at_mirror("archive")[..], &rest[..]].concat())?;
         // Mercurial's own note about the archive is not part of the commit.
         let _ = std::fs::remove_file(directory.path().join(".hg_archival.txt"));
         let path = self.add_tree(&name, Contents::Path(directory.path()))?;
         self.remember_tree("hgRev", &key(&node), &path, count);
         if wanted.is_none() {
-            self.cache.put("hgRef", &branch_key, &Attrs::new().with("rev", node));
+            self.cache
+                .put("hgRef", &branch_key, &Attrs::new().with("rev", node));
         }
         Ok((path, input))
     }

@@ -100,7 +100,10 @@ impl Scheme {
 
     /// Whether the kind belongs to the experimental feature `flakes`.
     pub fn needs_flakes(self) -> bool {
-        matches!(self, Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut | Scheme::Indirect | Scheme::Path)
+        matches!(
+            self,
+            Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut | Scheme::Indirect | Scheme::Path
+        )
     }
 }
 
@@ -132,7 +135,9 @@ impl Input {
             let attrs = match scheme {
                 Scheme::File | Scheme::Tarball => curl::from_url(scheme, url, wanted),
                 Scheme::Git => git::from_url(url)?,
-                Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut => forge::from_url(scheme, url)?,
+                Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut => {
+                    forge::from_url(scheme, url)?
+                }
                 Scheme::Mercurial => mercurial::from_url(url)?,
                 Scheme::Indirect => indirect::from_url(url)?,
                 Scheme::Path => path::from_url(url)?,
@@ -154,7 +159,9 @@ impl Input {
     /// What attributes stand for. An unknown `type` is kept, but cannot be fetched.
     pub fn from_attrs(attrs: Attrs) -> Result<Self, InputError> {
         let Some(name) = attrs.str_opt("type")? else {
-            return Err(InputError::Other("'type' attribute to specify input scheme is required but not provided".into()));
+            return Err(InputError::Other(
+                "'type' attribute to specify input scheme is required but not provided".into(),
+            ));
         };
         let Some(scheme) = Scheme::from_name(name) else {
             let input = Input { attrs };
@@ -200,7 +207,12 @@ impl Input {
     }
 
     fn known_scheme(&self) -> Result<Scheme, InputError> {
-        self.scheme().ok_or_else(|| InputError::Other(format!("cannot show unsupported input '{}'", self.attrs.to_json())))
+        self.scheme().ok_or_else(|| {
+            InputError::Other(format!(
+                "cannot show unsupported input '{}'",
+                self.attrs.to_json()
+            ))
+        })
     }
 
     /// The URL of this input.
@@ -208,7 +220,9 @@ impl Input {
         match self.known_scheme()? {
             Scheme::File | Scheme::Tarball => curl::to_url(self),
             Scheme::Git => git::to_url(self),
-            scheme @ (Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut) => forge::to_url(scheme, self),
+            scheme @ (Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut) => {
+                forge::to_url(scheme, self)
+            }
             Scheme::Mercurial => mercurial::to_url(self),
             Scheme::Indirect => indirect::to_url(self),
             Scheme::Path => path::to_url(self),
@@ -217,7 +231,8 @@ impl Input {
 
     /// The URL as a text; for an unknown kind, the attributes.
     pub fn show(&self) -> String {
-        self.to_url().map_or_else(|_| self.attrs.to_json().to_string(), |url| url.to_string())
+        self.to_url()
+            .map_or_else(|_| self.attrs.to_json().to_string(), |url| url.to_string())
     }
 
     /// The attribute `ref`: a branch or tag.
@@ -227,14 +242,19 @@ impl Input {
 
     /// The attribute `rev`: a commit.
     pub fn revision(&self) -> Result<Option<Hash>, InputError> {
-        let Some(text) = self.attrs.str_opt("rev")? else { return Ok(None) };
-        let hash = Hash::parse_any_prefixed(text).or_else(|_| Hash::parse_any(text, Some(Algorithm::Sha1)))?;
+        let Some(text) = self.attrs.str_opt("rev")? else {
+            return Ok(None);
+        };
+        let hash = Hash::parse_any_prefixed(text)
+            .or_else(|_| Hash::parse_any(text, Some(Algorithm::Sha1)))?;
         Ok(Some(hash))
     }
 
     /// The attribute `narHash`. The empty text is the zero hash, which people use to learn the right one.
     pub fn nar_hash(&self) -> Result<Option<Hash>, InputError> {
-        let Some(text) = self.attrs.str_opt("narHash")? else { return Ok(None) };
+        let Some(text) = self.attrs.str_opt("narHash")? else {
+            return Ok(None);
+        };
         if text.is_empty() {
             return Ok(Some(Hash::zero(Algorithm::Sha256)));
         }
@@ -290,14 +310,23 @@ impl Input {
     /// Where the tree lies on this machine, if it can be changed there.
     pub fn source_path(&self) -> Option<PathBuf> {
         match self.scheme()? {
-            Scheme::Path => self.attrs.str("path").ok().map(PathBuf::from).filter(|path| path.is_absolute()),
+            Scheme::Path => self
+                .attrs
+                .str("path")
+                .ok()
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute()),
             Scheme::Git => git::local_path(self),
             _ => None,
         }
     }
 
     /// The same input with another branch or commit.
-    pub fn with_overrides(&self, reference: Option<&str>, revision: Option<&Hash>) -> Result<Self, InputError> {
+    pub fn with_overrides(
+        &self,
+        reference: Option<&str>,
+        revision: Option<&Hash>,
+    ) -> Result<Self, InputError> {
         let mut input = self.clone();
         match self.scheme() {
             Some(Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut) => {
@@ -324,7 +353,10 @@ impl Input {
                 if let Some(reference) = reference {
                     input.attrs.set("ref", reference);
                 }
-                if self.scheme() == Some(Scheme::Git) && input.attrs.has("rev") && !input.attrs.has("ref") {
+                if self.scheme() == Some(Scheme::Git)
+                    && input.attrs.has("rev")
+                    && !input.attrs.has("ref")
+                {
                     return Err(InputError::Other(format!(
                         "Git input '{}' has a commit hash but no branch/tag name",
                         input.show()

@@ -10,21 +10,33 @@ pub(super) fn from_url(url: &Url) -> Result<Option<Attrs>, InputError> {
     if url.scheme != "path" {
         return Ok(None);
     }
-    if let Some(authority) = url.authority.as_ref().filter(|authority| !authority.host.is_empty()) {
-        return Err(InputError::Other(format!("path URL '{url}' should not have an authority ('{authority}')")));
+    if let Some(authority) = url
+        .authority
+        .as_ref()
+        .filter(|authority| !authority.host.is_empty())
+    {
+        return Err(InputError::Other(format!(
+            "path URL '{url}' should not have an authority ('{authority}')"
+        )));
     }
     let path = url.to_path()?;
-    let mut attrs = Attrs::new().with("type", "path").with("path", path.to_string_lossy().into_owned());
+    let mut attrs = Attrs::new()
+        .with("type", "path")
+        .with("path", path.to_string_lossy().into_owned());
     for (name, value) in &url.query {
         match name.as_str() {
             "rev" | "narHash" => attrs.set(name, value.as_str()),
             "revCount" | "lastModified" => {
-                let number: u64 = value
-                    .parse()
-                    .map_err(|_| InputError::Other(format!("path URL '{url}' has invalid parameter '{name}'")))?;
+                let number: u64 = value.parse().map_err(|_| {
+                    InputError::Other(format!("path URL '{url}' has invalid parameter '{name}'"))
+                })?;
                 attrs.set(name, number);
             }
-            _ => return Err(InputError::Other(format!("path URL '{url}' has unsupported parameter '{name}'"))),
+            _ => {
+                return Err(InputError::Other(format!(
+                    "path URL '{url}' has unsupported parameter '{name}'"
+                )));
+            }
         }
     }
     Ok(Some(attrs))
@@ -45,7 +57,12 @@ pub(super) fn to_url(input: &Input) -> Result<Url, InputError> {
     Ok(Url {
         scheme: "path".into(),
         authority: None,
-        path: input.attrs.str("path")?.split('/').map(str::to_owned).collect(),
+        path: input
+            .attrs
+            .str("path")?
+            .split('/')
+            .map(str::to_owned)
+            .collect(),
         query,
         fragment: String::new(),
     })

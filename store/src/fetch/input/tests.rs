@@ -57,7 +57,16 @@ impl World {
 
 fn git(repo: &Path, args: &[&str]) -> String {
     let output = Command::new("git")
-        .args(["-c", "protocol.file.allow=always", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"])
+        .args([
+            "-c",
+            "protocol.file.allow=always",
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "-c",
+            "commit.gpgsign=false",
+        ])
         .arg("-C")
         .arg(repo)
         .args(args)
@@ -66,7 +75,11 @@ fn git(repo: &Path, args: &[&str]) -> String {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .output()
         .unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -76,7 +89,9 @@ fn commit(repo: &Path, message: &str) {
 }
 
 fn git_input(url: &Path) -> Attrs {
-    Attrs::new().with("type", "git").with("url", url.to_str().unwrap())
+    Attrs::new()
+        .with("type", "git")
+        .with("url", url.to_str().unwrap())
 }
 
 fn fetch(fetcher: &Fetcher, attrs: Attrs) -> Result<Fetched, InputError> {
@@ -84,22 +99,46 @@ fn fetch(fetcher: &Fetcher, attrs: Attrs) -> Result<Fetched, InputError> {
 }
 
 fn read(fetcher: &Fetcher, fetched: &Fetched, file: &str) -> Option<String> {
-    let bytes = fetcher.store().read_file(&fetched.store_path, format!("/{file}").as_bytes()).ok()?;
+    let bytes = fetcher
+        .store()
+        .read_file(&fetched.store_path, format!("/{file}").as_bytes())
+        .ok()?;
     Some(String::from_utf8(bytes).unwrap())
 }
 
 #[test]
 fn urls_and_attributes_are_two_spellings_of_one_input() {
     for (url, want) in [
-        ("github:NixOS/nixpkgs/nixos-20.03", r#"{"owner":"NixOS","ref":"nixos-20.03","repo":"nixpkgs","type":"github"}"#),
-        ("gitlab:a%2Fb/c", r#"{"owner":"a/b","repo":"c","type":"gitlab"}"#),
-        ("sourcehut:~u/r", r#"{"owner":"~u","repo":"r","type":"sourcehut"}"#),
-        ("git+ssh://git@h.org:22/a%20b?shallow=1", r#"{"shallow":true,"type":"git","url":"ssh://git@h.org:22/a%20b"}"#),
-        ("https://example.org/x.tar.gz?a=b&narHash=", r#"{"narHash":"","type":"tarball","url":"https://example.org/x.tar.gz?a=b"}"#),
-        ("file+https://h/p.tar.gz", r#"{"type":"file","url":"https://h/p.tar.gz"}"#),
+        (
+            "github:NixOS/nixpkgs/nixos-20.03",
+            r#"{"owner":"NixOS","ref":"nixos-20.03","repo":"nixpkgs","type":"github"}"#,
+        ),
+        (
+            "gitlab:a%2Fb/c",
+            r#"{"owner":"a/b","repo":"c","type":"gitlab"}"#,
+        ),
+        (
+            "sourcehut:~u/r",
+            r#"{"owner":"~u","repo":"r","type":"sourcehut"}"#,
+        ),
+        (
+            "git+ssh://git@h.org:22/a%20b?shallow=1",
+            r#"{"shallow":true,"type":"git","url":"ssh://git@h.org:22/a%20b"}"#,
+        ),
+        (
+            "https://example.org/x.tar.gz?a=b&narHash=",
+            r#"{"narHash":"","type":"tarball","url":"https://example.org/x.tar.gz?a=b"}"#,
+        ),
+        (
+            "file+https://h/p.tar.gz",
+            r#"{"type":"file","url":"https://h/p.tar.gz"}"#,
+        ),
         ("hg+https://h/x", r#"{"type":"hg","url":"https://h/x"}"#),
         ("path:./x", r#"{"path":"./x","type":"path"}"#),
-        ("flake:nixpkgs/x", r#"{"id":"nixpkgs","ref":"x","type":"indirect"}"#),
+        (
+            "flake:nixpkgs/x",
+            r#"{"id":"nixpkgs","ref":"x","type":"indirect"}"#,
+        ),
     ] {
         let input = Input::parse(url, Wanted::Tree).unwrap();
         assert_eq!(input.attrs.to_json().to_string(), want);
@@ -115,7 +154,10 @@ fn plain_urls_are_archives_only_where_a_tree_is_wanted() {
     let kind = |url: &str, wanted| Input::parse(url, wanted).unwrap().scheme();
     assert_eq!(kind("https://h/x", Wanted::Tree), Some(Scheme::Tarball));
     assert_eq!(kind("https://h/x", Wanted::Anything), Some(Scheme::File));
-    assert_eq!(kind("https://h/x.tar.xz", Wanted::Anything), Some(Scheme::Tarball));
+    assert_eq!(
+        kind("https://h/x.tar.xz", Wanted::Anything),
+        Some(Scheme::Tarball)
+    );
 }
 
 #[test]
@@ -125,13 +167,32 @@ fn wrong_attributes_are_refused_with_their_names() {
         error(git_input(Path::new("/x")).with("foo", 1)),
         "input attribute 'foo' not supported by scheme 'git'"
     );
-    assert_eq!(error(Attrs::new()), "'type' attribute to specify input scheme is required but not provided");
-    assert!(error(git_input(Path::new("/x")).with("ref", "a..b")).contains("invalid Git branch/tag name 'a..b'"));
-    let github = Attrs::new().with("type", "github").with("owner", "o").with("repo", "r");
-    assert!(error(github.clone().with("ref", "a").with("rev", "0".repeat(40))).contains("contains both"));
+    assert_eq!(
+        error(Attrs::new()),
+        "'type' attribute to specify input scheme is required but not provided"
+    );
+    assert!(
+        error(git_input(Path::new("/x")).with("ref", "a..b"))
+            .contains("invalid Git branch/tag name 'a..b'")
+    );
+    let github = Attrs::new()
+        .with("type", "github")
+        .with("owner", "o")
+        .with("repo", "r");
+    assert!(
+        error(github.clone().with("ref", "a").with("rev", "0".repeat(40)))
+            .contains("contains both")
+    );
     assert!(error(github.with("host", "evil.org/x?")).contains("invalid instance host"));
     let unknown = Input::from_attrs(Attrs::new().with("type", "cvs")).unwrap();
-    assert!(World::new().fetcher().fetch(&unknown).unwrap_err().to_string().starts_with("cannot fetch unsupported input"));
+    assert!(
+        World::new()
+            .fetcher()
+            .fetch(&unknown)
+            .unwrap_err()
+            .to_string()
+            .starts_with("cannot fetch unsupported input")
+    );
 }
 
 #[test]
@@ -143,7 +204,13 @@ fn a_clean_work_tree_has_its_commit() {
     let out = fetched.output_attributes(true).unwrap();
     assert_eq!(out.str("rev").unwrap(), git(&repo, &["rev-parse", "HEAD"]));
     assert_eq!(out.str("shortRev").unwrap().len(), 7);
-    assert_eq!((out.int("revCount").unwrap(), out.int("lastModified").unwrap()), (2, 1_577_923_200));
+    assert_eq!(
+        (
+            out.int("revCount").unwrap(),
+            out.int("lastModified").unwrap()
+        ),
+        (2, 1_577_923_200)
+    );
     assert_eq!(out.str("lastModifiedDate").unwrap(), "20200102000000");
     assert_eq!(read(&fetcher, &fetched, "file").unwrap(), "two\n");
     assert!(read(&fetcher, &fetched, ".git/HEAD").is_none());
@@ -158,16 +225,34 @@ fn a_clean_work_tree_has_its_commit() {
 fn a_work_tree_and_its_commit_and_its_clone_give_the_same_path() {
     let world = World::new();
     let repo = world.repository("repo");
-    git(world.dir.path(), &["clone", "-q", "--bare", "repo", "bare.git"]);
+    git(
+        world.dir.path(),
+        &["clone", "-q", "--bare", "repo", "bare.git"],
+    );
     let fetcher = world.fetcher();
     let tree = fetch(&fetcher, git_input(&repo)).unwrap();
     let commit = fetch(&fetcher, git_input(&repo).with("ref", "v1")).unwrap();
     let remote = fetch(&fetcher, git_input(&world.path("bare.git"))).unwrap();
-    let shallow = fetch(&fetcher, git_input(&world.path("bare.git")).with("shallow", true)).unwrap();
-    assert!([&commit, &remote, &shallow].iter().all(|other| other.store_path == tree.store_path));
-    assert_eq!(remote.output_attributes(false).unwrap(), tree.output_attributes(false).unwrap());
+    let shallow = fetch(
+        &fetcher,
+        git_input(&world.path("bare.git")).with("shallow", true),
+    )
+    .unwrap();
+    assert!(
+        [&commit, &remote, &shallow]
+            .iter()
+            .all(|other| other.store_path == tree.store_path)
+    );
+    assert_eq!(
+        remote.output_attributes(false).unwrap(),
+        tree.output_attributes(false).unwrap()
+    );
     assert!(!shallow.input.attrs.has("revCount"));
-    let old = fetch(&fetcher, git_input(&world.path("bare.git")).with("ref", "old")).unwrap();
+    let old = fetch(
+        &fetcher,
+        git_input(&world.path("bare.git")).with("ref", "old"),
+    )
+    .unwrap();
     assert_eq!(read(&fetcher, &old, "file").unwrap(), "one\n");
     assert_eq!(old.input.attrs.int("revCount").unwrap(), 1);
 }
@@ -197,7 +282,10 @@ fn uncommitted_changes_are_part_of_a_work_tree() {
     let mut strict = world;
     strict.settings.allow_dirty = false;
     let error = fetch(&strict.fetcher(), git_input(&repo)).unwrap_err();
-    assert_eq!(error.cause().to_string(), format!("Git tree '{}' is dirty", repo.display()));
+    assert_eq!(
+        error.cause().to_string(),
+        format!("Git tree '{}' is dirty", repo.display())
+    );
 }
 
 #[test]
@@ -208,18 +296,29 @@ fn a_repository_without_commits_is_a_tree_too() {
     git(&repo, &["init", "-q", "-b", "main"]);
     let fetched = fetch(&world.fetcher(), git_input(&repo)).unwrap();
     let out = fetched.output_attributes(false).unwrap();
-    assert_eq!((out.str("shortRev").unwrap(), out.int("revCount").unwrap()), ("0000000", 0));
-    assert_eq!(out.str("narHash").unwrap(), "sha256-pQpattmS9VmO3ZIQUFn66az8GSmB4IvYhTTCFn6SUmo=");
+    assert_eq!(
+        (out.str("shortRev").unwrap(), out.int("revCount").unwrap()),
+        ("0000000", 0)
+    );
+    assert_eq!(
+        out.str("narHash").unwrap(),
+        "sha256-pQpattmS9VmO3ZIQUFn66az8GSmB4IvYhTTCFn6SUmo="
+    );
 }
 
 #[test]
 fn a_fetched_commit_needs_its_remote_no_more() {
     let world = World::new();
     let repo = world.repository("repo");
-    git(world.dir.path(), &["clone", "-q", "--bare", "repo", "bare.git"]);
+    git(
+        world.dir.path(),
+        &["clone", "-q", "--bare", "repo", "bare.git"],
+    );
     let head = git(&repo, &["rev-parse", "HEAD"]);
     let bare = world.path("bare.git");
-    let attrs = Attrs::new().with("type", "git").with("url", format!("file://{}", bare.display()));
+    let attrs = Attrs::new()
+        .with("type", "git")
+        .with("url", format!("file://{}", bare.display()));
     let first = fetch(&world.fetcher(), attrs.clone()).unwrap();
     // Gone, but the mirror has it; and the branch was fetched a moment ago.
     std::fs::rename(&bare, world.path("elsewhere")).unwrap();
@@ -229,22 +328,46 @@ fn a_fetched_commit_needs_its_remote_no_more() {
     let by_commit = fetch(&world.fetcher(), attrs.clone().with("rev", head.as_str())).unwrap();
     assert_eq!(by_commit.store_path, first.store_path);
     let error = fetch(&world.fetcher(), attrs.with("ref", "other")).unwrap_err();
-    assert!(error.cause().to_string().starts_with("Failed to fetch git repository"), "{error}");
+    assert!(
+        error
+            .cause()
+            .to_string()
+            .starts_with("Failed to fetch git repository"),
+        "{error}"
+    );
 }
 
 #[test]
 fn missing_commits_and_branches_are_said_to_be_missing() {
     let world = World::new();
     let repo = world.repository("repo");
-    git(world.dir.path(), &["clone", "-q", "--bare", "repo", "bare.git"]);
+    git(
+        world.dir.path(),
+        &["clone", "-q", "--bare", "repo", "bare.git"],
+    );
     let fetcher = world.fetcher();
     let missing = "0".repeat(39) + "1";
-    let error = fetch(&fetcher, git_input(&world.path("bare.git")).with("rev", missing.as_str())).unwrap_err();
-    assert!(error.cause().to_string().starts_with(&format!("Cannot find Git revision '{missing}' in ref 'refs/heads/main'")), "{error}");
+    let error = fetch(
+        &fetcher,
+        git_input(&world.path("bare.git")).with("rev", missing.as_str()),
+    )
+    .unwrap_err();
+    assert!(
+        error.cause().to_string().starts_with(&format!(
+            "Cannot find Git revision '{missing}' in ref 'refs/heads/main'"
+        )),
+        "{error}"
+    );
     let error = fetch(&fetcher, git_input(&repo).with("ref", "nosuch")).unwrap_err();
-    assert_eq!(error.cause().to_string(), "resolving Git reference 'nosuch': revspec 'nosuch' not found");
+    assert_eq!(
+        error.cause().to_string(),
+        "resolving Git reference 'nosuch': revspec 'nosuch' not found"
+    );
     let error = fetch(&fetcher, git_input(&world.path("nothing"))).unwrap_err();
-    assert!(error.cause().to_string().ends_with("does not exist."), "{error}");
+    assert!(
+        error.cause().to_string().ends_with("does not exist."),
+        "{error}"
+    );
 }
 
 #[test]
@@ -252,7 +375,10 @@ fn submodules_are_mounted_in_their_parent() {
     let world = World::new();
     world.repository("inner");
     let outer = world.repository("outer");
-    git(&outer, &["submodule", "--quiet", "add", "../inner", "deep/inner"]);
+    git(
+        &outer,
+        &["submodule", "--quiet", "add", "../inner", "deep/inner"],
+    );
     commit(&outer, "with submodule");
     let fetcher = world.fetcher();
     for attrs in [git_input(&outer), git_input(&outer).with("ref", "main")] {
@@ -260,7 +386,13 @@ fn submodules_are_mounted_in_their_parent() {
         assert!(read(&fetcher, &without, "deep/inner/file").is_none());
         let with = fetch(&fetcher, attrs.with("submodules", true)).unwrap();
         assert_eq!(read(&fetcher, &with, "deep/inner/file").unwrap(), "two\n");
-        assert_eq!(with.output_attributes(false).unwrap().bool_opt("submodules").unwrap(), Some(true));
+        assert_eq!(
+            with.output_attributes(false)
+                .unwrap()
+                .bool_opt("submodules")
+                .unwrap(),
+            Some(true)
+        );
     }
 }
 
@@ -291,7 +423,9 @@ fn a_repository_cannot_run_programs() {
     let fetched = fetch(&fetcher, git_input(&repo)).unwrap();
     assert_eq!(read(&fetcher, &fetched, "file").unwrap(), "touched\n");
     fetch(&fetcher, git_input(&repo).with("ref", "main")).unwrap();
-    let clone = Attrs::new().with("type", "git").with("url", format!("file://{}", repo.join(".git").display()));
+    let clone = Attrs::new()
+        .with("type", "git")
+        .with("url", format!("file://{}", repo.join(".git").display()));
     fetch(&fetcher, clone).unwrap();
     assert!(!marker.exists());
 }
@@ -319,16 +453,28 @@ fn a_directory_is_fetched_as_it_is() {
     std::fs::create_dir(&tree).unwrap();
     std::fs::write(tree.join("x"), "1").unwrap();
     let fetcher = world.fetcher();
-    let attrs = Attrs::new().with("type", "path").with("path", tree.to_str().unwrap());
+    let attrs = Attrs::new()
+        .with("type", "path")
+        .with("path", tree.to_str().unwrap());
     let fetched = fetch(&fetcher, attrs.clone()).unwrap();
     assert!(fetched.input.attrs.int("lastModified").unwrap() > 1_500_000_000);
-    assert_eq!(fetch(&fetcher, attrs.with("lastModified", 7)).unwrap().input.last_modified().unwrap(), Some(7));
+    assert_eq!(
+        fetch(&fetcher, attrs.with("lastModified", 7))
+            .unwrap()
+            .input
+            .last_modified()
+            .unwrap(),
+        Some(7)
+    );
     // What is locked is not looked at again.
     std::fs::write(tree.join("x"), "2").unwrap();
     assert_eq!(fetcher.fetch(&fetched.input).unwrap(), fetched);
     let relative = Attrs::new().with("type", "path").with("path", "./x");
     let error = fetch(&fetcher, relative).unwrap_err().cause().to_string();
-    assert_eq!(error, "cannot fetch input 'path:./x' because it uses a relative path");
+    assert_eq!(
+        error,
+        "cannot fetch input 'path:./x' because it uses a relative path"
+    );
 }
 
 fn archive(text: &str) -> Vec<u8> {
@@ -337,7 +483,9 @@ fn archive(text: &str) -> Vec<u8> {
     header.set_size(text.len() as u64);
     header.set_mtime(1_000_000);
     header.set_mode(0o644);
-    builder.append_data(&mut header, "top/file", text.as_bytes()).unwrap();
+    builder
+        .append_data(&mut header, "top/file", text.as_bytes())
+        .unwrap();
     builder.into_inner().unwrap()
 }
 
@@ -349,7 +497,9 @@ fn an_archive_is_downloaded_once_as_long_as_it_is_fresh() {
     });
     let mut world = World::new();
     let url = format!("{}/x.tar", server.url);
-    let attrs = Attrs::new().with("type", "tarball").with("url", url.as_str());
+    let attrs = Attrs::new()
+        .with("type", "tarball")
+        .with("url", url.as_str());
     let first = fetch(&world.fetcher(), attrs.clone()).unwrap();
     assert_eq!(first.input.attrs.int("lastModified").unwrap(), 1_000_000);
     assert_eq!(read(&world.fetcher(), &first, "file").unwrap(), "hello");
@@ -357,11 +507,17 @@ fn an_archive_is_downloaded_once_as_long_as_it_is_fresh() {
     assert_eq!(server.paths().len(), 1);
     world.settings.tarball_ttl = 0;
     assert_eq!(fetch(&world.fetcher(), attrs.clone()).unwrap(), first);
-    assert_eq!(server.seen.lock().unwrap()[1].headers["if-none-match"], "\"1\"");
+    assert_eq!(
+        server.seen.lock().unwrap()[1].headers["if-none-match"],
+        "\"1\""
+    );
     // Another name is another path of the same tree.
     let named = fetch(&world.fetcher(), attrs.with("name", "other")).unwrap();
     assert_eq!(named.store_path.name(), "other");
-    assert_eq!(named.input.nar_hash().unwrap(), first.input.nar_hash().unwrap());
+    assert_eq!(
+        named.input.nar_hash().unwrap(),
+        first.input.nar_hash().unwrap()
+    );
 }
 
 #[test]
@@ -371,13 +527,24 @@ fn a_wrong_hash_is_told_with_the_right_one() {
     let fetcher = world.fetcher();
     let url = format!("{}/x.tar", server.url);
     let zero = Hash::zero(Algorithm::Sha256);
-    let attrs = Attrs::new().with("type", "tarball").with("url", url.as_str()).with("narHash", zero.sri());
+    let attrs = Attrs::new()
+        .with("type", "tarball")
+        .with("url", url.as_str())
+        .with("narHash", zero.sri());
     let error = fetch(&fetcher, attrs).unwrap_err();
     assert!(matches!(error.cause(), InputError::HashMismatch(_)));
     let text = error.cause().to_string();
-    assert!(text.starts_with(&format!("NAR hash mismatch in input '{url}?narHash=sha256-AAAA")), "{text}");
+    assert!(
+        text.starts_with(&format!(
+            "NAR hash mismatch in input '{url}?narHash=sha256-AAAA"
+        )),
+        "{text}"
+    );
     for unpacked in [false, true] {
-        let text = fetcher.fetch_url(&url, "x", Some(&zero), unpacked).unwrap_err().to_string();
+        let text = fetcher
+            .fetch_url(&url, "x", Some(&zero), unpacked)
+            .unwrap_err()
+            .to_string();
         assert!(
             text.starts_with(&format!(
                 "hash mismatch in file downloaded from '{url}':\n  specified: sha256:0000000000000000000000000000000000000000000000000000\n  got:       sha256:"
@@ -394,8 +561,16 @@ fn what_is_known_by_its_hash_is_not_downloaded() {
     let fetcher = world.fetcher();
     let url = format!("{}/x", server.url);
     let expected = Hash::of(Algorithm::Sha256, b"data");
-    let path = fetcher.fetch_url(&url, "x", Some(&expected), false).unwrap();
-    assert_eq!(path.to_string(), fetcher.fetch_url("http://127.0.0.1:1/gone", "x", Some(&expected), false).unwrap().to_string());
+    let path = fetcher
+        .fetch_url(&url, "x", Some(&expected), false)
+        .unwrap();
+    assert_eq!(
+        path.to_string(),
+        fetcher
+            .fetch_url("http://127.0.0.1:1/gone", "x", Some(&expected), false)
+            .unwrap()
+            .to_string()
+    );
     assert_eq!(server.paths().len(), 1);
     assert_eq!(fetcher.store().read_file(&path, b"").unwrap(), b"data");
 }
@@ -413,20 +588,36 @@ fn a_dead_server_is_replaced_by_what_it_once_sent() {
     world.settings.tarball_ttl = 0;
     let url = format!("{}/x", server.url);
     let first = world.fetcher().download_file(&url, "x", &[]).unwrap();
-    assert_eq!(world.fetcher().download_file(&url, "x", &[]).unwrap().store_path, first.store_path);
+    assert_eq!(
+        world
+            .fetcher()
+            .download_file(&url, "x", &[])
+            .unwrap()
+            .store_path,
+        first.store_path
+    );
     assert_eq!(server.paths().len(), 2);
 }
 
 #[test]
 fn an_immutable_link_becomes_the_locked_input() {
     let server = TestServer::start(|seen, _, stream| {
-        let link = format!("<http://{}/fixed.tar.gz?rev={}>; rel=\"immutable\"", seen.headers["host"], "1".repeat(40));
+        let link = format!(
+            "<http://{}/fixed.tar.gz?rev={}>; rel=\"immutable\"",
+            seen.headers["host"],
+            "1".repeat(40)
+        );
         answer(stream, "200 OK", &[("Link", &link)], &archive("hello"));
     });
     let world = World::new();
-    let attrs = Attrs::new().with("type", "tarball").with("url", format!("{}/latest.tar.gz", server.url));
+    let attrs = Attrs::new()
+        .with("type", "tarball")
+        .with("url", format!("{}/latest.tar.gz", server.url));
     let fetched = fetch(&world.fetcher(), attrs).unwrap();
-    assert_eq!(fetched.input.attrs.str("url").unwrap(), format!("{}/fixed.tar.gz", server.url));
+    assert_eq!(
+        fetched.input.attrs.str("url").unwrap(),
+        format!("{}/fixed.tar.gz", server.url)
+    );
     assert_eq!(fetched.input.attrs.str("rev").unwrap(), "1".repeat(40));
     assert!(fetched.input.is_locked(true));
 }
@@ -438,12 +629,20 @@ fn local_archives_that_are_none_are_explained() {
     let fetcher = world.fetcher();
     for (path, why) in [
         (world.path("missing.tar"), "does not exist."),
-        (repo, "is a git repository, not a tarball. Please use `git+file` as the scheme."),
+        (
+            repo,
+            "is a git repository, not a tarball. Please use `git+file` as the scheme.",
+        ),
         (world.path("root"), "is a directory, not a file."),
     ] {
-        let attrs = Attrs::new().with("type", "tarball").with("url", format!("file://{}", path.display()));
+        let attrs = Attrs::new()
+            .with("type", "tarball")
+            .with("url", format!("file://{}", path.display()));
         let text = fetch(&fetcher, attrs).unwrap_err().cause().to_string();
-        assert!(text.starts_with("tarball \"") && text.ends_with(why), "{text}");
+        assert!(
+            text.starts_with("tarball \"") && text.ends_with(why),
+            "{text}"
+        );
     }
 }
 
@@ -454,25 +653,56 @@ fn signed_commits_are_verified_against_the_given_keys() {
         return;
     }
     let key = world.path("key");
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status()
+        .unwrap();
     assert!(made.success());
     let repo = world.repository("repo");
     std::fs::write(repo.join("file"), "signed\n").unwrap();
     git(&repo, &["add", "-A"]);
     let signing = format!("user.signingKey={}", key.display());
-    git(&repo, &["-c", "gpg.format=ssh", "-c", &signing, "commit", "-q", "-S", "-m", "signed"]);
+    git(
+        &repo,
+        &[
+            "-c",
+            "gpg.format=ssh",
+            "-c",
+            &signing,
+            "commit",
+            "-q",
+            "-S",
+            "-m",
+            "signed",
+        ],
+    );
     let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     let public = public.split(' ').nth(1).unwrap();
     let attrs = |key: &str| git_input(&repo).with("ref", "main").with("publicKey", key);
     let error = fetch(&world.fetcher(), attrs(public)).unwrap_err();
-    assert!(error.cause().to_string().contains("'verified-fetches' is disabled"), "{error}");
+    assert!(
+        error
+            .cause()
+            .to_string()
+            .contains("'verified-fetches' is disabled"),
+        "{error}"
+    );
     let mut settings = world.settings.clone();
-    settings.experimental_features.insert(crate::settings::Feature::VerifiedFetches);
+    settings
+        .experimental_features
+        .insert(crate::settings::Feature::VerifiedFetches);
     let world = World { settings, ..world };
     fetch(&world.fetcher(), attrs(public)).unwrap();
     let other = public.replace(&public[30..34], "AAAA");
     let error = fetch(&world.fetcher(), attrs(&other)).unwrap_err();
-    assert!(error.cause().to_string().starts_with("Commit signature verification on commit"), "{error}");
+    assert!(
+        error
+            .cause()
+            .to_string()
+            .starts_with("Commit signature verification on commit"),
+        "{error}"
+    );
     let unsigned = git_input(&repo).with("ref", "v1").with("publicKey", public);
     assert!(fetch(&world.fetcher(), unsigned).is_err());
 }

@@ -48,7 +48,10 @@ impl Read for Input<'_> {
 
 /// Sorts errors of decoders (damage) from those of what is below them (a download that failed).
 pub(super) fn read_error(error: io::Error) -> UnpackError {
-    if error.get_ref().is_some_and(|inner| inner.is::<crate::fetch::download::DownloadError>()) {
+    if error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<crate::fetch::download::DownloadError>())
+    {
         return UnpackError::Read(error);
     }
     match error.kind() {
@@ -62,30 +65,44 @@ pub(super) fn read_error(error: io::Error) -> UnpackError {
 
 /// Takes compression off until something else begins.
 pub(super) fn open<'a>(archive: Box<dyn Read + 'a>) -> Result<Input<'a>, UnpackError> {
-    let mut input = Input { ahead: Cursor::default(), rest: archive };
+    let mut input = Input {
+        ahead: Cursor::default(),
+        rest: archive,
+    };
     for _ in 0..MAX_LAYERS {
         let magic = input.peek(13)?.to_vec();
-        let lzma = |stream: Result<Stream, _>| stream.map_err(|e: liblzma::stream::Error| UnpackError::Damaged(e.to_string()));
+        let lzma = |stream: Result<Stream, _>| {
+            stream.map_err(|e: liblzma::stream::Error| UnpackError::Damaged(e.to_string()))
+        };
         let rest: Box<dyn Read + 'a> = match magic.as_slice() {
             [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(input)),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Box::new(liblzma::read::XzDecoder::new_stream(
-                input,
-                lzma(Stream::new_stream_decoder(MEMORY_LIMIT, CONCATENATED))?,
-            )),
-            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Box::new(bzip2::read::MultiBzDecoder::new(input)),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+                Box::new(liblzma::read::XzDecoder::new_stream(
+                    input,
+                    lzma(Stream::new_stream_decoder(MEMORY_LIMIT, CONCATENATED))?,
+                ))
+            }
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => {
+                Box::new(bzip2::read::MultiBzDecoder::new(input))
+            }
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(
-                zstd::stream::read::Decoder::new(input).map_err(|e| UnpackError::Damaged(e.to_string()))?,
+                zstd::stream::read::Decoder::new(input)
+                    .map_err(|e| UnpackError::Damaged(e.to_string()))?,
             ),
             [b'L', b'Z', b'I', b'P', ..] => Box::new(liblzma::read::XzDecoder::new_stream(
                 input,
                 lzma(Stream::new_lzip_decoder(MEMORY_LIMIT, CONCATENATED))?,
             )),
-            other if is_lzma(other) => {
-                Box::new(liblzma::read::XzDecoder::new_stream(input, lzma(Stream::new_lzma_decoder(MEMORY_LIMIT))?))
-            }
+            other if is_lzma(other) => Box::new(liblzma::read::XzDecoder::new_stream(
+                input,
+                lzma(Stream::new_lzma_decoder(MEMORY_LIMIT))?,
+            )),
             _ => return Ok(input),
         };
-        input = Input { ahead: Cursor::default(), rest };
+        input = Input {
+            ahead: Cursor::default(),
+            rest,
+        };
     }
     Err(UnpackError::Unrecognized)
 }
@@ -93,9 +110,13 @@ pub(super) fn open<'a>(archive: Box<dyn Read + 'a>) -> Result<Input<'a>, UnpackE
 /// The old lzma format has no magic: properties, a dictionary size that is a power of two (or the
 /// sum of two), and the length or all ones.
 fn is_lzma(head: &[u8]) -> bool {
-    let [0x5d, a, b, c, d, size @ ..] = head else { return false };
+    let [0x5d, a, b, c, d, size @ ..] = head else {
+        return false;
+    };
     let dictionary = u32::from_le_bytes([*a, *b, *c, *d]);
-    let Ok(size) = <[u8; 8]>::try_from(size) else { return false };
+    let Ok(size) = <[u8; 8]>::try_from(size) else {
+        return false;
+    };
     let size = u64::from_le_bytes(size);
     dictionary >= 4096 && dictionary.count_ones() <= 2 && (size == u64::MAX || size < 1 << 40)
 }

@@ -85,7 +85,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { bytes: 1 << 40, entries: 20_000_000, depth: 1000 }
+        Limits {
+            bytes: 1 << 40,
+            entries: 20_000_000,
+            depth: 1000,
+        }
     }
 }
 
@@ -108,7 +112,11 @@ impl Unpacked {
 }
 
 /// Unpacks an archive into an existing, empty directory.
-pub fn unpack(archive: impl Read, directory: &Path, limits: &Limits) -> Result<Unpacked, UnpackError> {
+pub fn unpack(
+    archive: impl Read,
+    directory: &Path,
+    limits: &Limits,
+) -> Result<Unpacked, UnpackError> {
     let mut writer = TreeWriter::open(directory, *limits)?;
     let mut input = filter::open(Box::new(archive))?;
     let magic = input.peek(4)?;
@@ -120,17 +128,28 @@ pub fn unpack(archive: impl Read, directory: &Path, limits: &Limits) -> Result<U
     } else {
         tar::unpack(&mut input, &mut writer)?
     };
-    Ok(Unpacked { last_modified, single: single_directory(directory)?, directory: directory.to_owned() })
+    Ok(Unpacked {
+        last_modified,
+        single: single_directory(directory)?,
+        directory: directory.to_owned(),
+    })
 }
 
 fn copy_bounded(from: &mut dyn Read, to: &mut dyn Write, limit: u64) -> Result<(), UnpackError> {
-    let copied = io::copy(&mut from.take(limit.saturating_add(1)), to).map_err(UnpackError::Read)?;
-    if copied > limit { Err(UnpackError::TooLarge(format!("{limit} bytes"))) } else { Ok(()) }
+    let copied =
+        io::copy(&mut from.take(limit.saturating_add(1)), to).map_err(UnpackError::Read)?;
+    if copied > limit {
+        Err(UnpackError::TooLarge(format!("{limit} bytes")))
+    } else {
+        Ok(())
+    }
 }
 
 fn single_directory(directory: &Path) -> Result<Option<PathBuf>, UnpackError> {
     let mut entries = std::fs::read_dir(directory).map_err(UnpackError::Read)?;
-    let (Some(first), None) = (entries.next(), entries.next()) else { return Ok(None) };
+    let (Some(first), None) = (entries.next(), entries.next()) else {
+        return Ok(None);
+    };
     let first = first.map_err(UnpackError::Read)?;
     let is_directory = first.file_type().map_err(UnpackError::Read)?.is_dir();
     Ok(is_directory.then(|| first.path()))
@@ -138,7 +157,10 @@ fn single_directory(directory: &Path) -> Result<Option<PathBuf>, UnpackError> {
 
 /// The components of a member's name, without empty ones and `.`.
 fn components(name: &[u8]) -> Result<Vec<&[u8]>, UnpackError> {
-    let bad = |why| UnpackError::BadName { path: String::from_utf8_lossy(name).into_owned(), why };
+    let bad = |why| UnpackError::BadName {
+        path: String::from_utf8_lossy(name).into_owned(),
+        why,
+    };
     let mut out = Vec::new();
     for part in name.split(|&c| c == b'/') {
         match part {

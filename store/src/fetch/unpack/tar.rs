@@ -60,7 +60,11 @@ pub(super) fn unpack(input: &mut dyn Read, writer: &mut TreeWriter) -> Result<u6
         let got = read_full(input, &mut header)?;
         if got == 0 || header == [0; BLOCK] {
             // Some archives end without the two empty blocks; an empty file is no archive, though.
-            return if first && got == 0 { Err(UnpackError::Unrecognized) } else { Ok(last_modified) };
+            return if first && got == 0 {
+                Err(UnpackError::Unrecognized)
+            } else {
+                Ok(last_modified)
+            };
         }
         if got < BLOCK || !checksum_is_right(&header) {
             return Err(if first {
@@ -93,13 +97,25 @@ fn member(
     extension: Extension,
     writer: &mut TreeWriter,
 ) -> Result<u64, UnpackError> {
-    let name = extension.sparse.name.clone().or(extension.path).unwrap_or_else(|| header_name(header));
-    let link = extension.link.unwrap_or_else(|| until_nul(&header[157..257]).to_vec());
-    let mtime = extension.mtime.map_or_else(|| number(&header[136..148]), Ok).unwrap_or(0);
+    let name = extension
+        .sparse
+        .name
+        .clone()
+        .or(extension.path)
+        .unwrap_or_else(|| header_name(header));
+    let link = extension
+        .link
+        .unwrap_or_else(|| until_nul(&header[157..257]).to_vec());
+    let mtime = extension
+        .mtime
+        .map_or_else(|| number(&header[136..148]), Ok)
+        .unwrap_or(0);
     let executable = number(&header[100..108]).unwrap_or(0) & 0o100 != 0;
     let size = extension.size.unwrap_or(header_size);
-    let unsupported =
-        |kind| UnpackError::UnsupportedType { path: String::from_utf8_lossy(&name).into_owned(), kind };
+    let unsupported = |kind| UnpackError::UnsupportedType {
+        path: String::from_utf8_lossy(&name).into_owned(),
+        kind,
+    };
     match header[156] {
         b'1' => {
             writer.hard_link(&name, &link)?;
@@ -134,7 +150,9 @@ fn member(
             if info.map_in_data {
                 info.map = sparse_map_in_data(&mut data)?;
             }
-            let real = info.real_size.ok_or_else(|| UnpackError::Damaged("sparse file without a size".into()))?;
+            let real = info
+                .real_size
+                .ok_or_else(|| UnpackError::Damaged("sparse file without a size".into()))?;
             let mut sparse = Sparse::new(&mut data, info.map, real)?;
             writer.file(&name, executable, &mut sparse)?;
             finish(input, size)?;
@@ -177,10 +195,31 @@ fn trim_nul(mut text: Vec<u8>) -> Vec<u8> {
 }
 
 fn checksum_is_right(header: &[u8; BLOCK]) -> bool {
-    let Ok(want) = number(&header[148..156]) else { return false };
-    let unsigned: u64 = header.iter().enumerate().map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u64::from(b) }).sum();
-    let signed: i64 =
-        header.iter().enumerate().map(|(i, &b)| if (148..156).contains(&i) { 32 } else { i64::from(b as i8) }).sum();
+    let Ok(want) = number(&header[148..156]) else {
+        return false;
+    };
+    let unsigned: u64 = header
+        .iter()
+        .enumerate()
+        .map(|(i, &b)| {
+            if (148..156).contains(&i) {
+                32
+            } else {
+                u64::from(b)
+            }
+        })
+        .sum();
+    let signed: i64 = header
+        .iter()
+        .enumerate()
+        .map(|(i, &b)| {
+            if (148..156).contains(&i) {
+                32
+            } else {
+                i64::from(b as i8)
+            }
+        })
+        .sum();
     want == unsigned || want as i64 == signed
 }
 
@@ -192,21 +231,34 @@ fn number(field: &[u8]) -> Result<u64, UnpackError> {
             return Ok(0);
         }
         let (high, low) = field.split_at(field.len() - 8);
-        if field.len() > 8 && high.iter().enumerate().any(|(i, &b)| b != if i == 0 { 0x80 } else { 0 }) {
+        if field.len() > 8
+            && high
+                .iter()
+                .enumerate()
+                .any(|(i, &b)| b != if i == 0 { 0x80 } else { 0 })
+        {
             return Err(damaged());
         }
         let mut bytes = [0; 8];
         bytes.copy_from_slice(low);
         bytes[0] &= if field.len() == 8 { 0x7f } else { 0xff };
-        return i64::try_from(u64::from_be_bytes(bytes)).map(|n| n as u64).map_err(|_| damaged());
+        return i64::try_from(u64::from_be_bytes(bytes))
+            .map(|n| n as u64)
+            .map_err(|_| damaged());
     }
     let mut value: u64 = 0;
-    let digits = field.iter().skip_while(|&&c| c == b' ').take_while(|&&c| c != b' ' && c != 0);
+    let digits = field
+        .iter()
+        .skip_while(|&&c| c == b' ')
+        .take_while(|&&c| c != b' ' && c != 0);
     for &c in digits {
         if !(b'0'..=b'7').contains(&c) {
             return Err(damaged());
         }
-        value = value.checked_mul(8).and_then(|v| v.checked_add(u64::from(c - b'0'))).ok_or_else(damaged)?;
+        value = value
+            .checked_mul(8)
+            .and_then(|v| v.checked_add(u64::from(c - b'0')))
+            .ok_or_else(damaged)?;
     }
     Ok(value)
 }
@@ -241,7 +293,9 @@ fn skip(input: &mut dyn Read, count: u64) -> Result<(), UnpackError> {
 
 fn extension_data(input: &mut dyn Read, size: u64) -> Result<Vec<u8>, UnpackError> {
     if size > MAX_EXTENSION {
-        return Err(UnpackError::Damaged("Damaged tar archive (extended header too long)".into()));
+        return Err(UnpackError::Damaged(
+            "Damaged tar archive (extended header too long)".into(),
+        ));
     }
     let mut data = vec![0; size as usize];
     if read_full(input, &mut data)? < data.len() {
@@ -255,8 +309,15 @@ fn parse_pax(mut data: &[u8], extension: &mut Extension) -> Result<(), UnpackErr
     let damaged = || UnpackError::Damaged("Damaged tar archive (bad pax header)".into());
     extension.pax = true;
     while !data.is_empty() && data[0] != 0 {
-        let blank = data.iter().position(|&c| c == b' ').filter(|&at| at < 20).ok_or_else(damaged)?;
-        let length: usize = std::str::from_utf8(&data[..blank]).ok().and_then(|t| t.parse().ok()).ok_or_else(damaged)?;
+        let blank = data
+            .iter()
+            .position(|&c| c == b' ')
+            .filter(|&at| at < 20)
+            .ok_or_else(damaged)?;
+        let length: usize = std::str::from_utf8(&data[..blank])
+            .ok()
+            .and_then(|t| t.parse().ok())
+            .ok_or_else(damaged)?;
         if length > data.len() || length < blank + 3 || data[length - 1] != b'\n' {
             return Err(damaged());
         }
@@ -266,28 +327,48 @@ fn parse_pax(mut data: &[u8], extension: &mut Extension) -> Result<(), UnpackErr
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         let whole = || {
             let text = std::str::from_utf8(value).ok()?;
-            if text.starts_with('-') { Some(0) } else { text.split('.').next()?.parse::<u64>().ok() }
+            if text.starts_with('-') {
+                Some(0)
+            } else {
+                text.split('.').next()?.parse::<u64>().ok()
+            }
         };
         match key {
             b"path" => extension.path = Some(value.to_vec()),
             b"linkpath" => extension.link = Some(value.to_vec()),
-            b"size" => extension.size = Some(whole().filter(|n| *n <= i64::MAX as u64).ok_or_else(damaged)?),
+            b"size" => {
+                extension.size = Some(
+                    whole()
+                        .filter(|n| *n <= i64::MAX as u64)
+                        .ok_or_else(damaged)?,
+                )
+            }
             b"mtime" => extension.mtime = whole(),
             b"GNU.sparse.major" => extension.sparse.map_in_data = value == b"1",
             b"GNU.sparse.name" => extension.sparse.name = Some(value.to_vec()),
             b"GNU.sparse.realsize" | b"GNU.sparse.size" => {
                 extension.sparse.real_size = Some(whole().ok_or_else(damaged)?);
             }
-            b"GNU.sparse.offset" => extension.sparse.pending_offset = Some(whole().ok_or_else(damaged)?),
+            b"GNU.sparse.offset" => {
+                extension.sparse.pending_offset = Some(whole().ok_or_else(damaged)?)
+            }
             b"GNU.sparse.numbytes" => {
                 let offset = extension.sparse.pending_offset.take().ok_or_else(damaged)?;
-                extension.sparse.map.push((offset, whole().ok_or_else(damaged)?));
+                extension
+                    .sparse
+                    .map
+                    .push((offset, whole().ok_or_else(damaged)?));
             }
             b"GNU.sparse.map" => {
                 let text = std::str::from_utf8(value).map_err(|_| damaged())?;
-                let numbers: Vec<u64> =
-                    text.split(',').map(|n| n.parse().map_err(|_| damaged())).collect::<Result<_, _>>()?;
-                extension.sparse.map = numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+                let numbers: Vec<u64> = text
+                    .split(',')
+                    .map(|n| n.parse().map_err(|_| damaged()))
+                    .collect::<Result<_, _>>()?;
+                extension.sparse.map = numbers
+                    .chunks_exact(2)
+                    .map(|pair| (pair[0], pair[1]))
+                    .collect();
             }
             _ => {}
         }
@@ -296,7 +377,10 @@ fn parse_pax(mut data: &[u8], extension: &mut Extension) -> Result<(), UnpackErr
 }
 
 /// The map of an old GNU sparse member: four pieces in the header, more in blocks after it.
-fn old_sparse_map(input: &mut dyn Read, header: &[u8; BLOCK]) -> Result<(Vec<(u64, u64)>, u64), UnpackError> {
+fn old_sparse_map(
+    input: &mut dyn Read,
+    header: &[u8; BLOCK],
+) -> Result<(Vec<(u64, u64)>, u64), UnpackError> {
     let mut map = Vec::new();
     let pieces = |field: &[u8], map: &mut Vec<(u64, u64)>| -> Result<(), UnpackError> {
         for piece in field.chunks_exact(24) {
@@ -311,7 +395,9 @@ fn old_sparse_map(input: &mut dyn Read, header: &[u8; BLOCK]) -> Result<(Vec<(u6
     while more {
         let mut block = [0; BLOCK];
         if read_full(input, &mut block)? < BLOCK || map.len() > 1 << 20 {
-            return Err(UnpackError::Damaged("Damaged tar archive (sparse map)".into()));
+            return Err(UnpackError::Damaged(
+                "Damaged tar archive (sparse map)".into(),
+            ));
         }
         pieces(&block[..504], &mut map)?;
         more = block[504] != 0;
@@ -334,7 +420,10 @@ fn sparse_map_in_data(data: &mut Exactly<'_>) -> Result<Vec<(u64, u64)>, UnpackE
             match byte[0] {
                 b'\n' => return Ok(value),
                 c @ b'0'..=b'9' => {
-                    value = value.checked_mul(10).and_then(|v| v.checked_add(u64::from(c - b'0'))).ok_or_else(damaged)?;
+                    value = value
+                        .checked_mul(10)
+                        .and_then(|v| v.checked_add(u64::from(c - b'0')))
+                        .ok_or_else(damaged)?;
                 }
                 _ => return Err(damaged()),
             }
@@ -361,12 +450,17 @@ struct Exactly<'a> {
 
 impl Read for Exactly<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let want = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let want = buffer
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
         if want == 0 {
             return Ok(0);
         }
         match self.input.read(&mut buffer[..want])? {
-            0 => Err(io::Error::new(io::ErrorKind::InvalidData, "Truncated tar archive")),
+            0 => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "Truncated tar archive",
+            )),
             n => {
                 self.left -= n as u64;
                 Ok(n)
@@ -385,15 +479,28 @@ struct Sparse<'a, 'b> {
 }
 
 impl<'a, 'b> Sparse<'a, 'b> {
-    fn new(data: &'a mut Exactly<'b>, map: Vec<(u64, u64)>, size: u64) -> Result<Self, UnpackError> {
+    fn new(
+        data: &'a mut Exactly<'b>,
+        map: Vec<(u64, u64)>,
+        size: u64,
+    ) -> Result<Self, UnpackError> {
         let mut end = 0;
         for &(offset, length) in &map {
-            let next = offset.checked_add(length).filter(|next| offset >= end && *next <= size);
-            end = next.ok_or_else(|| UnpackError::Damaged("Damaged tar archive (sparse map)".into()))?;
+            let next = offset
+                .checked_add(length)
+                .filter(|next| offset >= end && *next <= size);
+            end = next
+                .ok_or_else(|| UnpackError::Damaged("Damaged tar archive (sparse map)".into()))?;
         }
         let mut map = map.into_iter();
         let piece = map.next().unwrap_or((size, 0));
-        Ok(Sparse { data, map, piece, position: 0, size })
+        Ok(Sparse {
+            data,
+            map,
+            piece,
+            position: 0,
+            size,
+        })
     }
 }
 
@@ -409,7 +516,11 @@ impl Read for Sparse<'_, '_> {
                 self.piece = (self.size, 0);
             }
             let (offset, length) = self.piece;
-            let fit = |count: u64| buffer.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+            let fit = |count: u64| {
+                buffer
+                    .len()
+                    .min(usize::try_from(count).unwrap_or(usize::MAX))
+            };
             let n = if self.position >= self.size {
                 // What follows the last piece belongs to nobody but must be consumed.
                 io::copy(self.data, &mut io::sink())?;

@@ -29,7 +29,11 @@ fn data(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn file(name: &[u8], contents: &[u8]) -> Vec<u8> {
-    [header(name, b'0', contents.len() as u64, b""), data(contents)].concat()
+    [
+        header(name, b'0', contents.len() as u64, b""),
+        data(contents),
+    ]
+    .concat()
 }
 
 fn pax(records: &[(&str, &str)]) -> Vec<u8> {
@@ -42,7 +46,11 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
         }
         text.push_str(&format!("{length}{body}"));
     }
-    [header(b"pax", b'x', text.len() as u64, b""), data(text.as_bytes())].concat()
+    [
+        header(b"pax", b'x', text.len() as u64, b""),
+        data(text.as_bytes()),
+    ]
+    .concat()
 }
 
 fn end(mut archive: Vec<u8>) -> Vec<u8> {
@@ -76,8 +84,18 @@ fn a_tarball_becomes_its_top_directory() {
     assert_eq!(result.last_modified, 1_000_000);
     assert!(result.tree().ends_with("top"));
     assert_eq!(read(&result.tree().join("h")), "hello");
-    assert_eq!(std::fs::read_link(result.tree().join("l")).unwrap(), Path::new("x"));
-    assert_eq!(std::fs::metadata(result.tree().join("x")).unwrap().permissions().mode() & 0o777, 0o755);
+    assert_eq!(
+        std::fs::read_link(result.tree().join("l")).unwrap(),
+        Path::new("x")
+    );
+    assert_eq!(
+        std::fs::metadata(result.tree().join("x"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o755
+    );
 }
 
 #[test]
@@ -104,7 +122,14 @@ fn every_usual_compression_is_recognised() {
     let mut lzma = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
     lzma.write_all(&plain).unwrap();
     let zstd = zstd::encode_all(&plain[..], 1).unwrap();
-    for archive in [plain.clone(), gz.finish().unwrap(), bz.finish().unwrap(), xz.finish().unwrap(), lzma.finish().unwrap(), zstd] {
+    for archive in [
+        plain.clone(),
+        gz.finish().unwrap(),
+        bz.finish().unwrap(),
+        xz.finish().unwrap(),
+        lzma.finish().unwrap(),
+        zstd,
+    ] {
         let (_dir, result) = unpacked(&archive);
         assert_eq!(read(&result.unwrap().tree().join("x")), "hello");
     }
@@ -113,8 +138,17 @@ fn every_usual_compression_is_recognised() {
 #[test]
 fn long_names_come_from_gnu_and_pax_headers() {
     let long = format!("d/{}/f", "n".repeat(200));
-    let gnu = [header(b"././@LongLink", b'L', long.len() as u64, b""), data(long.as_bytes()), file(b"short", b"1")].concat();
-    let with_pax = [pax(&[("path", &long), ("mtime", "2000000.5")]), file(b"short", b"1")].concat();
+    let gnu = [
+        header(b"././@LongLink", b'L', long.len() as u64, b""),
+        data(long.as_bytes()),
+        file(b"short", b"1"),
+    ]
+    .concat();
+    let with_pax = [
+        pax(&[("path", &long), ("mtime", "2000000.5")]),
+        file(b"short", b"1"),
+    ]
+    .concat();
     for (archive, time) in [(gnu, 1_000_000), (with_pax, 2_000_000)] {
         let (_dir, result) = unpacked(&end(archive));
         let result = result.unwrap();
@@ -127,10 +161,17 @@ fn long_names_come_from_gnu_and_pax_headers() {
 fn names_that_lead_outside_are_refused() {
     for name in [&b"../x"[..], b"a/../../x", b"a/..", b".."] {
         let (dir, result) = unpacked(&end(file(name, b"evil")));
-        assert!(matches!(result, Err(UnpackError::BadName { .. })), "{result:?}");
+        assert!(
+            matches!(result, Err(UnpackError::BadName { .. })),
+            "{result:?}"
+        );
         assert!(!dir.path().join("x").exists());
     }
-    let (_dir, result) = unpacked(&end([pax(&[("path", "../../x")]), file(b"harmless", b"evil")].concat()));
+    let (_dir, result) = unpacked(&end([
+        pax(&[("path", "../../x")]),
+        file(b"harmless", b"evil"),
+    ]
+    .concat()));
     assert!(result.is_err());
 }
 
@@ -140,7 +181,10 @@ fn nothing_is_written_through_a_symbolic_link() {
     let target = outside.path().to_str().unwrap().as_bytes().to_vec();
     let archive = end([header(b"l", b'2', 0, &target), file(b"l/x", b"evil")].concat());
     let (_dir, result) = unpacked(&archive);
-    assert!(matches!(result, Err(UnpackError::Conflict { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(UnpackError::Conflict { .. })),
+        "{result:?}"
+    );
     assert!(!outside.path().join("x").exists());
     // A link in the place of a file is replaced, not followed.
     let victim = outside.path().join("victim");
@@ -154,7 +198,9 @@ fn nothing_is_written_through_a_symbolic_link() {
 #[test]
 fn hard_links_reach_only_what_was_unpacked() {
     for target in [&b"/etc/passwd"[..], b"../../etc/passwd", b"missing", b"d"] {
-        let (_dir, result) = unpacked(&end([file(b"d/x", b"1"), header(b"h", b'1', 0, target)].concat()));
+        let (_dir, result) = unpacked(&end(
+            [file(b"d/x", b"1"), header(b"h", b'1', 0, target)].concat()
+        ));
         assert!(result.is_err(), "{}", String::from_utf8_lossy(target));
     }
     let link = header(b"l", b'2', 0, b"/etc/passwd");
@@ -167,7 +213,10 @@ fn devices_and_pipes_are_refused() {
     for (kind, bits) in [(b'3', 8192), (b'4', 24576), (b'6', 4096)] {
         let (_dir, result) = unpacked(&end(header(b"a/p", kind, 0, b"")));
         let text = result.unwrap_err().to_string();
-        assert_eq!(text, format!("file 'a/p' in tarball has unsupported file type {bits}"));
+        assert_eq!(
+            text,
+            format!("file 'a/p' in tarball has unsupported file type {bits}")
+        );
     }
 }
 
@@ -181,13 +230,33 @@ fn of_two_members_with_one_name_the_later_counts() {
 
 #[test]
 fn bombs_are_stopped() {
-    let bomb = zstd::encode_all(&end([header(b"zeros", b'0', 3 << 20, b""), vec![0; 3 << 20]].concat())[..], 1).unwrap();
+    let bomb = zstd::encode_all(
+        &end([header(b"zeros", b'0', 3 << 20, b""), vec![0; 3 << 20]].concat())[..],
+        1,
+    )
+    .unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let limits = Limits { bytes: 1 << 20, ..Limits::default() };
-    assert!(matches!(unpack(&bomb[..], dir.path(), &limits), Err(UnpackError::TooLarge(_))));
-    let limits = Limits { depth: 10, ..Limits::default() };
+    let limits = Limits {
+        bytes: 1 << 20,
+        ..Limits::default()
+    };
+    assert!(matches!(
+        unpack(&bomb[..], dir.path(), &limits),
+        Err(UnpackError::TooLarge(_))
+    ));
+    let limits = Limits {
+        depth: 10,
+        ..Limits::default()
+    };
     let deep = "d/".repeat(20);
-    assert!(unpack(&end(header(deep.as_bytes(), b'5', 0, b""))[..], dir.path(), &limits).is_err());
+    assert!(
+        unpack(
+            &end(header(deep.as_bytes(), b'5', 0, b""))[..],
+            dir.path(),
+            &limits
+        )
+        .is_err()
+    );
     let (_dir, result) = unpacked(&end(header(b"././@LongLink", b'L', (1 << 33) - 1, b"")));
     assert!(result.unwrap_err().to_string().contains("too long"));
 }
@@ -196,7 +265,10 @@ fn bombs_are_stopped() {
 fn what_is_no_archive_is_said_to_be_none() {
     for junk in [&b""[..], b"<html>not found</html>", &[b'x'; 2000]] {
         let (_dir, result) = unpacked(junk);
-        assert_eq!(result.unwrap_err().to_string(), "Failed to open archive (Unrecognized archive format)");
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            "Failed to open archive (Unrecognized archive format)"
+        );
     }
     let whole = end(file(b"x", &[7; 2000]));
     for length in [600, 1500, 2100] {
@@ -212,13 +284,31 @@ fn what_is_no_archive_is_said_to_be_none() {
 fn sparse_files_have_their_holes() {
     let map = "2\n512\n512\n2048\n4\n";
     let body = [data(map.as_bytes()), vec![b'a'; 512], b"tail".to_vec()].concat();
-    let records = [("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"), ("GNU.sparse.name", "s"), ("GNU.sparse.realsize", "2100")];
-    let archive = end([pax(&records), file(b"GNUSparseFile.0/s", &body), file(b"next", b"n")].concat());
+    let records = [
+        ("GNU.sparse.major", "1"),
+        ("GNU.sparse.minor", "0"),
+        ("GNU.sparse.name", "s"),
+        ("GNU.sparse.realsize", "2100"),
+    ];
+    let archive = end([
+        pax(&records),
+        file(b"GNUSparseFile.0/s", &body),
+        file(b"next", b"n"),
+    ]
+    .concat());
     let (_dir, result) = unpacked(&archive);
     let directory = result.unwrap().directory;
     let contents = std::fs::read(directory.join("s")).unwrap();
     assert_eq!(contents.len(), 2100);
-    assert_eq!((contents[511], contents[512], contents[1024], &contents[2048..2052]), (0, b'a', 0, &b"tail"[..]));
+    assert_eq!(
+        (
+            contents[511],
+            contents[512],
+            contents[1024],
+            &contents[2048..2052]
+        ),
+        (0, b'a', 0, &b"tail"[..])
+    );
     assert_eq!(read(&directory.join("next")), "n");
 }
 
@@ -228,13 +318,24 @@ fn zip_files_keep_links_and_executables() {
     let mut zip = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default();
     zip.add_directory("top/", options).unwrap();
-    zip.start_file("top/run", options.unix_permissions(0o755)).unwrap();
+    zip.start_file("top/run", options.unix_permissions(0o755))
+        .unwrap();
     zip.write_all(b"#!/bin/sh").unwrap();
     zip.add_symlink("top/l", "run", options).unwrap();
     let (_dir, result) = unpacked(&zip.finish().unwrap().into_inner());
     let result = result.unwrap();
-    assert_eq!(std::fs::read_link(result.tree().join("l")).unwrap(), Path::new("run"));
-    assert_eq!(std::fs::metadata(result.tree().join("run")).unwrap().permissions().mode() & 0o111, 0o111);
+    assert_eq!(
+        std::fs::read_link(result.tree().join("l")).unwrap(),
+        Path::new("run")
+    );
+    assert_eq!(
+        std::fs::metadata(result.tree().join("run"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o111,
+        0o111
+    );
     assert!(result.last_modified > 0);
 }
 
@@ -242,7 +343,8 @@ fn zip_files_keep_links_and_executables() {
 fn zip_members_cannot_leave_either() {
     use ::zip::write::SimpleFileOptions;
     let mut zip = ::zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zip.start_file("../x", SimpleFileOptions::default()).unwrap();
+    zip.start_file("../x", SimpleFileOptions::default())
+        .unwrap();
     zip.write_all(b"evil").unwrap();
     let (dir, result) = unpacked(&zip.finish().unwrap().into_inner());
     assert!(result.is_err());

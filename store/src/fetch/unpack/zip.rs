@@ -31,7 +31,10 @@ pub(super) fn unpack(file: File, writer: &mut TreeWriter) -> Result<u64, UnpackE
         match mode & 0o170_000 {
             0o120_000 => {
                 let mut target = Vec::new();
-                (&mut member).take(MAX_TARGET).read_to_end(&mut target).map_err(super::filter::read_error)?;
+                (&mut member)
+                    .take(MAX_TARGET)
+                    .read_to_end(&mut target)
+                    .map_err(super::filter::read_error)?;
                 writer.symlink(&name, &target)?;
             }
             0o040_000 => writer.directory(&name)?,
@@ -40,7 +43,10 @@ pub(super) fn unpack(file: File, writer: &mut TreeWriter) -> Result<u64, UnpackE
                 writer.file(&name, mode & 0o100 != 0, &mut member)?;
             }
             kind => {
-                return Err(UnpackError::UnsupportedType { path: String::from_utf8_lossy(&name).into_owned(), kind });
+                return Err(UnpackError::UnsupportedType {
+                    path: String::from_utf8_lossy(&name).into_owned(),
+                    kind,
+                });
             }
         }
     }
@@ -58,7 +64,9 @@ fn modified(member: &::zip::read::ZipFile<'_, std::io::BufReader<File>>) -> u64 
     }
     member.last_modified().map_or(0, |time| {
         let days = days_from_civil(time.year().into(), time.month().into(), time.day().into());
-        let seconds = u64::from(time.hour()) * 3600 + u64::from(time.minute()) * 60 + u64::from(time.second());
+        let seconds = u64::from(time.hour()) * 3600
+            + u64::from(time.minute()) * 60
+            + u64::from(time.second());
         days.max(0) as u64 * 86_400 + seconds
     })
 }

@@ -78,9 +78,7 @@ impl LocalStore {
             (Method::Text | Method::Flat, Contents::Stream(input)) => {
                 self.add_stream(name, input, method, algorithm, references, flags)
             }
-            (_, contents) => {
-                self.add_tree(name, contents, method, algorithm, references, flags)
-            }
+            (_, contents) => self.add_tree(name, contents, method, algorithm, references, flags),
         }
     }
 
@@ -95,7 +93,9 @@ impl LocalStore {
         flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
         let mut bytes = Vec::new();
-        (&mut *input).take(IN_MEMORY as u64 + 1).read_to_end(&mut bytes)?;
+        (&mut *input)
+            .take(IN_MEMORY as u64 + 1)
+            .read_to_end(&mut bytes)?;
         if bytes.len() <= IN_MEMORY {
             return self.add_bytes(name, &bytes, method, algorithm, references, flags);
         }
@@ -120,7 +120,10 @@ impl LocalStore {
         }
         make_canonical_file(&out).map_err(failed)?;
         drop(out);
-        let address = ContentAddress { method, hash: hasher.finish() };
+        let address = ContentAddress {
+            method,
+            hash: hasher.finish(),
+        };
         let path = self.content_path(name, &address, references)?;
         self.install(&path, flags, |place| {
             let hash = move_into_place(&temp, place)?;
@@ -136,7 +139,10 @@ impl LocalStore {
         references: &BTreeSet<StorePath>,
     ) -> Result<StorePath, StoreError> {
         let references = References::to(references.clone());
-        Ok(self.config.dir.make_content_path(name, address, &references)?)
+        Ok(self
+            .config
+            .dir
+            .make_content_path(name, address, &references)?)
     }
 
     fn add_bytes(
@@ -148,12 +154,18 @@ impl LocalStore {
         references: &BTreeSet<StorePath>,
         flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
-        let address = ContentAddress { method, hash: Hash::of(algorithm, bytes) };
+        let address = ContentAddress {
+            method,
+            hash: Hash::of(algorithm, bytes),
+        };
         let path = self.content_path(name, &address, references)?;
         if path.is_derivation() && method == Method::Text {
             // Its outputs are checked before anybody relies on it.
             let derivation = Derivation::parse(&self.config.dir, bytes, path.derivation_name()?)
-                .map_err(|error| StoreError::ParseDerivation { path: self.shown(&path), error })?;
+                .map_err(|error| StoreError::ParseDerivation {
+                    path: self.shown(&path),
+                    error,
+                })?;
             self.add_temp_root(&path)?;
             if flags.repair || !self.is_valid(&path)? {
                 self.check_derivation(&path, &derivation)?;
@@ -163,7 +175,12 @@ impl LocalStore {
         }
         self.install(&path, flags, |place| {
             write_flat(place, bytes)?;
-            Ok(content_info(&path, flat_nar_hash(bytes)?, address, references))
+            Ok(content_info(
+                &path,
+                flat_nar_hash(bytes)?,
+                address,
+                references,
+            ))
         })?;
         Ok(path)
     }
@@ -179,7 +196,10 @@ impl LocalStore {
         self.add_temp_root(&path)?;
         if flags.repair || !self.is_valid(&path)? {
             let hash = Hash::of(Algorithm::Sha256, &text);
-            let address = ContentAddress { method: Method::Text, hash };
+            let address = ContentAddress {
+                method: Method::Text,
+                hash,
+            };
             self.place_derivation(&path, derivation, &text, address, flags)?;
         }
         Ok(path)
@@ -203,7 +223,12 @@ impl LocalStore {
         let mut info = None;
         self.in_place(path, flags, |place| {
             write_flat(place, text)?;
-            info = Some(content_info(path, flat_nar_hash(text)?, address, &references));
+            info = Some(content_info(
+                path,
+                flat_nar_hash(text)?,
+                address,
+                &references,
+            ));
             Ok(())
         })?;
         let Some(info) = info else { return Ok(()) };
@@ -218,7 +243,11 @@ impl LocalStore {
             }
             pending.infos.len() >= BATCH
         };
-        if full { self.register_pending() } else { Ok(()) }
+        if full {
+            self.register_pending()
+        } else {
+            Ok(())
+        }
     }
 
     /// Adds a tree, or a file that is hashed as a tree.
@@ -271,7 +300,12 @@ impl LocalStore {
                 }
                 Spooled::Restored(dir) => rename_canonical(dir, place)?,
             }
-            Ok(content_info(&path, (nar_hash, nar_size), address, references))
+            Ok(content_info(
+                &path,
+                (nar_hash, nar_size),
+                address,
+                references,
+            ))
         })?;
         Ok(path)
     }
@@ -295,8 +329,10 @@ impl LocalStore {
         }
         self.install(&info.path, flags, |place| {
             let temp = TempDir::new(self)?;
-            let hashing =
-                HashingReader { input, hasher: Hasher::new(Algorithm::Sha256) };
+            let hashing = HashingReader {
+                input,
+                hasher: Hasher::new(Algorithm::Sha256),
+            };
             let mut reader = Reader::new(hashing);
             let options = RestoreOptions { canonical: true };
             nar::restore_events(

@@ -94,10 +94,7 @@ impl LocalConfig {
 
     /// The store that settings and address name. For [`Target::Auto`] and [`Target::Local`] only; a daemon's or a
     /// cache's address is somebody else's.
-    pub fn from_settings(
-        settings: &Settings,
-        address: &StoreAddress,
-    ) -> Result<Self, StoreError> {
+    pub fn from_settings(settings: &Settings, address: &StoreAddress) -> Result<Self, StoreError> {
         let places = &settings.places;
         let param = |name: &str| address.params.get(name).filter(|v| !v.is_empty());
         let mut root = param("root").map(PathBuf::from);
@@ -131,10 +128,10 @@ impl LocalConfig {
             (None, Some(root)) => root.join("nix/store"),
             (None, None) => dir.as_path().to_owned(),
         };
-        let state_dir = param("state")
-            .map_or_else(|| below(&places.state_dir, "nix/var/nix"), PathBuf::from);
-        let log_dir = param("log")
-            .map_or_else(|| below(&places.log_dir, "nix/var/log/nix"), PathBuf::from);
+        let state_dir =
+            param("state").map_or_else(|| below(&places.state_dir, "nix/var/nix"), PathBuf::from);
+        let log_dir =
+            param("log").map_or_else(|| below(&places.log_dir, "nix/var/log/nix"), PathBuf::from);
         let trusted = settings.trusted_public_keys.iter().map(String::as_str);
         let mut trusted_keys = PublicKeys::parse(trusted)?;
         for file in &settings.secret_key_files {
@@ -150,7 +147,9 @@ impl LocalConfig {
             real_store_dir,
             state_dir,
             log_dir,
-            build_dir: param("build-dir").map(PathBuf::from).or(settings.build_dir.clone()),
+            build_dir: param("build-dir")
+                .map(PathBuf::from)
+                .or(settings.build_dir.clone()),
             read_only: address.flag("read-only"),
             require_signatures: match param("require-sigs") {
                 Some(_) => address.flag("require-sigs"),

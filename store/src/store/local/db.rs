@@ -148,7 +148,10 @@ impl Database {
         fsync: bool,
         wal: bool,
     ) -> Result<Self, StoreError> {
-        let failed = |error| StoreError::Database { path: file.display().to_string(), error };
+        let failed = |error| StoreError::Database {
+            path: file.display().to_string(),
+            error,
+        };
         let flags = match mode {
             Mode::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
             Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -165,12 +168,20 @@ impl Database {
         .map_err(failed)?;
         conn.busy_handler(Some(wait_for_lock)).map_err(failed)?;
         conn.set_prepared_statement_cache_capacity(64);
-        let db = Database { conn, dir: dir.clone(), file: file.to_owned() };
+        let db = Database {
+            conn,
+            dir: dir.clone(),
+            file: file.to_owned(),
+        };
         db.batch("pragma foreign_keys = 1; pragma temp_store = memory;")?;
         if mode == Mode::Immutable {
             return Ok(db);
         }
-        db.batch(if fsync { "pragma synchronous = normal" } else { "pragma synchronous = off" })?;
+        db.batch(if fsync {
+            "pragma synchronous = normal"
+        } else {
+            "pragma synchronous = off"
+        })?;
         let journal: String = db
             .conn
             .query_row("pragma main.journal_mode", [], |row| row.get(0))
@@ -178,7 +189,9 @@ impl Database {
         let wanted = if wal { "wal" } else { "truncate" };
         if journal != wanted {
             db.conn
-                .query_row(&format!("pragma main.journal_mode = {wanted}"), [], |_| Ok(()))
+                .query_row(&format!("pragma main.journal_mode = {wanted}"), [], |_| {
+                    Ok(())
+                })
                 .map_err(|e| db.failed(e))?;
         }
         if wal {
@@ -196,7 +209,10 @@ impl Database {
     }
 
     fn failed(&self, error: rusqlite::Error) -> StoreError {
-        StoreError::Database { path: self.file.display().to_string(), error }
+        StoreError::Database {
+            path: self.file.display().to_string(),
+            error,
+        }
     }
 
     fn batch(&self, sql: &str) -> Result<(), StoreError> {
@@ -253,7 +269,8 @@ impl Database {
     }
 
     fn valid_id(&self, path: &StorePath) -> Result<i64, StoreError> {
-        self.id(path)?.ok_or_else(|| StoreError::InvalidPath(self.text(path)))
+        self.id(path)?
+            .ok_or_else(|| StoreError::InvalidPath(self.text(path)))
     }
 
     /// Everything about a path.
@@ -294,10 +311,16 @@ impl Database {
         let Some((id, hash, time, deriver, size, ultimate, sigs, ca)) = row else {
             return Ok(None);
         };
-        let bad = |reason: String| StoreError::BadRow { path: text.clone(), reason };
+        let bad = |reason: String| StoreError::BadRow {
+            path: text.clone(),
+            reason,
+        };
         let nar_hash = Hash::parse_any_prefixed(&hash).map_err(|e| bad(e.to_string()))?;
-        let mut info =
-            PathInfo::new(path.clone(), nar_hash, u64::try_from(size.unwrap_or(0)).unwrap_or(0));
+        let mut info = PathInfo::new(
+            path.clone(),
+            nar_hash,
+            u64::try_from(size.unwrap_or(0)).unwrap_or(0),
+        );
         info.registration_time = time;
         info.ultimate = ultimate == Some(1);
         if let Some(deriver) = deriver.filter(|d| !d.is_empty()) {
@@ -308,8 +331,8 @@ impl Database {
                 .insert(Signature::parse(signature).map_err(|e| bad(e.to_string()))?);
         }
         if let Some(ca) = ca {
-            info.content_address = ContentAddress::parse_optional(ca.as_bytes())
-                .map_err(|e| bad(e.to_string()))?;
+            info.content_address =
+                ContentAddress::parse_optional(ca.as_bytes()).map_err(|e| bad(e.to_string()))?;
         }
         for reference in self.texts(
             "select path from Refs join ValidPaths on reference = id where referrer = ?",
@@ -320,11 +343,7 @@ impl Database {
         Ok(Some(info))
     }
 
-    fn texts(
-        &self,
-        sql: &str,
-        parameter: impl rusqlite::ToSql,
-    ) -> Result<Vec<String>, StoreError> {
+    fn texts(&self, sql: &str, parameter: impl rusqlite::ToSql) -> Result<Vec<String>, StoreError> {
         self.conn
             .prepare_cached(sql)
             .and_then(|mut s| s.query_map([parameter], |row| row.get(0))?.collect())
@@ -336,7 +355,10 @@ impl Database {
         sql: &str,
         parameter: impl rusqlite::ToSql,
     ) -> Result<BTreeSet<StorePath>, StoreError> {
-        self.texts(sql, parameter)?.iter().map(|text| self.path(text)).collect()
+        self.texts(sql, parameter)?
+            .iter()
+            .map(|text| self.path(text))
+            .collect()
     }
 
     /// Objects that refer to this one.
@@ -365,9 +387,14 @@ impl Database {
         let rows: Vec<(String, String)> = self
             .conn
             .prepare_cached("select id, path from DerivationOutputs where drv = ?")
-            .and_then(|mut s| s.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+            .and_then(|mut s| {
+                s.query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .collect()
+            })
             .map_err(|e| self.failed(e))?;
-        rows.into_iter().map(|(name, path)| Ok((name, self.path(&path)?))).collect()
+        rows.into_iter()
+            .map(|(name, path)| Ok((name, self.path(&path)?)))
+            .collect()
     }
 
     /// The path with these digits.
@@ -378,13 +405,18 @@ impl Database {
             .prepare_cached("select path from ValidPaths where path >= ? limit 1")
             .and_then(|mut s| s.query_row([&prefix], |row| row.get(0)).optional())
             .map_err(|e| self.failed(e))?;
-        text.filter(|text| text.starts_with(&prefix)).map(|text| self.path(&text)).transpose()
+        text.filter(|text| text.starts_with(&prefix))
+            .map(|text| self.path(&text))
+            .transpose()
     }
 
     /// All valid paths. Rows that are no paths of this store are left out: `verify` reports them.
     pub fn all_paths(&self) -> Result<Vec<StorePath>, StoreError> {
         let texts: Vec<String> = self.all_path_texts()?;
-        Ok(texts.iter().filter_map(|text| self.dir.parse(text).ok()).collect())
+        Ok(texts
+            .iter()
+            .filter_map(|text| self.dir.parse(text).ok())
+            .collect())
     }
 
     /// The column as it is.
@@ -398,7 +430,9 @@ impl Database {
     /// Number of valid paths, about: the highest row number.
     pub fn approximate_count(&self) -> Result<u64, StoreError> {
         self.conn
-            .query_row("select max(id) from ValidPaths", [], |row| row.get::<_, Option<i64>>(0))
+            .query_row("select max(id) from ValidPaths", [], |row| {
+                row.get::<_, Option<i64>>(0)
+            })
             .map(|n| n.unwrap_or(0).max(0) as u64)
             .map_err(|e| self.failed(e))
     }
@@ -417,7 +451,9 @@ impl Database {
             while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
                 let id: i64 = row.get(0).map_err(|e| self.failed(e))?;
                 let text = row.get_ref(1).map_err(|e| self.failed(e))?;
-                let Ok(path) = self.dir.parse(text.as_bytes().unwrap_or_default()) else { continue };
+                let Ok(path) = self.dir.parse(text.as_bytes().unwrap_or_default()) else {
+                    continue;
+                };
                 let node = paths.len() as u32;
                 by_id.insert(id, node);
                 nodes.insert(path.clone(), node);
@@ -448,7 +484,12 @@ impl Database {
             starts[i] += starts[i - 1];
         }
         let targets = edges.into_iter().map(|(_, to)| to).collect();
-        Ok(Graph { paths, nodes, starts, targets })
+        Ok(Graph {
+            paths,
+            nodes,
+            starts,
+            targets,
+        })
     }
 
     /// Derivers and outputs, for garbage collection: every row of DerivationOutputs, and every registered deriver.
@@ -458,7 +499,10 @@ impl Database {
         let pairs = |sql: &str| -> Result<Vec<(String, String)>, StoreError> {
             self.conn
                 .prepare(sql)
-                .and_then(|mut s| s.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+                .and_then(|mut s| {
+                    s.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+                        .collect()
+                })
                 .map_err(|e| self.failed(e))
         };
         let parse = |rows: Vec<(String, String)>| -> Vec<(StorePath, StorePath)> {
@@ -469,8 +513,9 @@ impl Database {
         let outputs = parse(pairs(
             "select v.path, d.path from DerivationOutputs d join ValidPaths v on d.drv = v.id",
         )?);
-        let derivers =
-            parse(pairs("select path, deriver from ValidPaths where deriver is not null")?);
+        let derivers = parse(pairs(
+            "select path, deriver from ValidPaths where deriver is not null",
+        )?);
         Ok((outputs, derivers))
     }
 
@@ -515,7 +560,10 @@ impl Database {
             derivations.push((&info.path, outputs(&info.path)?));
         }
         let file = self.file.display().to_string();
-        let failed = |error| StoreError::Database { path: file.clone(), error };
+        let failed = |error| StoreError::Database {
+            path: file.clone(),
+            error,
+        };
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(1, |d| d.as_secs() as i64);
@@ -558,16 +606,21 @@ impl Database {
                 let ultimate = info.ultimate.then_some(1);
                 let sigs = signatures_text(&info.signatures);
                 let ca = info.content_address.map(|ca| ca.to_string());
-                let known: Option<i64> =
-                    find.query_row([&path], |row| row.get(0)).optional().map_err(failed)?;
+                let known: Option<i64> = find
+                    .query_row([&path], |row| row.get(0))
+                    .optional()
+                    .map_err(failed)?;
                 let id = if let Some(id) = known {
                     update
                         .execute(params![size, hash, ultimate, sigs, ca, id])
                         .map_err(failed)?;
                     id
                 } else {
-                    let time =
-                        if info.registration_time == 0 { now } else { info.registration_time };
+                    let time = if info.registration_time == 0 {
+                        now
+                    } else {
+                        info.registration_time
+                    };
                     let deriver = info.deriver.as_ref().map(text);
                     insert
                         .insert(params![path, hash, time, deriver, size, ultimate, sigs, ca])
@@ -578,11 +631,15 @@ impl Database {
             for (drv, outputs) in &derivations {
                 let Some(id) = ids.get(drv) else { continue };
                 for (name, path) in outputs {
-                    add_output.execute(params![id, name, text(path)]).map_err(failed)?;
+                    add_output
+                        .execute(params![id, name, text(path)])
+                        .map_err(failed)?;
                 }
             }
             for info in infos {
-                let Some(&referrer) = ids.get(&info.path) else { continue };
+                let Some(&referrer) = ids.get(&info.path) else {
+                    continue;
+                };
                 for reference in &info.references {
                     let reference_id = match ids.get(reference) {
                         Some(&id) => id,
@@ -592,7 +649,9 @@ impl Database {
                             .map_err(failed)?
                             .ok_or_else(|| StoreError::InvalidPath(text(reference)))?,
                     };
-                    add_reference.execute([referrer, reference_id]).map_err(failed)?;
+                    add_reference
+                        .execute([referrer, reference_id])
+                        .map_err(failed)?;
                 }
             }
         }
@@ -626,8 +685,12 @@ impl Database {
     /// Forgets a path. Fails when others refer to it.
     pub fn invalidate(&mut self, path: &StorePath) -> Result<(), StoreError> {
         let text = self.text(path);
-        let mut by: Vec<String> =
-            self.referrers(path)?.iter().filter(|p| *p != path).map(|p| self.text(p)).collect();
+        let mut by: Vec<String> = self
+            .referrers(path)?
+            .iter()
+            .filter(|p| *p != path)
+            .map(|p| self.text(p))
+            .collect();
         if !by.is_empty() {
             by.sort();
             return Err(StoreError::InUse { path: text, by });
@@ -652,7 +715,10 @@ impl Database {
     /// Forgets many paths in one transaction, in the given order: referrers first.
     pub fn forget_all(&mut self, paths: &[StorePath]) -> Result<(), StoreError> {
         let file = self.file.display().to_string();
-        let failed = |error| StoreError::Database { path: file.clone(), error };
+        let failed = |error| StoreError::Database {
+            path: file.clone(),
+            error,
+        };
         let dir = self.dir.clone();
         let transaction = self
             .conn
@@ -663,7 +729,9 @@ impl Database {
                 .prepare_cached("delete from ValidPaths where path = ?")
                 .map_err(failed)?;
             for path in paths {
-                delete.execute([dir.display(path).to_string()]).map_err(failed)?;
+                delete
+                    .execute([dir.display(path).to_string()])
+                    .map_err(failed)?;
             }
         }
         crate::crash::point("gc:before-commit");
@@ -689,7 +757,9 @@ impl Database {
                 .optional()
             })
             .map_err(|e| self.failed(e))?;
-        let Some((row, path, signatures)) = row else { return Ok(None) };
+        let Some((row, path, signatures)) = row else {
+            return Ok(None);
+        };
         let mut realisation = Realisation::new(id.clone(), self.path(&path)?);
         for text in signatures.iter().flat_map(|s| s.split_ascii_whitespace()) {
             realisation.signatures.insert(Signature::parse(text)?);
@@ -702,11 +772,15 @@ impl Database {
                  join ValidPaths v on v.id = d.outputPath where referrer = ?",
             )
             .and_then(|mut s| {
-                s.query_map([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+                s.query_map([row], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+                    .collect()
             })
             .map_err(|e| self.failed(e))?;
         for (hash, output, path) in dependent {
-            let id = DrvOutput { drv_hash: Hash::parse_any_prefixed(hash)?, output };
+            let id = DrvOutput {
+                drv_hash: Hash::parse_any_prefixed(hash)?,
+                output,
+            };
             realisation.dependent.insert(id, self.path(&path)?);
         }
         Ok(Some(realisation))
@@ -717,7 +791,10 @@ impl Database {
         self.enable_realisations()?;
         let known = self.realisation(&realisation.id)?;
         let file = self.file.display().to_string();
-        let failed = |error| StoreError::Database { path: file.clone(), error };
+        let failed = |error| StoreError::Database {
+            path: file.clone(),
+            error,
+        };
         let hash = realisation.id.drv_hash.format(Format::Base16, true);
         if let Some(known) = known {
             if known.out_path != realisation.out_path {
@@ -727,7 +804,11 @@ impl Database {
                     remote: self.text(&realisation.out_path),
                 });
             }
-            let all = known.signatures.union(&realisation.signatures).cloned().collect();
+            let all = known
+                .signatures
+                .union(&realisation.signatures)
+                .cloned()
+                .collect();
             self.conn
                 .execute(
                     "update Realisations set signatures = ? where drvPath = ? and outputName = ?",
@@ -795,7 +876,13 @@ fn signatures_text(signatures: &BTreeSet<Signature>) -> Option<String> {
     if signatures.is_empty() {
         return None;
     }
-    Some(signatures.iter().map(Signature::to_string).collect::<Vec<_>>().join(" "))
+    Some(
+        signatures
+            .iter()
+            .map(Signature::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
 }
 
 /// SQLite's name of a file: percent signs, question marks and hashes are escaped.

@@ -91,7 +91,12 @@ impl RootServer {
                 .spawn(move || serve(&listener, &shared, &stop, &dir))
                 .map_err(failed)?
         };
-        Ok(RootServer { shared, stop, thread: Some(thread), socket })
+        Ok(RootServer {
+            shared,
+            stop,
+            thread: Some(thread),
+            socket,
+        })
     }
 }
 
@@ -113,12 +118,20 @@ fn serve(
     dir: &StoreDir,
 ) {
     while !stop.load(Ordering::SeqCst) {
-        let mut fds = [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)];
-        let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        let mut fds = [rustix::event::PollFd::new(
+            listener,
+            rustix::event::PollFlags::IN,
+        )];
+        let timeout = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 20_000_000,
+        };
         if !matches!(rustix::event::poll(&mut fds, Some(&timeout)), Ok(n) if n > 0) {
             continue;
         }
-        let Ok((client, _)) = listener.accept() else { continue };
+        let Ok((client, _)) = listener.accept() else {
+            continue;
+        };
         let (shared, stop, dir) = (Arc::clone(shared), Arc::clone(stop), dir.clone());
         // A client that cannot be served is closed and tries again.
         let _ = std::thread::Builder::new()
@@ -135,7 +148,9 @@ fn serve_client(
 ) {
     let _ = client.set_nonblocking(false);
     let _ = client.set_read_timeout(Some(Duration::from_millis(100)));
-    let Ok(mut answers) = client.try_clone() else { return };
+    let Ok(mut answers) = client.try_clone() else {
+        return;
+    };
     let mut lines = BufReader::new(client);
     let mut line = Vec::new();
     loop {
@@ -158,7 +173,9 @@ fn serve_client(
             }
             Err(_) => return,
         }
-        let Some(text) = line.strip_suffix(b"\n") else { return };
+        let Some(text) = line.strip_suffix(b"\n") else {
+            return;
+        };
         if let Ok(path) = dir.parse(text) {
             let (state, changed) = shared;
             let mut state = state.lock();
@@ -202,7 +219,9 @@ struct Marking {
 
 impl Marking {
     fn mark(&mut self, path: &StorePath) {
-        let Some(&start) = self.graph.nodes.get(path) else { return };
+        let Some(&start) = self.graph.nodes.get(path) else {
+            return;
+        };
         let mut todo = vec![start];
         while let Some(node) = todo.pop() {
             if std::mem::replace(&mut self.alive[node as usize], true) {
@@ -252,8 +271,10 @@ struct LimitReached;
 impl LocalStore {
     /// Collects garbage.
     pub(super) fn collect(&self, options: &GcOptions) -> Result<GcResults, StoreError> {
-        let deletes =
-            matches!(options.action, GcAction::DeleteDead | GcAction::DeleteSpecific);
+        let deletes = matches!(
+            options.action,
+            GcAction::DeleteDead | GcAction::DeleteSpecific
+        );
         let mut results = GcResults::default();
         if options.action == GcAction::DeleteSpecific && options.paths.is_empty() {
             return Ok(results);
@@ -273,11 +294,19 @@ impl LocalStore {
         let server = RootServer::start(self)?;
 
         progress::info("finding garbage collector roots...");
-        let roots =
-            if options.ignore_liveness { Roots::new() } else { self.lasting_roots(true)? };
+        let roots = if options.ignore_liveness {
+            Roots::new()
+        } else {
+            self.lasting_roots(true)?
+        };
         let mut temp_roots = Roots::new();
         self.find_temp_roots(&mut temp_roots, true)?;
-        server.shared.0.lock().roots.extend(temp_roots.keys().map(|path| *path.digest()));
+        server
+            .shared
+            .0
+            .lock()
+            .roots
+            .extend(temp_roots.keys().map(|path| *path.digest()));
         test_sync("_NIX_TEST_GC_SYNC_2");
 
         if options.paths.is_empty() {
@@ -300,7 +329,14 @@ impl LocalStore {
     fn marking(&self, keep: bool) -> Result<Marking, StoreError> {
         let (graph, edges) = self.with_db(|db| {
             let wanted = keep && (self.config.keep_outputs || self.config.keep_derivations);
-            Ok((db.graph(false)?, if wanted { Some(db.derivation_edges()?) } else { None }))
+            Ok((
+                db.graph(false)?,
+                if wanted {
+                    Some(db.derivation_edges()?)
+                } else {
+                    None
+                },
+            ))
         })?;
         let mut extra: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
         if let Some((outputs, derivers)) = edges {
@@ -321,7 +357,11 @@ impl LocalStore {
             }
         }
         let alive = vec![false; graph.paths.len()];
-        Ok(Marking { graph, alive, extra })
+        Ok(Marking {
+            graph,
+            alive,
+            extra,
+        })
     }
 
     fn collect_whole(
@@ -373,9 +413,10 @@ impl LocalStore {
         }
         let dead = marking.dead_in_order();
         if options.action == GcAction::ReturnDead {
-            results
-                .paths
-                .extend(dead.iter().map(|&n| self.config.dir.print(&marking.graph.paths[n as usize])));
+            results.paths.extend(
+                dead.iter()
+                    .map(|&n| self.config.dir.print(&marking.graph.paths[n as usize])),
+            );
             let shared = server.shared.0.lock();
             for path in strays.iter().filter_map(|(_, path)| path.as_ref()) {
                 if !shared.roots.contains(path.digest()) {
@@ -386,13 +427,19 @@ impl LocalStore {
         }
         // Strays first: they are certainly garbage, and a full disk is relieved before the database is touched.
         for (name, path) in strays {
-            if self.delete_stray(&name, path.as_ref(), options, server, results)?.is_err() {
+            if self
+                .delete_stray(&name, path.as_ref(), options, server, results)?
+                .is_err()
+            {
                 return Ok(());
             }
         }
         for batch in dead.chunks(BATCH) {
             crate::interrupt::check()?;
-            if self.delete_batch(batch, &mut marking, options, server, results)?.is_err() {
+            if self
+                .delete_batch(batch, &mut marking, options, server, results)?
+                .is_err()
+            {
                 break;
             }
         }
@@ -434,7 +481,11 @@ impl LocalStore {
         results: &mut GcResults,
     ) -> Result<Result<(), LimitReached>, StoreError> {
         // With a limit, one at a time: nothing must lose its row that need not go.
-        let step = if options.max_freed == u64::MAX { doomed.len().max(1) } else { 1 };
+        let step = if options.max_freed == u64::MAX {
+            doomed.len().max(1)
+        } else {
+            1
+        };
         for part in doomed.chunks(step) {
             // A referrer may have appeared since the graph was read; then SQLite refuses the whole batch, and
             // one by one all others still go.
@@ -509,9 +560,10 @@ impl LocalStore {
                         }
                         // Who waits for this lock must see that it is dead.
                         if !is_temp {
-                            let place = self.config.real_store_dir.join(
-                                std::ffi::OsStr::from_bytes(name.as_bytes()),
-                            );
+                            let place = self
+                                .config
+                                .real_store_dir
+                                .join(std::ffi::OsStr::from_bytes(name.as_bytes()));
                             if let Ok(mut file) = fs::OpenOptions::new().write(true).open(place) {
                                 let _ = file.write_all(b"d");
                             }
@@ -541,13 +593,18 @@ impl LocalStore {
         full.extend_from_slice(name.as_bytes());
         progress::info(format!("deleting '{}'", String::from_utf8_lossy(&full)));
         results.bytes_freed += remove_tree_at(self.store_fd(), name).map_err(|e| {
-            let place =
-                self.config.real_store_dir.join(std::ffi::OsStr::from_bytes(name.as_bytes()));
+            let place = self
+                .config
+                .real_store_dir
+                .join(std::ffi::OsStr::from_bytes(name.as_bytes()));
             StoreError::file("deleting", &place, e)
         })?;
         results.paths.insert(full);
         if results.bytes_freed > options.max_freed {
-            progress::info(format!("deleted more than {} bytes; stopping", options.max_freed));
+            progress::info(format!(
+                "deleted more than {} bytes; stopping",
+                options.max_freed
+            ));
             return Ok(Err(LimitReached));
         }
         Ok(Ok(()))
@@ -598,15 +655,18 @@ impl LocalStore {
         }
         match options.action {
             GcAction::ReturnLive => {
-                results.paths.extend(alive.iter().map(|path| self.config.dir.print(path)));
+                results
+                    .paths
+                    .extend(alive.iter().map(|path| self.config.dir.print(path)));
             }
             GcAction::ReturnDead => {
-                results.paths.extend(dead.iter().map(|path| self.config.dir.print(path)));
+                results
+                    .paths
+                    .extend(dead.iter().map(|path| self.config.dir.print(path)));
             }
             GcAction::DeleteDead | GcAction::DeleteSpecific => {
                 let order = crate::store::closure::topological_paths(self, &dead)?;
-                server.shared.0.lock().deleting =
-                    order.iter().map(|path| *path.digest()).collect();
+                server.shared.0.lock().deleting = order.iter().map(|path| *path.digest()).collect();
                 let outcome = self.delete_paths(&order, options, results);
                 server.shared.0.lock().deleting.clear();
                 server.shared.1.notify_all();
@@ -628,7 +688,9 @@ impl LocalStore {
         };
         let (mut shared, mut single) = (0u64, 0u64);
         for (name, _) in read_directory(fd.as_fd()).map_err(failed)? {
-            let Ok(stat) = statat(&fd, &name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            let Ok(stat) = statat(&fd, &name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
             if stat.st_nlink == 1 {
                 unlinkat(&fd, &name, AtFlags::empty()).map_err(failed)?;
             } else {
@@ -638,7 +700,10 @@ impl LocalStore {
         }
         let overhead = fs::metadata(&links).map_or(0, |m| m.blocks() * 512);
         let saved = shared as i64 - single as i64 - overhead as i64;
-        progress::info(format!("note: hard linking is currently saving {}", render_size(saved)));
+        progress::info(format!(
+            "note: hard linking is currently saving {}",
+            render_size(saved)
+        ));
         Ok(())
     }
 
@@ -659,7 +724,10 @@ impl LocalStore {
                 return Ok(());
             }
             // The last collection freed no more than this; another one would not either.
-            if clock.available_after.is_some_and(|after| available > after / 100 * 97) {
+            if clock
+                .available_after
+                .is_some_and(|after| available > after / 100 * 97)
+            {
                 return Ok(());
             }
             clock.running = true;
@@ -667,7 +735,10 @@ impl LocalStore {
         let available = self.available_space()?;
         let mut options = GcOptions::new(GcAction::DeleteDead);
         options.max_freed = self.config.max_free.saturating_sub(available);
-        progress::info(format!("running auto-GC to free {} bytes", options.max_freed));
+        progress::info(format!(
+            "running auto-GC to free {} bytes",
+            options.max_freed
+        ));
         let outcome = self.collect(&options);
         let after = self.available_space().ok();
         let mut clock = self.gc_clock.lock();
@@ -686,7 +757,11 @@ impl LocalStore {
             return Ok(text.trim().parse().unwrap_or(u64::MAX));
         }
         let stat = rustix::fs::fstatvfs(&self.store_fd).map_err(|e| {
-            StoreError::file("getting filesystem info about", &self.config.real_store_dir, e)
+            StoreError::file(
+                "getting filesystem info about",
+                &self.config.real_store_dir,
+                e,
+            )
         })?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }

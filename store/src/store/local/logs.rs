@@ -22,7 +22,10 @@ impl LocalStore {
         let drv = if path.is_derivation() {
             path
         } else {
-            match self.query_path_info(path)?.and_then(|info| info.deriver.clone()) {
+            match self
+                .query_path_info(path)?
+                .and_then(|info| info.deriver.clone())
+            {
                 Some(found) => {
                     deriver = found;
                     &deriver

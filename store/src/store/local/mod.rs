@@ -48,9 +48,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::api::{
-    AddFlags, Builder, Contents, GcOptions, GcResults, Roots, Store,
-};
+use super::api::{AddFlags, Builder, Contents, GcOptions, GcResults, Roots, Store};
 use super::closure::ClosureOptions;
 use super::error::StoreError;
 use super::info::PathInfo;
@@ -138,14 +136,22 @@ impl LocalStore {
             }
             None => Mode::Create,
             Some(found) if found != db::SCHEMA => {
-                return Err(StoreError::Schema { found, supported: db::SCHEMA });
+                return Err(StoreError::Schema {
+                    found,
+                    supported: db::SCHEMA,
+                });
             }
             Some(_) if config.read_only => Mode::Immutable,
             Some(_) => Mode::ReadWrite,
         };
         let db_file = db_dir.join("db.sqlite");
-        let db =
-            Database::open(&db_file, &config.dir, mode, config.fsync_metadata, config.use_wal)?;
+        let db = Database::open(
+            &db_file,
+            &config.dir,
+            mode,
+            config.fsync_metadata,
+            config.use_wal,
+        )?;
         if mode == Mode::Create {
             write_synced(&schema_file, db::SCHEMA.to_string().as_bytes())?;
         }
@@ -259,10 +265,7 @@ impl LocalStore {
     }
 
     /// Outputs of a `.drv` file in place, after checking that they are right.
-    fn checked_outputs(
-        &self,
-        path: &StorePath,
-    ) -> Result<Vec<(String, StorePath)>, StoreError> {
+    fn checked_outputs(&self, path: &StorePath) -> Result<Vec<(String, StorePath)>, StoreError> {
         let derivation = self.read_derivation(path)?;
         self.check_derivation(path, &derivation)?;
         self.known_outputs(&derivation)
@@ -298,7 +301,10 @@ impl LocalStore {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        result.map_err(|error| StoreError::CheckDerivation { path: self.shown(path), error })
+        result.map_err(|error| StoreError::CheckDerivation {
+            path: self.shown(path),
+            error,
+        })
     }
 
     /// Registers objects whose contents are in place, all or none.
@@ -313,7 +319,10 @@ impl LocalStore {
                 infos.iter().map(|info| (&info.path, info)).collect();
             let paths = infos.iter().map(|info| info.path.clone()).collect();
             super::closure::topological_order(&paths, |path| {
-                Ok(by_path.get(path).map(|info| info.references.clone()).unwrap_or_default())
+                Ok(by_path
+                    .get(path)
+                    .map(|info| info.references.clone())
+                    .unwrap_or_default())
             })
             .map_err(|error| match error {
                 StoreError::Cycle { path, parent } => StoreError::Cycle {
@@ -329,9 +338,9 @@ impl LocalStore {
         }
         self.register_pending()?;
         self.sync_contents()?;
-        self.db
-            .lock()
-            .register(infos, &mut |path| Ok(outputs.get(path).cloned().unwrap_or_default()))?;
+        self.db.lock().register(infos, &mut |path| {
+            Ok(outputs.get(path).cloned().unwrap_or_default())
+        })?;
         let mut cache = self.infos.write();
         for info in infos {
             cache.remove(&info.path);
@@ -430,7 +439,9 @@ fn group_id(name: &str) -> Option<u32> {
     let groups = fs::read_to_string("/etc/group").ok()?;
     groups.lines().find_map(|line| {
         let mut fields = line.split(':');
-        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
+        (fields.next() == Some(name))
+            .then(|| fields.nth(1)?.parse().ok())
+            .flatten()
     })
 }
 
@@ -448,9 +459,15 @@ fn reserve_space(path: &Path, size: u64) {
     if fs::metadata(path).is_ok_and(|m| m.len() == size) {
         return;
     }
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
     if let Ok(file) = file
-        && rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size.max(1)).is_err()
+        && rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size.max(1))
+            .is_err()
     {
         let _ = file.set_len(size);
     }
@@ -487,9 +504,13 @@ pub(super) fn open_regular(path: &Path) -> Result<File, StoreError> {
         .custom_flags(libc::O_NONBLOCK)
         .open(path)
         .map_err(|e| StoreError::file("opening file", path, e))?;
-    let stat = file.metadata().map_err(|e| StoreError::file("getting status of", path, e))?;
+    let stat = file
+        .metadata()
+        .map_err(|e| StoreError::file("getting status of", path, e))?;
     if !stat.is_file() {
-        return Err(StoreError::Nar(nar::NarError::UnsupportedType(path.display().to_string())));
+        return Err(StoreError::Nar(nar::NarError::UnsupportedType(
+            path.display().to_string(),
+        )));
     }
     Ok(file)
 }
@@ -497,7 +518,9 @@ pub(super) fn open_regular(path: &Path) -> Result<File, StoreError> {
 impl Drop for LocalStore {
     fn drop(&mut self) {
         if let Err(error) = self.register_pending() {
-            crate::progress::warn(format!("what was added last could not be registered: {error}"));
+            crate::progress::warn(format!(
+                "what was added last could not be registered: {error}"
+            ));
         }
     }
 }
@@ -515,7 +538,9 @@ impl Store for LocalStore {
         if let Some(info) = self.infos.read().get(path) {
             return Ok(Some(Arc::clone(info)));
         }
-        let Some(info) = self.with_db(|db| db.info(path))? else { return Ok(None) };
+        let Some(info) = self.with_db(|db| db.info(path))? else {
+            return Ok(None);
+        };
         let info = Arc::new(info);
         self.infos.write().insert(path.clone(), Arc::clone(&info));
         Ok(Some(info))

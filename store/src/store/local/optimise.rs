@@ -63,7 +63,11 @@ impl LocalStore {
 
     /// Deduplicates what an object consists of; for builders, which put outputs in place themselves.
     pub fn optimise_new_path(&self, path: &Path) -> Result<(), StoreError> {
-        if self.config.auto_optimise { self.optimise_path(path, false) } else { Ok(()) }
+        if self.config.auto_optimise {
+            self.optimise_path(path, false)
+        } else {
+            Ok(())
+        }
     }
 
     fn optimise_tree(
@@ -102,7 +106,10 @@ impl LocalStore {
         repair: bool,
     ) -> Result<(), StoreError> {
         if stat.is_file() && stat.mode() & 0o200 != 0 {
-            progress::warn(format!("skipping suspicious writable file '{}'", path.display()));
+            progress::warn(format!(
+                "skipping suspicious writable file '{}'",
+                path.display()
+            ));
             return Ok(());
         }
         if stat.nlink() > 1 && inodes.contains(&stat.ino()) {
@@ -112,8 +119,7 @@ impl LocalStore {
         let link = self.links_dir().join(hash.nix32());
         if let Ok(known) = fs::symlink_metadata(&link) {
             let damaged = known.len() != stat.len()
-                || (repair
-                    && nar::dump(&link, Hasher::new(Algorithm::Sha256))?.finish() != hash);
+                || (repair && nar::dump(&link, Hasher::new(Algorithm::Sha256))?.finish() != hash);
             if damaged {
                 progress::warn(format!("removing corrupted link '{}'", link.display()));
                 progress::warn(
@@ -141,7 +147,9 @@ impl LocalStore {
             Err(e) if e.raw_os_error() == Some(libc::EMLINK) => return Ok(()),
             Err(e) => return Err(StoreError::file("creating hard link", &link, e)),
         }
-        let Ok(known) = fs::symlink_metadata(&link) else { return Ok(()) };
+        let Ok(known) = fs::symlink_metadata(&link) else {
+            return Ok(());
+        };
         if known.ino() == stat.ino() {
             return Ok(());
         }
@@ -197,7 +205,11 @@ impl LocalStore {
         inodes.insert(stat.ino());
         stats.files += 1;
         stats.bytes += stat.len();
-        progress::talkative(format!("linking '{}' to '{}'", path.display(), link.display()));
+        progress::talkative(format!(
+            "linking '{}' to '{}'",
+            path.display(),
+            link.display()
+        ));
         Ok(())
     }
 }

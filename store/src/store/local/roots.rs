@@ -156,12 +156,7 @@ impl LocalStore {
         Ok(())
     }
 
-    fn follow_link(
-        &self,
-        link: &Path,
-        target: &Path,
-        roots: &mut Roots,
-    ) -> Result<(), StoreError> {
+    fn follow_link(&self, link: &Path, target: &Path, roots: &mut Roots) -> Result<(), StoreError> {
         let dir = &self.config.dir;
         if dir.contains(target.as_os_str().as_bytes()) {
             return self.found_root(link, target, roots);
@@ -189,17 +184,15 @@ impl LocalStore {
         }
     }
 
-    fn found_root(
-        &self,
-        link: &Path,
-        target: &Path,
-        roots: &mut Roots,
-    ) -> Result<(), StoreError> {
+    fn found_root(&self, link: &Path, target: &Path, roots: &mut Roots) -> Result<(), StoreError> {
         let Ok((path, _)) = self.config.dir.split(target.as_os_str().as_bytes()) else {
             return Ok(());
         };
         if self.is_valid(&path)? {
-            roots.entry(path).or_default().insert(link.as_os_str().as_bytes().to_vec());
+            roots
+                .entry(path)
+                .or_default()
+                .insert(link.as_os_str().as_bytes().to_vec());
         } else {
             progress::info(format!(
                 "skipping invalid root from '{}' to '{}'",
@@ -277,9 +270,16 @@ impl LocalStore {
                     .insert(source.as_os_str().as_bytes().to_vec());
             }
         };
-        let Ok(processes) = fs::read_dir("/proc") else { return Ok(found) };
+        let Ok(processes) = fs::read_dir("/proc") else {
+            return Ok(found);
+        };
         for process in processes.flatten() {
-            if !process.file_name().as_bytes().iter().all(u8::is_ascii_digit) {
+            if !process
+                .file_name()
+                .as_bytes()
+                .iter()
+                .all(u8::is_ascii_digit)
+            {
                 continue;
             }
             crate::interrupt::check()?;
@@ -291,7 +291,11 @@ impl LocalStore {
                     add(target.as_os_str().as_bytes(), &link);
                 }
             }
-            for fd in fs::read_dir(process.join("fd")).into_iter().flatten().flatten() {
+            for fd in fs::read_dir(process.join("fd"))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 if let Ok(target) = fs::read_link(fd.path()) {
                     add(target.as_os_str().as_bytes(), &fd.path());
                 }

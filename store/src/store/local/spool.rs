@@ -53,9 +53,13 @@ impl TempDir {
             {
                 continue;
             }
-            let parent =
-                store.store_fd.try_clone().map_err(failed)?;
-            return Ok(TempDir { path, fd: file.into(), name: c_name, parent });
+            let parent = store.store_fd.try_clone().map_err(failed)?;
+            return Ok(TempDir {
+                path,
+                fd: file.into(),
+                name: c_name,
+                parent,
+            });
         }
     }
 }
@@ -91,7 +95,12 @@ struct Unpacking {
 
 impl<'s> Spool<'s> {
     pub(super) fn new(store: &'s super::LocalStore, limit: usize) -> Self {
-        Spool { store, limit, block: Vec::new(), unpacking: None }
+        Spool {
+            store,
+            limit,
+            block: Vec::new(),
+            unpacking: None,
+        }
     }
 
     fn start(&mut self) -> Result<(), StoreError> {
@@ -105,15 +114,29 @@ impl<'s> Spool<'s> {
         let thread = std::thread::Builder::new()
             .name("unpack".into())
             .spawn(move || {
-                let mut reader = Reader::new(ChannelReader { receiver, block: Vec::new(), at: 0 });
+                let mut reader = Reader::new(ChannelReader {
+                    receiver,
+                    block: Vec::new(),
+                    at: 0,
+                });
                 let options = RestoreOptions { canonical: true };
-                nar::restore_events(&mut reader, parent.as_fd(), &c"x".to_owned(), &shown, options)
+                nar::restore_events(
+                    &mut reader,
+                    parent.as_fd(),
+                    &c"x".to_owned(),
+                    &shown,
+                    options,
+                )
             })
             .map_err(StoreError::Io)?;
         let first = std::mem::take(&mut self.block);
         // Fails only when the thread has given up, which `finish` tells.
         let _ = sender.send(first);
-        self.unpacking = Some(Unpacking { dir, sender: Some(sender), thread: Some(thread) });
+        self.unpacking = Some(Unpacking {
+            dir,
+            sender: Some(sender),
+            thread: Some(thread),
+        });
         Ok(())
     }
 

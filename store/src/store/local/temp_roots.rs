@@ -39,7 +39,10 @@ impl TempRoots {
     pub(super) fn new(config: &LocalConfig) -> Self {
         TempRoots {
             state: Mutex::default(),
-            file_path: config.state_dir.join("temproots").join(std::process::id().to_string()),
+            file_path: config
+                .state_dir
+                .join("temproots")
+                .join(std::process::id().to_string()),
             gc_lock_path: config.state_dir.join("gc.lock"),
             socket_path: config.state_dir.join("gc-socket/socket"),
         }
@@ -56,7 +59,9 @@ impl TempRoots {
         let text = config.dir.print(path);
         loop {
             crate::interrupt::check()?;
-            let Some(gc_lock) = &state.gc_lock else { continue };
+            let Some(gc_lock) = &state.gc_lock else {
+                continue;
+            };
             if try_lock(gc_lock, LockKind::Read).map_err(failed)? {
                 break;
             }
@@ -81,7 +86,10 @@ impl TempRoots {
         if state.file.is_some() && state.pid == pid {
             return Ok(());
         }
-        *state = State { pid, ..State::default() };
+        *state = State {
+            pid,
+            ..State::default()
+        };
         loop {
             // A file of our number is a dead process's.
             match std::fs::remove_file(&self.file_path) {
@@ -127,7 +135,10 @@ impl TempRoots {
         let mut line = text.to_vec();
         line.push(b'\n');
         let mut answer = [0];
-        match socket.write_all(&line).and_then(|()| socket.read_exact(&mut answer)) {
+        match socket
+            .write_all(&line)
+            .and_then(|()| socket.read_exact(&mut answer))
+        {
             Ok(()) => {
                 state.socket = Some(socket);
                 Ok(answer == *b"1")

@@ -46,7 +46,9 @@ fn fixture_with(change: impl FnOnce(&mut LocalConfig)) -> Fixture {
 impl Fixture {
     fn text(&self, name: &str, text: &str, references: &[&StorePath]) -> StorePath {
         let references = references.iter().map(|p| (*p).clone()).collect();
-        self.store.add_text(name, text.as_bytes(), &references, AddFlags::default()).unwrap()
+        self.store
+            .add_text(name, text.as_bytes(), &references, AddFlags::default())
+            .unwrap()
     }
 
     /// The store as another process sees it: without this one's temporary roots.
@@ -73,9 +75,16 @@ fn set(paths: &[&StorePath]) -> BTreeSet<StorePath> {
 
 fn sample_tree() -> Tree {
     Tree::Directory(BTreeMap::from([
-        (b"bin".to_vec(), Tree::Directory(BTreeMap::from([
-            (b"run".to_vec(), Tree::File { executable: true, contents: b"#!/bin/sh\n".to_vec() }),
-        ]))),
+        (
+            b"bin".to_vec(),
+            Tree::Directory(BTreeMap::from([(
+                b"run".to_vec(),
+                Tree::File {
+                    executable: true,
+                    contents: b"#!/bin/sh\n".to_vec(),
+                },
+            )])),
+        ),
         (b"data".to_vec(), Tree::file(vec![b'x'; 100_000])),
         (b"link".to_vec(), Tree::Symlink(b"bin/run".to_vec())),
     ]))
@@ -105,8 +114,9 @@ fn a_text_is_there_with_the_right_path_mode_time_and_row() {
 fn a_reference_to_what_is_not_there_is_refused_and_leaves_nothing() {
     let f = fixture();
     let missing = StorePath::parse("00000000000000000000000000000000-x").unwrap();
-    let result =
-        f.store.add_text("a", b"x", &BTreeSet::from([missing]), AddFlags::default());
+    let result = f
+        .store
+        .add_text("a", b"x", &BTreeSet::from([missing]), AddFlags::default());
     assert!(matches!(result, Err(StoreError::InvalidPath(_))));
     let names: Vec<_> = fs::read_dir(&f.store.config.real_store_dir)
         .unwrap()
@@ -153,7 +163,10 @@ fn trees_small_and_large_are_added_and_archived_unchanged() {
             .unwrap();
         assert_eq!(by_stream, path);
         let place = f.store.physical(&path);
-        assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o7777, 0o555);
+        assert_eq!(
+            fs::metadata(&place).unwrap().permissions().mode() & 0o7777,
+            0o555
+        );
         assert_eq!(fs::metadata(&place).unwrap().mtime(), 1);
         crate::remove::remove_tree(&source).unwrap();
     }
@@ -198,10 +211,15 @@ fn an_archive_with_another_hash_than_announced_is_refused_and_leaves_nothing() {
     assert!(!f.store.is_valid(&path).unwrap());
 
     info.nar_hash = Hash::of(Algorithm::Sha256, &nar);
-    let checked = AddFlags { check_signatures: true, repair: false };
+    let checked = AddFlags {
+        check_signatures: true,
+        repair: false,
+    };
     let result = f.store.add_nar(&info, &mut &nar[..], checked);
     assert!(matches!(result, Err(StoreError::Unsigned(_))));
-    f.store.add_nar(&info, &mut &nar[..], AddFlags::default()).unwrap();
+    f.store
+        .add_nar(&info, &mut &nar[..], AddFlags::default())
+        .unwrap();
     assert_eq!(f.store.path_info(&path).unwrap().nar_size, nar.len() as u64);
 }
 
@@ -211,12 +229,21 @@ fn signatures_of_trusted_keys_open_the_store() {
     let f = fixture_with(|config| config.trusted_keys.add(key.public()));
     let nar = sample_tree().to_nar().unwrap();
     let path = StorePath::parse("00000000000000000000000000000000-x").unwrap();
-    let mut info =
-        PathInfo::new(path.clone(), Hash::of(Algorithm::Sha256, &nar), nar.len() as u64);
+    let mut info = PathInfo::new(
+        path.clone(),
+        Hash::of(Algorithm::Sha256, &nar),
+        nar.len() as u64,
+    );
     info.sign(f.store.dir(), &key);
-    let checked = AddFlags { check_signatures: true, repair: false };
+    let checked = AddFlags {
+        check_signatures: true,
+        repair: false,
+    };
     f.store.add_nar(&info, &mut &nar[..], checked).unwrap();
-    assert_eq!(f.reopened().path_info(&path).unwrap().signatures, info.signatures);
+    assert_eq!(
+        f.reopened().path_info(&path).unwrap().signatures,
+        info.signatures
+    );
 }
 
 #[test]
@@ -226,14 +253,28 @@ fn closures_follow_references_both_ways() {
     let b = f.text("b", "b", &[&a]);
     let c = f.text("c", "c", &[&b]);
     let other = f.text("d", "d", &[]);
-    let closure = f.store.closure(&set(&[&c]), ClosureOptions::default()).unwrap();
+    let closure = f
+        .store
+        .closure(&set(&[&c]), ClosureOptions::default())
+        .unwrap();
     assert_eq!(closure, set(&[&a, &b, &c]));
-    let reverse = ClosureOptions { reverse: true, ..ClosureOptions::default() };
-    assert_eq!(f.store.closure(&set(&[&a]), reverse).unwrap(), set(&[&a, &b, &c]));
-    assert_eq!(f.store.closure(&set(&[&other]), reverse).unwrap(), set(&[&other]));
+    let reverse = ClosureOptions {
+        reverse: true,
+        ..ClosureOptions::default()
+    };
+    assert_eq!(
+        f.store.closure(&set(&[&a]), reverse).unwrap(),
+        set(&[&a, &b, &c])
+    );
+    assert_eq!(
+        f.store.closure(&set(&[&other]), reverse).unwrap(),
+        set(&[&other])
+    );
     assert_eq!(f.store.query_referrers(&a).unwrap(), set(&[&b]));
     assert_eq!(
-        f.store.query_path_from_hash_part(a.hash_part().as_bytes()).unwrap(),
+        f.store
+            .query_path_from_hash_part(a.hash_part().as_bytes())
+            .unwrap(),
         Some(a.clone())
     );
     assert_eq!(
@@ -264,9 +305,16 @@ fn derivations_are_registered_with_their_outputs() {
 fn a_derivation_with_a_wrong_output_path_is_refused() {
     let f = fixture();
     let wrong = DRV.replace("ysax", "ysay");
-    let result =
-        f.store.add_text("c.drv", wrong.as_bytes(), &BTreeSet::new(), AddFlags::default());
-    assert!(matches!(result, Err(StoreError::CheckDerivation { .. })), "{result:?}");
+    let result = f.store.add_text(
+        "c.drv",
+        wrong.as_bytes(),
+        &BTreeSet::new(),
+        AddFlags::default(),
+    );
+    assert!(
+        matches!(result, Err(StoreError::CheckDerivation { .. })),
+        "{result:?}"
+    );
     assert!(f.store.all_valid_paths().unwrap().is_empty());
 }
 
@@ -284,18 +332,29 @@ fn collection_keeps_what_roots_need_and_deletes_the_rest() {
 
     let roots = f.store.find_roots(false).unwrap();
     assert_eq!(roots.keys().collect::<Vec<_>>(), [&b]);
-    let live = f.store.collect_garbage(&GcOptions::new(GcAction::ReturnLive)).unwrap();
+    let live = f
+        .store
+        .collect_garbage(&GcOptions::new(GcAction::ReturnLive))
+        .unwrap();
     assert_eq!(live.paths.len(), 2);
-    let dead = f.store.collect_garbage(&GcOptions::new(GcAction::ReturnDead)).unwrap();
+    let dead = f
+        .store
+        .collect_garbage(&GcOptions::new(GcAction::ReturnDead))
+        .unwrap();
     assert_eq!(dead.paths, BTreeSet::from([f.store.dir().print(&c)]));
-    let deleted = f.store.collect_garbage(&GcOptions::new(GcAction::DeleteDead)).unwrap();
+    let deleted = f
+        .store
+        .collect_garbage(&GcOptions::new(GcAction::DeleteDead))
+        .unwrap();
     assert_eq!(deleted.paths.len(), 2);
     assert!(deleted.bytes_freed > 0);
     assert!(f.store.physical(&a).exists() && f.store.physical(&b).exists());
     assert!(!f.store.physical(&c).exists() && !f.store.is_valid(&c).unwrap());
     assert!(!f.store.config.real_store_dir.join("junk").exists());
     fs::remove_file(&link).unwrap();
-    f.store.collect_garbage(&GcOptions::new(GcAction::DeleteDead)).unwrap();
+    f.store
+        .collect_garbage(&GcOptions::new(GcAction::DeleteDead))
+        .unwrap();
     assert!(f.store.all_valid_paths().unwrap().is_empty());
     assert!(!f.store.verify(true, false).unwrap());
 }
@@ -304,7 +363,9 @@ fn collection_keeps_what_roots_need_and_deletes_the_rest() {
 fn temporary_roots_protect_what_this_process_has_added() {
     let f = fixture();
     let a = f.text("a", "a", &[]);
-    f.store.collect_garbage(&GcOptions::new(GcAction::DeleteDead)).unwrap();
+    f.store
+        .collect_garbage(&GcOptions::new(GcAction::DeleteDead))
+        .unwrap();
     assert!(f.store.is_valid(&a).unwrap() && f.store.physical(&a).exists());
 }
 
@@ -316,7 +377,10 @@ fn only_unneeded_paths_can_be_deleted_by_name() {
     f.forget_temp_roots();
     let mut options = GcOptions::new(GcAction::DeleteSpecific);
     options.paths = set(&[&a]);
-    assert!(matches!(f.store.collect_garbage(&options), Err(StoreError::Alive(_))));
+    assert!(matches!(
+        f.store.collect_garbage(&options),
+        Err(StoreError::Alive(_))
+    ));
     options.paths = set(&[&a, &b]);
     assert_eq!(f.store.collect_garbage(&options).unwrap().paths.len(), 2);
     assert!(f.store.all_valid_paths().unwrap().is_empty());
@@ -347,8 +411,15 @@ fn deduplication_links_equal_files_and_collection_frees_the_links() {
     assert_eq!(ino(&a), ino(&b));
     assert!(!f.store.verify(true, false).unwrap());
     f.forget_temp_roots();
-    f.store.collect_garbage(&GcOptions::new(GcAction::DeleteDead)).unwrap();
-    assert_eq!(fs::read_dir(f.store.config.real_store_dir.join(".links")).unwrap().count(), 0);
+    f.store
+        .collect_garbage(&GcOptions::new(GcAction::DeleteDead))
+        .unwrap();
+    assert_eq!(
+        fs::read_dir(f.store.config.real_store_dir.join(".links"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -394,8 +465,14 @@ fn a_lost_database_is_rebuilt_from_what_vouches_for_itself() {
     let drv_path = f.store.write_derivation(&drv, AddFlags::default()).unwrap();
     let out = StorePath::parse("ysaxs29agsiw8y1xcflr86jw57xpbmd3-c").unwrap();
     fs::write(f.store.physical(&out), "built").unwrap();
-    fs::write(f.store.config.real_store_dir.join("00000000000000000000000000000000-alien"), "?")
-        .unwrap();
+    fs::write(
+        f.store
+            .config
+            .real_store_dir
+            .join("00000000000000000000000000000000-alien"),
+        "?",
+    )
+    .unwrap();
     f.store.flush().unwrap();
     let db = f.store.config.state_dir.join("db");
     fs::remove_file(db.join("schema")).unwrap();
@@ -470,7 +547,11 @@ fn a_read_only_store_is_read_without_writing() {
     f.store.with_db(|db| db.checkpoint()).unwrap();
     let store = LocalStore::open(config).unwrap();
     assert!(store.is_valid(&a).unwrap());
-    assert!(store.add_text("n", b"n", &BTreeSet::new(), AddFlags::default()).is_err());
+    assert!(
+        store
+            .add_text("n", b"n", &BTreeSet::new(), AddFlags::default())
+            .is_err()
+    );
     assert_eq!(store.all_valid_paths().unwrap().len(), 1);
 }
 
@@ -480,7 +561,9 @@ fn two_stores_on_one_directory_see_each_others_additions() {
     let other = LocalStore::open(f.store.config.clone()).unwrap();
     let a = f.text("a", "a", &[]);
     assert!(other.is_valid(&a).unwrap());
-    let b = other.add_text("b", b"b", &set(&[&a]), AddFlags::default()).unwrap();
+    let b = other
+        .add_text("b", b"b", &set(&[&a]), AddFlags::default())
+        .unwrap();
     assert_eq!(f.store.path_info(&b).unwrap().references, set(&[&a]));
 }
 
@@ -530,7 +613,10 @@ fn realisations_are_remembered_and_conflicts_noticed() {
     let a = f.text("a", "a", &[]);
     let b = f.text("b", "b", &[]);
     f.store.flush().unwrap();
-    let id = DrvOutput { drv_hash: Hash::of(Algorithm::Sha256, b"x"), output: "out".into() };
+    let id = DrvOutput {
+        drv_hash: Hash::of(Algorithm::Sha256, b"x"),
+        output: "out".into(),
+    };
     assert_eq!(f.store.query_realisation(&id).unwrap(), None);
     let realisation = Realisation::new(id.clone(), a.clone());
     f.store.register_realisation(&realisation, false).unwrap();

@@ -74,7 +74,9 @@ impl LocalStore {
                     "path '{text}' is not in the Nix store, removing from database..."
                 ));
                 if self.with_db(|db| db.forget_text(&text)).is_err() {
-                    complain(format!("path '{text}' cannot be removed: it has valid referrers"));
+                    complain(format!(
+                        "path '{text}' cannot be removed: it has valid referrers"
+                    ));
                     errors = true;
                 }
             }
@@ -97,8 +99,11 @@ impl LocalStore {
         errors: &mut bool,
     ) -> Result<Vec<StorePath>, StoreError> {
         let all = self.with_db(|db| db.all_paths())?;
-        let lost: BTreeSet<StorePath> =
-            all.iter().filter(|path| !on_disk.contains(*path)).cloned().collect();
+        let lost: BTreeSet<StorePath> = all
+            .iter()
+            .filter(|path| !on_disk.contains(*path))
+            .cloned()
+            .collect();
         if lost.is_empty() {
             return Ok(all);
         }
@@ -120,11 +125,16 @@ impl LocalStore {
                 self.forget_cached(&path);
                 continue;
             }
-            complain(format!("path '{shown}' disappeared, but it still has valid referrers!"));
+            complain(format!(
+                "path '{shown}' disappeared, but it still has valid referrers!"
+            ));
             kept.insert(path.clone());
             *errors |= !self.try_repair(&path, repair);
         }
-        Ok(all.into_iter().filter(|path| on_disk.contains(path)).collect())
+        Ok(all
+            .into_iter()
+            .filter(|path| on_disk.contains(path))
+            .collect())
     }
 
     /// Repairs if that is wanted and possible; false when the error stays.
@@ -146,7 +156,9 @@ impl LocalStore {
 
     fn verify_links(&self, repair: bool, errors: &mut bool) -> Result<(), StoreError> {
         let links = self.config.real_store_dir.join(".links");
-        let Ok(entries) = fs::read_dir(&links) else { return Ok(()) };
+        let Ok(entries) = fs::read_dir(&links) else {
+            return Ok(());
+        };
         for entry in entries.flatten() {
             crate::interrupt::check()?;
             let hash = nar::dump(&entry.path(), Hasher::new(Algorithm::Sha256))?.finish();
@@ -177,7 +189,9 @@ impl LocalStore {
     ) -> Result<(), StoreError> {
         let found = AtomicBool::new(false);
         let next = AtomicUsize::new(0);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        let threads = std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(8);
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
@@ -224,7 +238,10 @@ impl LocalStore {
             return Ok(self.try_repair(path, repair));
         }
         if info.nar_hash == unknown || info.nar_size == 0 {
-            progress::info(format!("fixing missing hash or size on '{}'", self.shown(path)));
+            progress::info(format!(
+                "fixing missing hash or size on '{}'",
+                self.shown(path)
+            ));
             let mut info = (*info).clone();
             info.nar_hash = found;
             info.nar_size = size;
@@ -246,11 +263,10 @@ impl LocalStore {
         lock(&gc_lock, LockKind::Write).map_err(failed)?;
 
         let on_disk = self.names_on_disk()?;
-        let known: FxHashSet<StorePath> =
-            self.with_db(|db| db.all_paths())?.into_iter().collect();
+        let known: FxHashSet<StorePath> = self.with_db(|db| db.all_paths())?.into_iter().collect();
         for path in &known {
-            let damaged = !on_disk.contains(path)
-                || !matches!(self.verify_object(path, false), Ok(true));
+            let damaged =
+                !on_disk.contains(path) || !matches!(self.verify_object(path, false), Ok(true));
             if damaged {
                 report.removed.insert(path.clone());
             } else {
@@ -260,7 +276,10 @@ impl LocalStore {
         // What refers to a removed object cannot stay either.
         let removed = std::mem::take(&mut report.removed);
         if !removed.is_empty() {
-            let options = crate::store::closure::ClosureOptions { reverse: true, ..Default::default() };
+            let options = crate::store::closure::ClosureOptions {
+                reverse: true,
+                ..Default::default()
+            };
             report.removed = self.closure(&removed, options)?;
             let order = crate::store::closure::topological_paths(self, &report.removed)?;
             self.with_db(|db| db.forget_all(&order))?;
@@ -273,8 +292,11 @@ impl LocalStore {
             .filter(|path| !path.name().ends_with(".lock") && !path.name().ends_with(".chroot"))
             .collect();
         let infos = self.examine(&candidates, &on_disk)?;
-        let kept: FxHashSet<StorePath> =
-            known.iter().filter(|path| !report.removed.contains(*path)).cloned().collect();
+        let kept: FxHashSet<StorePath> = known
+            .iter()
+            .filter(|path| !report.removed.contains(*path))
+            .cloned()
+            .collect();
         let accepted = vouched_for(infos, &kept);
         for path in candidates {
             if !accepted.contains_key(path) {
@@ -283,7 +305,10 @@ impl LocalStore {
         }
         let restored: BTreeSet<StorePath> = accepted.keys().cloned().collect();
         let order = crate::store::closure::topological_order(&restored, |path| {
-            Ok(accepted.get(path).map(|info| info.references.clone()).unwrap_or_default())
+            Ok(accepted
+                .get(path)
+                .map(|info| info.references.clone())
+                .unwrap_or_default())
         })?;
         // References first, so that one bad derivation costs only itself and what needs it.
         for path in order.iter().rev() {
@@ -299,7 +324,9 @@ impl LocalStore {
                 }
             }
         }
-        report.removed.retain(|path| !report.restored.contains(path));
+        report
+            .removed
+            .retain(|path| !report.restored.contains(path));
         Ok(report)
     }
 
@@ -313,18 +340,20 @@ impl LocalStore {
         for path in candidates {
             crate::interrupt::check()?;
             let place = self.physical(path);
-            let sink = Tee(Hasher::new(Algorithm::Sha256), ReferenceScanner::new(on_disk));
-            let Ok(Tee(hasher, scanner)) = nar::dump(&place, sink) else { continue };
+            let sink = Tee(
+                Hasher::new(Algorithm::Sha256),
+                ReferenceScanner::new(on_disk),
+            );
+            let Ok(Tee(hasher, scanner)) = nar::dump(&place, sink) else {
+                continue;
+            };
             let size = hasher.bytes();
             let mut info = PathInfo::new((*path).clone(), hasher.finish(), size);
             info.references = scanner.found();
-            let derivation = path
-                .derivation_name()
-                .ok()
-                .and_then(|name| {
-                    let text = fs::read(&place).ok()?;
-                    Derivation::parse(&self.config.dir, &text, name).ok()
-                });
+            let derivation = path.derivation_name().ok().and_then(|name| {
+                let text = fs::read(&place).ok()?;
+                Derivation::parse(&self.config.dir, &text, name).ok()
+            });
             if let Some(derivation) = &derivation {
                 info.references = derivation.references();
             }
@@ -336,19 +365,29 @@ impl LocalStore {
 
     /// The content address from which the object's path follows, if one does.
     fn find_address(&self, info: &PathInfo, place: &Path) -> Option<ContentAddress> {
-        let mut addresses =
-            vec![ContentAddress { method: Method::NixArchive, hash: info.nar_hash }];
+        let mut addresses = vec![ContentAddress {
+            method: Method::NixArchive,
+            hash: info.nar_hash,
+        }];
         if fs::symlink_metadata(place).is_ok_and(|m| m.is_file())
             && let Ok(file) = super::open_regular(place)
             && let Ok((hash, _)) = Hash::of_reader(Algorithm::Sha256, file)
         {
-            addresses.push(ContentAddress { method: Method::Text, hash });
-            addresses.push(ContentAddress { method: Method::Flat, hash });
+            addresses.push(ContentAddress {
+                method: Method::Text,
+                hash,
+            });
+            addresses.push(ContentAddress {
+                method: Method::Flat,
+                hash,
+            });
         }
         addresses.into_iter().find(|address| {
             let mut claim = info.clone();
             claim.content_address = Some(*address);
-            claim.is_content_addressed(&self.config.dir).unwrap_or(false)
+            claim
+                .is_content_addressed(&self.config.dir)
+                .unwrap_or(false)
         })
     }
 }
@@ -382,7 +421,9 @@ fn vouched_for(
         let bad: Vec<StorePath> = accepted
             .values()
             .filter(|info| {
-                info.references.iter().any(|r| !accepted.contains_key(r) && !kept.contains(r))
+                info.references
+                    .iter()
+                    .any(|r| !accepted.contains_key(r) && !kept.contains(r))
             })
             .map(|info| info.path.clone())
             .collect();
