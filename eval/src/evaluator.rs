@@ -1,11 +1,13 @@
 //! What evaluator threads share: sources, settings, imported files, the outside.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use rx_lang::symbol::Symbol;
 use rx_store::derivation::HashModulo;
+use rx_store::fetch::input::{Fetched, Input};
 use rx_store::path::{StoreDir, StorePath};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -97,6 +99,8 @@ pub struct Evaluator {
     pub(crate) copied: Mutex<FxHashMap<Vec<u8>, (Vec<u8>, crate::value::Context)>>,
     /// Elements of the search path, with where they are.
     pub(crate) search_roots: Mutex<FxHashMap<Vec<u8>, Option<Vec<u8>>>>,
+    /// Inputs that have been fetched.
+    pub(crate) fetched: Mutex<BTreeMap<Input, Fetched>>,
     /// Imported files by canonical path.
     pub(crate) imports: Mutex<FxHashMap<Vec<u8>, &'static Word>>,
 }
@@ -145,6 +149,7 @@ impl Evaluator {
             globals: OnceLock::new(),
             copied: Mutex::default(),
             search_roots: Mutex::default(),
+            fetched: Mutex::default(),
             imports: Mutex::default(),
         }))
     }

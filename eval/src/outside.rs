@@ -131,9 +131,14 @@ impl Vm {
             return Err(Error::new(ErrorKind::Outside, message.concat()).at(pos));
         }
         let io = &self.ev.io;
-        let realised = io.store().realise(elements).map_err(|e| e.at(pos))?;
-        for element in elements {
-            io.allow(element.store_path());
+        let store = io.store();
+        let realised = store.realise(elements).map_err(|e| e.at(pos))?;
+        if self.ev.settings.pure || self.ev.settings.restricted {
+            for output in &realised.outputs {
+                for path in store.closure(output)? {
+                    io.allow(&self.ev.store_dir.print(&path));
+                }
+            }
         }
         Ok(realised)
     }
@@ -182,6 +187,21 @@ impl Vm {
 
     fn find_search_root(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>> {
         let shown = String::from_utf8_lossy(path);
+        if is_url(&shown) {
+            return Ok(match self.fetch_search_root(&shown) {
+                Ok(root) => Some(root),
+                Err(error) if error.is_passing() => return Err(error),
+                Err(_) => {
+                    rx_store::progress::warn(format_args!(
+                        "Nix search path entry '{shown}' cannot be downloaded, ignoring"
+                    ));
+                    None
+                }
+            });
+        }
+        if let Some(reference) = shown.strip_prefix("flake:") {
+            return self.fetch_flake_root(reference).map(Some);
+        }
         let absolute = if path.first() == Some(&b'/') {
             canonical(path)
         } else {
@@ -199,10 +219,58 @@ impl Vm {
         Ok(None)
     }
 
+    /// The tree of an archive that the search path names by its URL.
+    pub fn fetch_search_root(&mut self, url: &str) -> Result<Vec<u8>> {
+        let url = crate::builtins::resolve_pseudo_url(url);
+        let fetched = self.fetcher()?.fetch_url(&url, "source", None, true);
+        let path = fetched.map_err(crate::builtins::fetch_failed)?;
+        Ok(self.allowed_root(&path))
+    }
+
+    /// The tree of a flake, as `flake:NAME` in the search path means it.
+    pub fn fetch_flake_root(&mut self, reference: &str) -> Result<Vec<u8>> {
+        use rx_store::fetch::flake_ref::{FlakeRef, ParseOptions};
+        use rx_store::fetch::registry::{Use, lookup, registries};
+        let failed = crate::builtins::fetch_failed;
+        let options = ParseOptions {
+            allow_missing: true,
+            ..ParseOptions::default()
+        };
+        let reference = FlakeRef::parse(reference, options).map_err(failed)?;
+        let mut input = reference.input;
+        if !input.is_direct() {
+            let registries = registries(self.fetcher()?).map_err(failed)?;
+            input = lookup(&input, &registries, Use::All).map_err(failed)?.0;
+        }
+        let fetched = self.fetch_input(&input)?;
+        let root = self.allowed_root(&fetched.store_path);
+        Ok(match reference.subdir.as_str() {
+            "" => root,
+            dir => canonical(&[&root[..], b"/", dir.as_bytes()].concat()),
+        })
+    }
+
+    fn allowed_root(&self, path: &rx_store::path::StorePath) -> Vec<u8> {
+        let printed = self.ev.store_dir.print(path);
+        self.ev.io.allow(&printed);
+        printed
+    }
+
     /// The kind of what is at a path, links followed, which must exist.
     pub(crate) fn must_exist(&mut self, path: &[u8]) -> Result<FileKind> {
-        self.ev.io.kind(path)?.ok_or_else(|| does_not_exist(path))
+        let io = &self.ev.io;
+        io.check_access(path)?;
+        io.kind(path)?.ok_or_else(|| does_not_exist(path))
     }
+}
+
+/// Whether an element of the search path or a file argument is to be downloaded.
+pub fn is_url(text: &str) -> bool {
+    const SCHEMES: [&str; 7] = ["http", "https", "file", "channel", "git", "s3", "ssh"];
+    text.starts_with("channel:")
+        || text
+            .split_once("://")
+            .is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
 }
 
 /// `path '…' does not exist`
@@ -222,8 +290,8 @@ fn derived_path(element: &ContextElement) -> Vec<u8> {
 
 /// The text with placeholders of outputs replaced by their paths.
 pub(crate) fn rewritten(text: Vec<u8>, realised: &Realised) -> Vec<u8> {
-    if realised.is_empty() {
+    if realised.rewrites.is_empty() {
         return text;
     }
-    rx_store::derivation::rewrite(&text, realised)
+    rx_store::derivation::rewrite(&text, &realised.rewrites)
 }

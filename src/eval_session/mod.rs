@@ -7,8 +7,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use rx_eval::io::{BackedStore, EvalStore, SystemIo, resolve_expr_path};
-use rx_eval::outside::SearchEntry;
+use rx_eval::io::{
+    BackedStore, EvalIo, EvalStore, RestrictedIo, Restriction, SystemIo, resolve_expr_path,
+};
+use rx_eval::outside::{SearchEntry, is_url};
 use rx_eval::{EvalSettings, Evaluator, Origin, Value, Vm};
 use rx_lang::Symbol;
 use rx_store::path::StoreDir;
@@ -55,8 +57,14 @@ impl EvalSession {
         read_only: bool,
     ) -> Result<EvalSession, Failure> {
         let settings = eval_settings(invocation, options)?;
-        let io = SystemIo::new(open_store(invocation, read_only)?);
-        let ev = Evaluator::new(settings, Box::new(io), false);
+        let machine = Box::new(SystemIo::new(open_store(invocation, read_only)?));
+        let uris = settings.restricted.then(|| settings.allowed_uris.clone());
+        let io: Box<dyn EvalIo> = match (settings.pure, settings.restricted) {
+            (true, _) => Box::new(RestrictedIo::new(machine, Restriction::Pure, uris)),
+            (false, true) => Box::new(RestrictedIo::new(machine, Restriction::Restricted, uris)),
+            (false, false) => machine,
+        };
+        let ev = Evaluator::new(settings, io, false);
         Ok(EvalSession {
             vm: Vm::new(ev),
             auto_args: Vec::new(),
@@ -97,6 +105,16 @@ impl EvalSession {
     /// The path that an argument names: `<name>` is looked up in the search path.
     pub fn lookup_argument(&mut self, argument: &OsStr) -> Result<Vec<u8>, Failure> {
         let text = argument.as_bytes();
+        if let Ok(url) = std::str::from_utf8(text) {
+            if is_url(url) {
+                let root = self.vm.fetch_search_root(url);
+                return self.check(root);
+            }
+            if let Some(reference) = url.strip_prefix("flake:") {
+                let root = self.vm.fetch_flake_root(reference);
+                return self.check(root);
+            }
+        }
         if let [b'<', name @ .., b'>'] = text
             && !name.is_empty()
         {
@@ -132,7 +150,12 @@ fn open_store(invocation: &Invocation, read_only: bool) -> Result<Box<dyn EvalSt
             &settings, &address,
         )?)?))
     };
-    Ok(Box::new(BackedStore::new(dir, read_only, Box::new(open))))
+    Ok(Box::new(BackedStore::new(
+        dir,
+        read_only,
+        invocation.settings.clone(),
+        Box::new(open),
+    )))
 }
 
 fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalSettings, Failure> {

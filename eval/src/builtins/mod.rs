@@ -12,6 +12,7 @@ mod contexts;
 mod control;
 mod derivation;
 mod environment;
+mod fetchers;
 mod files;
 mod formats;
 mod hashes;
@@ -74,6 +75,7 @@ macro_rules! builtin {
     };
 }
 pub(crate) use builtin;
+pub(crate) use fetchers::{failed as fetch_failed, resolve_pseudo_url};
 
 /// All tables.
 const TABLES: &[&[Builtin]] = &[
@@ -83,6 +85,7 @@ const TABLES: &[&[Builtin]] = &[
     control::TABLE,
     derivation::TABLE,
     environment::TABLE,
+    fetchers::TABLE,
     files::TABLE,
     formats::TABLE,
     hashes::TABLE,

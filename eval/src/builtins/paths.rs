@@ -287,7 +287,6 @@ fn store_path(vm: &mut Vm, args: &[Value]) -> Result {
     let (object, _) = ev.store_dir.split(&path).map_err(|e| outside(e).at(pos))?;
     ev.io.store().ensure(&object).map_err(|e| e.at(pos))?;
     let printed = ev.store_dir.print(&object);
-    ev.io.allow(&printed);
     let context = context.union(Context::of(ContextElement::Opaque(printed.into())));
     Ok(Str::with_context(&mut vm.heap, &path, context))
 }

@@ -8,7 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use rx_store::content_address::{ContentAddress, References};
 use rx_store::derivation::{Derivation, upstream_placeholder};
+use rx_store::fetch::input::Fetcher;
 use rx_store::path::{StoreDir, StorePath};
+use rx_store::settings::Settings;
 use rx_store::store::{
     AddFlags, BuildMode, Contents, DerivedPath, OutputsSpec, SingleDerivedPath, Store, StoreError,
 };
@@ -28,16 +30,25 @@ pub struct BackedStore {
     /// Where things would be, for an evaluation that writes nothing.
     computed: ComputedStore,
     read_only: bool,
+    settings: Arc<Settings>,
+    fetcher: OnceLock<Fetcher>,
 }
 
 impl BackedStore {
     /// The store that `open` opens; with `read_only` only paths are computed.
-    pub fn new(dir: StoreDir, read_only: bool, open: OpenStore) -> BackedStore {
+    pub fn new(
+        dir: StoreDir,
+        read_only: bool,
+        settings: Arc<Settings>,
+        open: OpenStore,
+    ) -> BackedStore {
         BackedStore {
             open,
             store: OnceLock::new(),
             computed: ComputedStore::new(dir),
             read_only,
+            settings,
+            fetcher: OnceLock::new(),
         }
     }
 
@@ -65,20 +76,21 @@ impl BackedStore {
         })
     }
 
-    /// What stands for outputs whose paths were not known before they were built.
-    fn placeholders(&self, drv: &StorePath, output: &str, realised: &mut Realised) -> Result<()> {
+    /// Notes where an output is, and what stood for it if that was not known before it was built.
+    fn note_output(&self, drv: &StorePath, output: &str, realised: &mut Realised) -> Result<()> {
         let store = self.store()?;
+        let outputs = store.query_derivation_outputs(drv).map_err(failed)?;
+        let Some(Some(path)) = outputs.get(output) else {
+            return Ok(());
+        };
+        realised.outputs.push(path.clone());
         let derivation = store.read_derivation(drv).map_err(failed)?;
-        let paths = derivation.output_paths(self.dir()).map_err(outside)?;
-        if paths
+        let known = derivation.output_paths(self.dir()).map_err(outside)?;
+        if !known
             .iter()
             .any(|(name, path)| *name == output && path.is_some())
         {
-            return Ok(());
-        }
-        let outputs = store.query_derivation_outputs(drv).map_err(failed)?;
-        if let Some(Some(path)) = outputs.get(output) {
-            realised.insert(
+            realised.rewrites.insert(
                 upstream_placeholder(drv, output).into_bytes(),
                 self.dir().print(path),
             );
@@ -215,7 +227,7 @@ impl EvalStore for BackedStore {
                 });
             }
         }
-        let mut realised = Realised::new();
+        let mut realised = Realised::default();
         if wanted.is_empty() {
             return Ok(realised);
         }
@@ -229,10 +241,17 @@ impl EvalStore for BackedStore {
             {
                 let path = self.dir().parse(path).map_err(outside)?;
                 let output = String::from_utf8_lossy(output);
-                self.placeholders(&path, &output, &mut realised)?;
+                self.note_output(&path, &output, &mut realised)?;
             }
         }
         Ok(realised)
+    }
+
+    fn fetcher(&self) -> Result<&Fetcher> {
+        let store = self.store()?;
+        Ok(self
+            .fetcher
+            .get_or_init(|| Fetcher::new(store.clone(), self.settings.clone())))
     }
 
     fn real_path(&self, path: &[u8]) -> Option<Vec<u8>> {

@@ -190,6 +190,6 @@ impl EvalStore for ComputedStore {
                 }
             }
         }
-        Ok(Realised::new())
+        Ok(Realised::default())
     }
 }

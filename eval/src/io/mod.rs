@@ -3,7 +3,7 @@
 //! Everything goes through two traits, so that purity rules, read-only mode, tracked inputs and tests are
 //! implementations of them and not conditions in builtins:
 //!
-//! - [`EvalIo`]: files, environment, clock. [`SystemIo`] is the machine itself.
+//! - [`EvalIo`]: files, environment, clock. [`SystemIo`] is the machine itself, [`RestrictedIo`] a part of it.
 //! - [`EvalStore`]: what evaluation adds to the store and wants from it. [`ComputedStore`] only computes
 //!   paths; [`BackedStore`] has a real store behind it, which is written unless evaluation is read-only.
 
@@ -12,6 +12,7 @@ mod computed;
 mod internal;
 mod listing;
 mod resolve;
+mod restricted;
 mod store;
 mod system;
 
@@ -19,6 +20,7 @@ pub use backed::{BackedStore, OpenStore};
 pub use computed::ComputedStore;
 pub use listing::Listing;
 pub use resolve::resolve_expr_path;
+pub use restricted::{RestrictedIo, Restriction};
 pub(crate) use store::object_name;
 pub use store::{EvalStore, KeepEntry, Realised, TreeSource};
 pub use system::SystemIo;
@@ -76,6 +78,11 @@ pub trait EvalIo: Send + Sync {
     }
     /// The store.
     fn store(&self) -> &dyn EvalStore;
+    /// Whether a path may be read; an error in the user's words if not.
+    fn check_access(&self, path: &[u8]) -> Result<()> {
+        let _ = path;
+        Ok(())
+    }
     /// Whether a URI may be fetched; an error in the user's words if not.
     fn check_uri(&self, uri: &str) -> Result<()> {
         let _ = uri;

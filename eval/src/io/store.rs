@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rx_store::content_address::Method;
 use rx_store::derivation::Derivation;
+use rx_store::fetch::input::Fetcher;
 use rx_store::hash::{Algorithm, Hash};
 use rx_store::path::{StoreDir, StorePath};
 
@@ -44,8 +45,14 @@ impl<'a> TreeSource<'a> {
     }
 }
 
-/// What became of context elements that were realised: placeholders and the paths to put in their place.
-pub type Realised = BTreeMap<Vec<u8>, Vec<u8>>;
+/// What became of context elements that were realised.
+#[derive(Clone, Debug, Default)]
+pub struct Realised {
+    /// Placeholders, with the paths to put in their place.
+    pub rewrites: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The outputs that were asked for.
+    pub outputs: Vec<StorePath>,
+}
 
 /// What evaluation adds to the store and wants from it. Implementations may only compute.
 pub trait EvalStore: Send + Sync {
@@ -79,6 +86,10 @@ pub trait EvalStore: Send + Sync {
     fn closure(&self, path: &StorePath) -> Result<BTreeSet<StorePath>>;
     /// Builds or fetches what a context names.
     fn realise(&self, elements: &[&ContextElement]) -> Result<Realised>;
+    /// Who fetches into this store.
+    fn fetcher(&self) -> Result<&Fetcher> {
+        Err(super::outside("nothing can be fetched in this evaluation"))
+    }
     /// Where a store path is really to be read, when that is elsewhere.
     fn real_path(&self, path: &[u8]) -> Option<Vec<u8>> {
         let _ = path;
