@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rx_store::path::{PathError, StorePath};
-use rx_store::store::address::{AddressError, StoreAddress, Target};
-use rx_store::store::{DerivedPath, LocalConfig, LocalStore, MemoryStore, OutputsSpec, Store};
+use rx_store::store::address::{StoreAddress, Target};
+use rx_store::store::{DerivedPath, LocalStore, MemoryStore, OutputsSpec, Store};
 
 use crate::cli::Invocation;
 use crate::ui::Failure;
@@ -18,19 +18,16 @@ pub fn open_store(invocation: &Invocation) -> Result<Arc<dyn Store>, Failure> {
 }
 
 /// Opens a store by its address.
-pub fn open_named(invocation: &Invocation, address: &str) -> Result<Arc<dyn Store>, Failure> {
-    let address = StoreAddress::parse(address)?;
+pub fn open_named(invocation: &Invocation, text: &str) -> Result<Arc<dyn Store>, Failure> {
+    let address = StoreAddress::parse(text)?;
     match &address.target {
-        Target::Auto | Target::Local(_) => Ok(open_local_at(invocation, &address)?),
         Target::Scheme { scheme, .. } if scheme == "dummy" => {
             let dir = invocation.settings.places.store_dir.as_os_str().as_bytes();
             Ok(Arc::new(MemoryStore::new(rx_store::path::StoreDir::new(
                 dir,
             )?)))
         }
-        Target::Scheme { .. } | Target::Daemon(_) => {
-            Err(AddressError::Unknown(address.to_string()).into())
-        }
+        _ => Ok(rx_store::open::open(&invocation.settings, text)?),
     }
 }
 
@@ -49,8 +46,7 @@ fn open_local_at(
     invocation: &Invocation,
     address: &StoreAddress,
 ) -> Result<Arc<LocalStore>, Failure> {
-    let config = LocalConfig::from_settings(&invocation.settings, address)?;
-    Ok(Arc::new(LocalStore::open(config)?))
+    Ok(rx_store::open::open_local(&invocation.settings, address)?)
 }
 
 /// The path on the command line, absolute and without dots, with links into the store followed until it is inside.

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod copy;
 mod doc;
 mod doctor;
 mod hash;
@@ -11,15 +12,19 @@ mod key;
 mod links;
 mod nar;
 pub mod parse;
+mod prefetch;
 pub mod store;
+mod store_info;
 
 use crate::cli::{ClassicEntry, Entry};
 
 /// The classic commands: `rx-NAME`, `nix-NAME`.
 pub fn classic() -> &'static [ClassicEntry] {
     const CLASSIC: &[ClassicEntry] = &[
+        ClassicEntry::of::<copy::CopyClosure>(),
         ClassicEntry::of::<hash::ClassicHash>(),
         ClassicEntry::of::<instantiate::Instantiate>(),
+        ClassicEntry::of::<prefetch::PrefetchUrl>(),
         ClassicEntry::of::<store::StoreCommand>(),
     ];
     CLASSIC
@@ -30,6 +35,7 @@ pub fn modern() -> &'static [Entry] {
     const MODERN: &[Entry] = &[
         Entry::of::<config::ConfigShow>(),
         Entry::of::<doctor::ConfigCheck>(),
+        Entry::of::<copy::Copy>(),
         Entry::of::<doc::Doc>(),
         Entry::of::<doctor::Doctor>(),
         Entry::of::<hash::HashConvert>(),
@@ -50,6 +56,8 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<nar::NarLs>(),
         Entry::of::<nar::NarPack>(),
         Entry::of::<parse::Parse>(),
+        Entry::of::<store_info::StoreInfo>(),
+        Entry::of::<prefetch::PrefetchFile>(),
     ];
     MODERN
 }

@@ -171,8 +171,10 @@ impl Fetcher {
         let (store_path, mut result) = match scheme {
             Scheme::Path => self.fetch_path(input)?,
             Scheme::File => {
-                let file = self.download_file(input.attrs.str("url")?, input.name()?, &[])?;
-                (file.store_path, input.clone())
+                let name = input.name()?;
+                let file = self.download_file(input.attrs.str("url")?, name, &[])?;
+                // Inputs are addressed by their archive, whatever they hold.
+                (self.add_under_name(file.store_path, name)?, input.clone())
             }
             Scheme::Tarball => self.fetch_tarball_input(input)?,
             Scheme::Git => self.fetch_git_input(input)?,
@@ -248,14 +250,11 @@ impl Fetcher {
         )?)
     }
 
-    /// Adds a tree under another name than it has.
+    /// The same contents, addressed by their archive and under this name.
     fn add_under_name(&self, path: StorePath, name: &str) -> Result<StorePath, InputError> {
-        if path.name() == name {
-            return Ok(path);
-        }
         let info = self.store.path_info(&path)?;
         let wanted = self.source_path(name, &info.nar_hash)?;
-        if self.is_here(&wanted)? {
+        if wanted == path || self.is_here(&wanted)? {
             return Ok(wanted);
         }
         let mut spool = temporary_file()?;
