@@ -6,7 +6,9 @@ use crate::builtins::{Builtin, builtin};
 use crate::error::{Context as _, Error, Result};
 use crate::interp::CopyMode;
 use crate::print::XmlOptions;
+use crate::source::Pos;
 use crate::text::json::{Event, Events};
+use crate::text::toml::{self, Document, Id, Node};
 use crate::value::attrs::Duplicates;
 use crate::value::{AttrsBuilder, Context, Str, Value};
 use crate::vm::Vm;
@@ -20,6 +22,7 @@ pub(super) const TABLE: &[Builtin] = &[
         strict: 1
     ),
     builtin!("fromJSON", ["e"], from_json, "The value that the JSON text `e` stands for.", strict: 1),
+    builtin!("fromTOML", ["e"], from_toml, "The value that the TOML text `e` stands for.", strict: 1, global: true),
     builtin!("toXML", ["e"], to_xml, "`e` as XML.", strict: 1),
 ];
 
@@ -133,4 +136,63 @@ impl Vm {
         }
         Ok(result)
     }
+}
+
+/// Without this feature, a date or time in TOML is an error.
+const TIMESTAMPS: &str = "parse-toml-timestamps";
+
+fn from_toml(vm: &mut Vm, args: &[Value]) -> Result {
+    let pos = vm.call_pos;
+    let text = vm.expect_plain_str(args[0], pos, "while evaluating the argument passed to builtins.fromTOML")?;
+    let failed = |what: Vec<u8>| Error::other([b"while parsing TOML: ".to_vec(), what].concat()).at(pos);
+    let document = toml::parse(text).map_err(|error| failed(error.0))?;
+    toml_value(vm, &document, document.root(), pos)
+}
+
+fn toml_value(vm: &mut Vm, document: &Document, id: Id, pos: Pos) -> Result {
+    match document.node(id) {
+        Node::Bool(b) => Ok(Value::bool(*b)),
+        Node::Int(n) => Ok(vm.int(*n)),
+        Node::Float(f) => Ok(vm.float(*f)),
+        Node::Text(text) => {
+            without_nul(text).map_err(|e| toml_error(e, pos))?;
+            Ok(vm.str(text))
+        }
+        Node::Timestamp(text) => {
+            if !vm.ev.has_feature(TIMESTAMPS) {
+                return Err(toml_error(Error::other("Dates and times are not supported"), pos));
+            }
+            let (kind, text) = (vm.str(b"timestamp"), vm.str(text.as_bytes()));
+            let mut set = AttrsBuilder::new(2);
+            set.push(symbol::intern(b"_type"), kind);
+            set.push(rx_lang::symbol::known::VALUE, text);
+            Ok(set.finish(&mut vm.heap, Duplicates::Last))
+        }
+        Node::Array(elements) => vm.deeper(|vm| {
+            let values = elements
+                .iter()
+                .map(|element| toml_value(vm, document, *element, pos))
+                .collect::<Result<Vec<_>>>()?;
+            Ok(vm.list(&values))
+        }),
+        Node::Table(entries) => vm.deeper(|vm| {
+            vm.check()?;
+            let mut set = AttrsBuilder::new(entries.len());
+            for (name, id) in entries {
+                without_nul(name).map_err(|e| toml_error(e, pos))?;
+                let value = toml_value(vm, document, *id, pos)?;
+                set.push(symbol::intern(name), value);
+            }
+            Ok(set.finish(&mut vm.heap, Duplicates::Last))
+        }),
+    }
+}
+
+/// The error in the words of the builtin.
+#[cold]
+fn toml_error(mut error: Box<Error>, pos: Pos) -> Box<Error> {
+    let mut message = b"while parsing TOML: ".to_vec();
+    message.append(&mut error.message);
+    error.message = message;
+    error.at(pos)
 }

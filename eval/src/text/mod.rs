@@ -3,5 +3,6 @@
 pub mod json;
 pub mod regex;
 pub mod sort;
+pub mod toml;
 pub mod version;
 pub mod xml;
