@@ -160,12 +160,12 @@ fn toml_value(vm: &mut Vm, document: &Document, id: Id, pos: Pos) -> Result {
         }
         Node::Timestamp(text) => {
             if !vm.ev.has_feature(TIMESTAMPS) {
-                return Err(toml_error(Error::other("Dates and times are not supported"), pos));
+                return Err(Error::other("while parsing TOML: Dates and times are not supported").at(pos));
             }
             let (kind, text) = (vm.str(b"timestamp"), vm.str(text.as_bytes()));
             let mut set = AttrsBuilder::new(2);
             set.push(symbol::intern(b"_type"), kind);
-            set.push(rx_lang::symbol::known::VALUE, text);
+            set.push(symbol::known::VALUE, text);
             Ok(set.finish(&mut vm.heap, Duplicates::Last))
         }
         Node::Array(elements) => vm.deeper(|vm| {
@@ -188,10 +188,10 @@ fn toml_value(vm: &mut Vm, document: &Document, id: Id, pos: Pos) -> Result {
     }
 }
 
-/// The error in the words of the builtin.
+/// The error as part of this builtin's message.
 #[cold]
 fn toml_error(mut error: Box<Error>, pos: Pos) -> Box<Error> {
-    let mut message = b"while parsing TOML: ".to_vec();
+    let mut message = b"while parsing TOML: error: ".to_vec();
     message.append(&mut error.message);
     error.message = message;
     error.at(pos)
