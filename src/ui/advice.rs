@@ -2,6 +2,8 @@
 
 use rx_eval::ErrorKind;
 
+use super::report::Report;
+
 /// A phrase of a message, and what helps.
 struct Advice {
     phrase: &'static str,
@@ -63,7 +65,8 @@ const EVALUATION: &[Advice] = &[
     },
     Advice {
         phrase: "called without required argument",
-        help: "pass it with '--arg NAME EXPRESSION' or '--argstr NAME TEXT', or give it a default in the function",
+        help: "pass it where the function is called, on the command line with '--arg NAME EXPRESSION' \
+               or '--argstr NAME TEXT'",
     },
     Advice {
         phrase: "called with unexpected argument",
@@ -78,13 +81,60 @@ const EVALUATION: &[Advice] = &[
         help: "make a set with the dynamic name and select from it",
     },
     Advice {
-        phrase: "syntax error, unexpected '}', expecting ';'",
-        help: "each binding ends with ';', also the last one",
+        phrase: "cannot coerce a list to a string",
+        help: "lists are joined with '++', and become text with 'toString' or 'builtins.concatStringsSep'",
+    },
+    Advice {
+        phrase: "cannot add a string to an integer",
+        help: "numbers become text with 'toString'",
+    },
+    Advice {
+        phrase: "cannot coerce null to a string",
+        help: "give it another value before, as in 'if x == null then \"\" else x'",
+    },
+    Advice {
+        phrase: "derivation name",
+        help: "names of derivations have letters, digits and the characters +-._?= only",
+    },
+    Advice {
+        phrase: "required attribute 'builder' missing",
+        help: "a derivation needs 'name', 'system' and 'builder'; package collections have 'mkDerivation', which sets them",
+    },
+    Advice {
+        phrase: "has wrong length for hash algorithm",
+        help: "an empty string as hash makes the build tell the right one",
+    },
+    Advice {
+        phrase: "' does not exist",
+        help: "relative paths start at the file that they are written in; in a git tree, flakes see only files that git knows",
     },
 ];
 
+/// What to do about a program that cannot be read.
+pub fn for_syntax(report: &Report) -> Option<String> {
+    let label = report.labels.first()?;
+    let found = label
+        .source
+        .text
+        .get(label.span.start..)
+        .unwrap_or_default();
+    if found.starts_with('\'') {
+        return Some(
+            "strings stand in double quotes, or in two single quotes on each side".to_owned(),
+        );
+    }
+    if found.starts_with("//") {
+        return Some(
+            "comments begin with '#' or stand between '/*' and '*/'; '//' joins two sets"
+                .to_owned(),
+        );
+    }
+    None
+}
+
 /// What to do about an evaluation error.
-pub fn for_evaluation(kind: ErrorKind, message: &str) -> Option<String> {
+pub fn for_evaluation(kind: ErrorKind, report: &Report) -> Option<String> {
+    let message = &report.message;
     if matches!(kind, ErrorKind::Throw | ErrorKind::Abort) {
         // The author of the expression has said what there is to say.
         return None;

@@ -22,39 +22,48 @@ pub fn eval_failure(evaluator: &Evaluator, error: &Error) -> Failure {
 
 /// An evaluation error as a report.
 pub fn eval_report(evaluator: &Evaluator, error: &Error) -> Report {
-    let mut report = Report::new(String::from_utf8_lossy(&error.message));
-    match error.diagnostics.as_slice() {
-        [] => report.labels.extend(label(evaluator, error.pos)),
-        [first, more @ ..] => {
-            describe(evaluator, first, &mut report);
-            for diagnostic in more {
-                let mut also = Report::new(full_message(evaluator, diagnostic));
-                describe(evaluator, diagnostic, &mut also);
-                report.also.push(also);
-            }
+    let mut report = match syntax_reports(evaluator, &error.diagnostics).split_first() {
+        Some((first, more)) => Report {
+            also: more.to_vec(),
+            ..first.clone()
+        },
+        None => {
+            let message = String::from_utf8_lossy(&error.message);
+            let mut report = Report::new(message.split(" (os error").next().unwrap_or_default());
+            report.labels.extend(label(evaluator, error.pos));
+            report
         }
-    }
+    };
     report.trace = error
         .frames
         .iter()
         .map(|frame| show_frame(evaluator, frame))
         .collect();
-    let names: Vec<_> = error
-        .suggestions
-        .iter()
-        .map(|name| format!("'{}'", String::from_utf8_lossy(name)))
-        .collect();
-    if let Some((last, others)) = names.split_last() {
-        report.help.push(if others.is_empty() {
-            format!("did you mean {last}?")
-        } else {
-            format!("did you mean one of {} or {last}?", others.join(", "))
-        });
+    settle_place(&mut report);
+    report.help.extend(did_you_mean(error));
+    if report.help.is_empty() {
+        report
+            .help
+            .extend(advice::for_evaluation(error.kind, &report));
     }
     report
-        .help
-        .extend(advice::for_evaluation(error.kind, &report.message));
-    report
+}
+
+/// What the parser found. Follow-up findings about names are left out where the syntax is wrong.
+fn syntax_reports(evaluator: &Evaluator, found: &[(Pos, Diagnostic)]) -> Vec<Report> {
+    let is_syntax = |one: &(Pos, Diagnostic)| one.1.message.starts_with("syntax error");
+    let any = found.iter().any(is_syntax);
+    found
+        .iter()
+        .filter(|one| !any || is_syntax(one))
+        .map(|one| {
+            let mut report = Report::new(full_message(evaluator, one));
+            describe(evaluator, one, &mut report);
+            report.help.extend(advice::for_syntax(&report));
+            report.help.truncate(1);
+            report
+        })
+        .collect()
 }
 
 fn full_message(evaluator: &Evaluator, (pos, diagnostic): &(Pos, Diagnostic)) -> String {
@@ -67,22 +76,69 @@ fn full_message(evaluator: &Evaluator, (pos, diagnostic): &(Pos, Diagnostic)) ->
     })
 }
 
+/// Code that is part of rx is nobody's mistake: the place is the innermost one of the user's.
+fn settle_place(report: &mut Report) {
+    let foreign = |label: &Label| label.source.name.starts_with(INTERNAL);
+    if report.labels.first().is_some_and(foreign) || report.labels.is_empty() {
+        let own = report.trace.iter().find_map(|frame| {
+            frame
+                .place
+                .as_ref()
+                .filter(|place| !foreign(place))
+                .cloned()
+        });
+        report.labels = own.into_iter().collect();
+    }
+    for frame in &mut report.trace {
+        if frame.place.as_ref().is_some_and(foreign) {
+            frame.hidden = true;
+        }
+    }
+    // A step that names the place of the error again says little.
+    if let Some(place) = report.place() {
+        for frame in &mut report.trace {
+            frame.hidden |= frame.place.as_ref().is_some_and(|it| it.place() == place);
+        }
+    }
+}
+
+fn did_you_mean(error: &Error) -> Option<String> {
+    let message = String::from_utf8_lossy(&error.message);
+    if message.contains("without required argument") {
+        // The arguments that were given are no mistake.
+        return None;
+    }
+    let names: Vec<_> = error
+        .suggestions
+        .iter()
+        .map(|name| format!("'{}'", String::from_utf8_lossy(name)))
+        .collect();
+    let (last, others) = names.split_last()?;
+    Some(if others.is_empty() {
+        format!("did you mean {last}?")
+    } else {
+        format!("did you mean one of {} or {last}?", others.join(", "))
+    })
+}
+
 /// Adds the places of a parser's finding.
 fn describe(evaluator: &Evaluator, (pos, diagnostic): &(Pos, Diagnostic), report: &mut Report) {
-    if let Some(mut place) = label(evaluator, *pos) {
+    if let Some(at) = evaluator.sources.locate(*pos) {
         // The finding's ranges count from the beginning of the same source.
-        let source = place.source.clone();
-        let range = |range: &std::ops::Range<u32>| range.start as usize..range.end as usize;
-        place.span = range(&diagnostic.range);
-        place.text = diagnostic.label.clone().unwrap_or_default();
-        report.labels.push(place);
-        report
-            .labels
-            .extend(diagnostic.labels.iter().map(|more| Label {
-                source: source.clone(),
-                span: range(&more.range),
-                text: more.text.clone(),
-            }));
+        let source = Source::new(at.source.origin.to_string(), &at.source.text);
+        let label = |range: &std::ops::Range<u32>, text: &str| Label {
+            source: source.clone(),
+            span: source.span(range.start as usize..range.end as usize, &at.source.text),
+            text: text.to_owned(),
+        };
+        let said = diagnostic.label.as_deref().unwrap_or_default();
+        report.labels.push(label(&diagnostic.range, said));
+        report.labels.extend(
+            diagnostic
+                .labels
+                .iter()
+                .map(|more| label(&more.range, &more.text)),
+        );
     }
     report.help.extend(diagnostic.help.clone());
 }
@@ -92,8 +148,12 @@ fn show_frame(evaluator: &Evaluator, frame: &EvalFrame) -> Frame {
         text: String::from_utf8_lossy(&frame.text).into_owned(),
         place: label(evaluator, frame.pos),
         always: frame.always,
+        hidden: false,
     }
 }
+
+/// How the names of sources begin that are part of rx.
+const INTERNAL: &str = "«internal»";
 
 /// The place of a position: the word that begins there.
 pub fn label(evaluator: &Evaluator, pos: Pos) -> Option<Label> {

@@ -70,6 +70,13 @@ pub struct Label {
     pub text: String,
 }
 
+impl Label {
+    /// Where it begins.
+    pub fn place(&self) -> Place {
+        self.source.place(self.span.start)
+    }
+}
+
 /// One step of how it came to the error.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -79,6 +86,8 @@ pub struct Frame {
     pub place: Option<Label>,
     /// Is it shown without `--show-trace`?
     pub always: bool,
+    /// Is it only shown with `--show-trace`, since it says little?
+    pub hidden: bool,
 }
 
 /// An error, ready to be shown.
@@ -109,13 +118,13 @@ impl Report {
 
     /// The report of an error and of what caused it.
     pub fn of(error: &(dyn Error + 'static)) -> Report {
-        let mut report = Report::new(error.to_string());
+        let mut report = Report::new(without_numbers(&error.to_string()));
         if let Some(usage) = error.downcast_ref::<UsageError>() {
             report.help.extend(usage.help().map(str::to_owned));
         }
         let mut cause = error.source();
         while let Some(error) = cause {
-            let text = error.to_string();
+            let text = without_numbers(&error.to_string());
             // Many errors repeat their cause in their own message.
             let known =
                 report.message.contains(&text) || report.causes.iter().any(|it| it.contains(&text));
@@ -157,7 +166,7 @@ impl Report {
         let mut hidden = 0;
         for frame in &self.trace {
             if !all && !frame.always {
-                if left == 0 || frame.place.is_none() {
+                if left == 0 || frame.hidden || frame.place.is_none() {
                     hidden += 1;
                     continue;
                 }
@@ -252,32 +261,52 @@ fn snippet(label: &Label, style: Style) -> String {
     }
 }
 
+/// Without the numbers of system errors, which their texts explain.
+fn without_numbers(message: &str) -> String {
+    let mut text = message.to_owned();
+    while let Some(start) = text.find(" (os error ") {
+        let Some(length) = text[start..].find(')') else {
+            break;
+        };
+        text.replace_range(start..=start + length, "");
+    }
+    text
+}
+
 /// The line, the one before and the one after, with a mark below.
 fn plain_snippet(label: &Label) -> String {
     let place = label.source.place(label.span.start);
     let mut text = format!("\n       at {}:", show_place(&place));
     let first = (place.line as usize).saturating_sub(2);
-    for (number, line) in label.source.text.lines().enumerate().skip(first).take(3) {
+    let mut lines: Vec<&str> = label.source.text.lines().collect();
+    if lines.len() < place.line as usize {
+        // The end of the text is a place as well.
+        lines.push("");
+    }
+    for (number, line) in lines.iter().enumerate().skip(first).take(3) {
         let number = number as u64 + 1;
-        if number > place.line + 1 {
-            break;
-        }
-        text += &format!("\n       {number:>6}| {}", clip(line));
+        text += format!("\n       {number:>6}| {}", clip(line)).trim_end();
         if number == place.line {
-            let column = (place.column as usize - 1).min(MAX_LINE);
-            let lead: String = line
-                .bytes()
-                .take(column)
-                .filter(|byte| byte & 0xc0 != 0x80)
-                .map(|byte| if byte == b'\t' { '\t' } else { ' ' })
-                .collect();
-            text += &format!("\n             | {lead}^");
+            text += &format!(
+                "\n             | {}^",
+                lead(line, place.column as usize - 1)
+            );
             if !label.text.is_empty() {
                 text += &format!(" {}", label.text);
             }
         }
     }
     text
+}
+
+/// Spaces as wide as the first bytes of a line; tabs stay.
+fn lead(line: &str, bytes: usize) -> String {
+    line.bytes()
+        .chain(std::iter::repeat(b' '))
+        .take(bytes.min(MAX_LINE))
+        .filter(|byte| byte & 0xc0 != 0x80)
+        .map(|byte| if byte == b'\t' { '\t' } else { ' ' })
+        .collect()
 }
 
 /// Longer lines (of generated files) are cut.
