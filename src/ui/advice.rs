@@ -135,7 +135,8 @@ pub fn for_syntax(report: &Report) -> Option<String> {
 /// What to do about an evaluation error.
 pub fn for_evaluation(kind: ErrorKind, report: &Report) -> Option<String> {
     let message = &report.message;
-    if matches!(kind, ErrorKind::Throw | ErrorKind::Abort) {
+    let own = matches!(kind, ErrorKind::Throw | ErrorKind::Abort);
+    if own && !message.contains("was not found in the Nix search path") {
         // The author of the expression has said what there is to say.
         return None;
     }

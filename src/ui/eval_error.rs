@@ -91,7 +91,9 @@ fn settle_place(report: &mut Report) {
     }
     for frame in &mut report.trace {
         if frame.place.as_ref().is_some_and(foreign) {
-            frame.hidden = true;
+            frame.place = None;
+            frame.hidden = frame.text.starts_with("while calling")
+                || frame.text.starts_with("while evaluating the attribute");
         }
     }
     // A step that names the place of the error again says little.
@@ -100,6 +102,21 @@ fn settle_place(report: &mut Report) {
             frame.hidden |= frame.place.as_ref().is_some_and(|it| it.place() == place);
         }
     }
+}
+
+/// What the builtin takes that was called with something else.
+fn builtin_usage(report: &Report) -> Option<String> {
+    let called = |frame: &Frame| {
+        let rest = frame.text.strip_prefix("while calling the '")?;
+        let name = rest.strip_suffix("' builtin")?;
+        rx_eval::builtins::all().find(|builtin| builtin.name == name)
+    };
+    let builtin = report.trace.iter().find_map(called)?;
+    let arguments = builtin.arguments.join(" ");
+    Some(format!(
+        "it is called as '{0} {arguments}'; 'rx doc {0}' explains it",
+        builtin.name
+    ))
 }
 
 fn did_you_mean(error: &Error) -> Option<String> {

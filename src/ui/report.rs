@@ -164,14 +164,20 @@ impl Report {
         let all = show_trace();
         let mut left = SHORT_TRACE;
         let mut hidden = 0;
+        let mut last = "";
         for frame in &self.trace {
             if !all && !frame.always {
-                if left == 0 || frame.hidden || frame.place.is_none() {
+                // A function that calls itself does so many times.
+                if frame.hidden || frame.text == last {
+                    continue;
+                }
+                if left == 0 {
                     hidden += 1;
                     continue;
                 }
                 left -= 1;
             }
+            last = &frame.text;
             text += &format!("\n       {} {}", paint.dim("…"), indent(&frame.text));
             if let Some(label) = &frame.place {
                 let place = label.source.place(label.span.start);
