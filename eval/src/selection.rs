@@ -158,10 +158,7 @@ impl Vm {
 
 #[cold]
 fn wrong_kind(path: &[u8], wanted: &str, found: Value) -> Box<Error> {
-    let found = match found.view() {
-        View::Str(text) if !text.context().is_empty() => "a string with context",
-        _ => found.type_phrase(),
-    };
+    let found = found.type_phrase();
     Error::new(
         ErrorKind::Type,
         format!(

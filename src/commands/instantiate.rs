@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use rx_eval::interp::{Coercion, CopyMode};
 use rx_eval::packages::Assertions;
+use rx_eval::print::XmlOptions;
 use rx_eval::value::Context;
 use rx_eval::{Origin, Pos, Value};
 
@@ -316,7 +317,14 @@ impl Run<'_> {
                     vm.print_json(value, CopyMode::ToStore, pos, &mut out, &mut context)?;
                     out.push(b'\n');
                 }
-                Output::Plain | Output::Xml => {
+                Output::Xml => {
+                    let options = XmlOptions {
+                        strict: self.options.strict,
+                        location: !self.options.no_location,
+                    };
+                    out = vm.print_xml(value, options, &mut context)?;
+                }
+                Output::Plain => {
                     if self.options.strict {
                         vm.force_deep(value)?;
                     }

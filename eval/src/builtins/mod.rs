@@ -30,6 +30,7 @@ use rx_lang::symbol::{self, Symbol, known};
 
 use crate::code::ThunkCode;
 use crate::error::Result;
+use crate::heap;
 use crate::value::attrs::Duplicates;
 use crate::value::{AttrsBuilder, Function, Value};
 use crate::vm::Vm;
@@ -144,7 +145,12 @@ pub(crate) fn globals(vm: &mut Vm) -> FxHashMap<Symbol, Value> {
     };
     let derivation = vm.delay_native(&DERIVATION, &[]);
     constant(&mut globals, &mut builtins, "derivation", true, derivation);
+    builtins.push(known::BUILTINS, Value::NULL);
     let set = builtins.finish(&mut vm.heap, Duplicates::Last);
+    // The set is an attribute of itself; nobody has seen it yet.
+    if let Some(itself) = set.as_attrs().and_then(|s| s.word(known::BUILTINS)) {
+        heap::store(itself, set.word());
+    }
     globals.insert(known::BUILTINS, set);
     globals
 }

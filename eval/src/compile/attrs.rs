@@ -119,7 +119,8 @@ impl Compiler<'_> {
         for ((binding, (_, place)), inherited) in bindings.iter().zip(&places).zip(inherited) {
             let node = match inherited {
                 Some(node) => node,
-                None => self.binding(binding, &sources, group),
+                // What is bound before exists when this is: another name for it is the same value.
+                None => self.binding(binding, &sources, Group::Recursive(place.slot)),
             };
             nodes.push((place.slot, node));
         }

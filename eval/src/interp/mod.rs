@@ -237,7 +237,12 @@ impl Vm {
             && let Some(word) = attrs.word_cached(peek.name, &peek.cache)
         {
             self.stats.avoided += 1;
-            return Value::from_word(heap::load(word)).peel();
+            let value = Value::from_word(heap::load(word)).peel();
+            return match value.as_list() {
+                // Printers tell the same list from one that was selected twice.
+                Some(list) if !list.is_empty() => list.slice(&mut self.heap, 0, list.len()),
+                _ => value,
+            };
         }
         self.stats.thunks += 1;
         let (value, words) = Thunk::suspend(&mut self.heap, &site.code, site.captures.len());

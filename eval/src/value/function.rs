@@ -6,6 +6,8 @@
 //! [number of arguments << 3 | 2][function][arguments …]   a partial application
 //! ```
 
+use std::borrow::Cow;
+
 use super::{Tag, Value};
 use crate::builtins::Builtin;
 use crate::code::LambdaCode;
@@ -90,13 +92,17 @@ impl Function {
     }
 
     /// How error messages name it.
-    pub fn type_phrase(self) -> &'static str {
+    pub fn type_phrase(self) -> Cow<'static, str> {
         match self.view() {
-            FunctionView::Lambda(..) => "a function",
-            FunctionView::Builtin(_) => "a built-in function",
+            FunctionView::Lambda(..) => "a function".into(),
+            FunctionView::Builtin(builtin) => {
+                format!("the built-in function '{}'", builtin.name).into()
+            }
             FunctionView::Partial(partial) => match partial.function().view() {
-                FunctionView::Builtin(_) => "a partially applied built-in function",
-                _ => "a function",
+                FunctionView::Builtin(builtin) => {
+                    format!("the partially applied built-in function '{}'", builtin.name).into()
+                }
+                _ => "a function".into(),
             },
         }
     }

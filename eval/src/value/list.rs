@@ -77,12 +77,6 @@ impl List {
             .map(|w| Value::from_word(heap::load(w)).peel())
     }
 
-    /// Puts the finished value of the element in the place of its thunk.
-    #[inline(always)]
-    pub(crate) fn settle(self, index: usize, value: Value) {
-        heap::store(&self.words()[index], value.word());
-    }
-
     /// The elements in order (each possibly a thunk).
     #[inline]
     pub fn iter(self) -> impl ExactSizeIterator<Item = Value> + DoubleEndedIterator + Clone {

@@ -23,6 +23,8 @@ pub mod list;
 pub mod string;
 pub mod thunk;
 
+use std::borrow::Cow;
+
 use crate::heap::Heap;
 
 pub use attrs::{Attrs, AttrsBuilder};
@@ -279,8 +281,8 @@ impl Value {
     }
 
     /// The type with its article, as error messages name it.
-    pub fn type_phrase(self) -> &'static str {
-        match self.view() {
+    pub fn type_phrase(self) -> Cow<'static, str> {
+        let phrase = match self.view() {
             View::Null => "null",
             View::Bool(_) => "a Boolean",
             View::Int(_) => "an integer",
@@ -290,9 +292,10 @@ impl Value {
             View::Path(_) => "a path",
             View::List(_) => "a list",
             View::Attrs(_) => "a set",
-            View::Function(f) => f.type_phrase(),
+            View::Function(f) => return f.type_phrase(),
             View::Thunk(_) => "a thunk",
-        }
+        };
+        phrase.into()
     }
 }
 

@@ -232,12 +232,6 @@ impl Entries {
         self.words.iter().map(|w| Value::from_word(heap::load(w)))
     }
 
-    /// Puts a finished value in the place of its thunk.
-    #[inline]
-    pub(crate) fn settle(&self, index: usize, value: Value) {
-        heap::store(&self.words[index], value.word());
-    }
-
     /// Where the attribute at `index` was defined.
     pub fn pos(&self, index: usize) -> Pos {
         self.layout.pos(index)

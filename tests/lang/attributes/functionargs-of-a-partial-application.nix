@@ -1,0 +1,1 @@
+builtins.functionArgs ((x: { a, b ? 1 }: a) 1)

@@ -1,0 +1,1 @@
+map builtins.functionArgs [ (x: x) map (map 1) (x: { a }: a) ({ }: 1) ]

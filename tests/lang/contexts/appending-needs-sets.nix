@@ -1,0 +1,1 @@
+builtins.appendContext "a" { "/nix/store/rhjiw6dnnlmmlcpxsqyhyq7vqajmkrc8-a" = 1; }

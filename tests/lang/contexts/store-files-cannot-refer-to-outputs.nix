@@ -1,0 +1,1 @@
+builtins.toFile "b" "see ${derivation { name = "n"; system = "s"; builder = "b"; }}"

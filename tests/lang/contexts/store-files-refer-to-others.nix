@@ -1,0 +1,1 @@
+builtins.toFile "b" "see ${builtins.toFile "a" "x"}"

@@ -1,0 +1,1 @@
+throw ("a" + "b${toString 1}")

@@ -1,0 +1,1 @@
+builtins.warn "shown" 5

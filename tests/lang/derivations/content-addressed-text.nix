@@ -1,0 +1,1 @@
+builtins.toFile "script" "echo ${"hi"}\n"

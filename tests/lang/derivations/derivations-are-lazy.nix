@@ -1,0 +1,1 @@
+(derivation { name = throw "never"; system = "s"; builder = "b"; }).type

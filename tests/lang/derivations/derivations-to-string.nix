@@ -1,0 +1,1 @@
+toString (derivation { name = "n"; system = "s"; builder = "b"; })

@@ -1,0 +1,1 @@
+(derivation { name = "n"; system = "s"; builder = "b"; outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"; }).outPath

@@ -1,0 +1,1 @@
+let f = x: x + x; in f (builtins.seq 1 2)

@@ -1,0 +1,1 @@
+{ __functor = self: { __functor = self: x: x + 1; }; } 5

@@ -1,0 +1,1 @@
+builtins.isFunction ((a: b: c: a) 1 2)

@@ -1,0 +1,1 @@
+builtins.hashString "md5" "${builtins.toFile "a" "b"}" == builtins.hashString "md5" (builtins.unsafeDiscardStringContext "${builtins.toFile "a" "b"}")

@@ -1,0 +1,1 @@
+builtins.hasContext (builtins.toJSON { a = builtins.toFile "a" "b"; })

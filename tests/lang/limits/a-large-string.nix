@@ -1,0 +1,1 @@
+builtins.stringLength (builtins.foldl' (s: i: s + s) "x" (builtins.genList (i: i) 20))

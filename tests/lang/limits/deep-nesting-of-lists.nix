@@ -1,0 +1,1 @@
+builtins.length (builtins.foldl' (a: i: [ a ]) [ ] (builtins.genList (i: i) 5000))

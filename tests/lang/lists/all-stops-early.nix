@@ -1,0 +1,1 @@
+builtins.all (x: if x == 1 then false else throw "never") [ 1 2 ]

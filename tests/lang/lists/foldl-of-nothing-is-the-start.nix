@@ -1,0 +1,1 @@
+builtins.foldl' (throw "never" 1) 5 [ ]

@@ -1,0 +1,1 @@
+builtins.getEnv "RX_TEST_SURELY_NOT_SET"

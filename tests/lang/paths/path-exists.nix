@@ -1,0 +1,1 @@
+[ (builtins.pathExists /nonexistent/file) (builtins.pathExists /.) (builtins.pathExists "/") ]

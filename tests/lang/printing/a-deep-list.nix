@@ -1,0 +1,1 @@
+builtins.foldl' (a: i: [ a ]) [ ] (builtins.genList (i: i) 50)

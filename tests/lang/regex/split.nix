@@ -1,0 +1,1 @@
+[ (builtins.split "," "a,b,c") (builtins.split "(,)" "a,b") (builtins.split "x" "abc") (builtins.split "" "ab") ]

@@ -1,0 +1,1 @@
+[ (builtins.match "A" "a") (builtins.match "[[:upper:]]" "A") (builtins.match "[[:space:]]*" " \t\n") ]

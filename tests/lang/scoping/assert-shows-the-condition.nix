@@ -1,0 +1,1 @@
+assert builtins.elem "x" [ "a" "b" ] && !false; 1

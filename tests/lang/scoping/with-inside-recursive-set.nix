@@ -1,0 +1,1 @@
+rec { a = 1; b = with { a = 2; c = a; }; [ a c ]; }

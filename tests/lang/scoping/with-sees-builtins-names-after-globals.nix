@@ -1,0 +1,1 @@
+with { map = 1; true = 2; }; [ (builtins.isFunction map) true ]

@@ -1,0 +1,1 @@
+with builtins; [ (concatStringsSep "," [ ]) (concatStringsSep "," [ "a" ]) (concatStringsSep ", " [ "a" "b" "c" ]) (concatStringsSep "" [ "a" { outPath = "b"; } ]) ]

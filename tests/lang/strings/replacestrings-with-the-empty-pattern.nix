@@ -1,0 +1,1 @@
+[ (builtins.replaceStrings [ "" ] [ "-" ] "abc") (builtins.replaceStrings [ "" "b" ] [ "-" "x" ] "abc") (builtins.replaceStrings [ "b" "" ] [ "x" "-" ] "abc") (builtins.replaceStrings [ "" ] [ "-" ] "") ]

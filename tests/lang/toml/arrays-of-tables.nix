@@ -1,0 +1,6 @@
+builtins.fromTOML ''
+  [[p]]
+  n = 1
+  [[p]]
+  n = 2
+''

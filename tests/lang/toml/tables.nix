@@ -1,0 +1,7 @@
+builtins.fromTOML ''
+  a = 1
+  [b]
+  c = "x"
+  [b.d]
+  e = [1, 2]
+''

@@ -1,0 +1,1 @@
+[ builtins.langVersion builtins.storeDir (builtins.nixVersion == "2.34.8") ]
