@@ -1,11 +1,14 @@
 //! The store of one run: opened from settings, and paths on the command line turned into store paths.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::io::BufRead;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rx_store::path::{PathError, StorePath};
+use rx_store::store::closure::{ClosureOptions, topological_paths};
 use rx_store::store::address::{StoreAddress, Target};
 use rx_store::store::{DerivedPath, LocalStore, MemoryStore, OutputsSpec, Store};
 
@@ -18,35 +21,24 @@ pub fn open_store(invocation: &Invocation) -> Result<Arc<dyn Store>, Failure> {
 }
 
 /// Opens a store by its address.
-pub fn open_named(invocation: &Invocation, text: &str) -> Result<Arc<dyn Store>, Failure> {
-    let address = StoreAddress::parse(text)?;
-    match &address.target {
-        Target::Scheme { scheme, .. } if scheme == "dummy" => {
-            let dir = invocation.settings.places.store_dir.as_os_str().as_bytes();
-            Ok(Arc::new(MemoryStore::new(rx_store::path::StoreDir::new(
-                dir,
-            )?)))
-        }
-        _ => Ok(rx_store::open::open(&invocation.settings, text)?),
+pub fn open_named(invocation: &Invocation, address: &str) -> Result<Arc<dyn Store>, Failure> {
+    let parsed = StoreAddress::parse(address)?;
+    if matches!(&parsed.target, Target::Scheme { scheme, .. } if scheme == "dummy") {
+        let dir = invocation.settings.places.store_dir.as_os_str().as_bytes();
+        return Ok(Arc::new(MemoryStore::new(rx_store::path::StoreDir::new(dir)?)));
     }
+    Ok(rx_store::open::open(&invocation.settings, address)?)
 }
 
 /// Opens the local store that the settings name; other kinds of stores are refused.
 pub fn open_local(invocation: &Invocation) -> Result<Arc<LocalStore>, Failure> {
     let address = StoreAddress::parse(&invocation.settings.store)?;
     match &address.target {
-        Target::Auto | Target::Local(_) => open_local_at(invocation, &address),
-        _ => Err(Failure::message(
-            "you don't have sufficient rights to use this command",
-        )),
+        Target::Auto | Target::Local(_) => {
+            Ok(rx_store::open::open_local(&invocation.settings, &address)?)
+        }
+        _ => Err(Failure::message("you don't have sufficient rights to use this command")),
     }
-}
-
-fn open_local_at(
-    invocation: &Invocation,
-    address: &StoreAddress,
-) -> Result<Arc<LocalStore>, Failure> {
-    Ok(rx_store::open::open_local(&invocation.settings, address)?)
 }
 
 /// The path on the command line, absolute and without dots, with links into the store followed until it is inside.
@@ -107,4 +99,71 @@ pub fn lines<'a>(store: &dyn Store, paths: impl IntoIterator<Item = &'a StorePat
         out.push(b'\n');
     }
     out
+}
+
+/// The store paths that arguments of a new command name: objects, or outputs (`drv^out`), which must be known.
+pub fn named_paths(
+    store: &dyn Store,
+    arguments: &[OsString],
+) -> Result<BTreeSet<StorePath>, Failure> {
+    let mut found = BTreeSet::new();
+    for argument in arguments {
+        match path_with_outputs(store, argument, '^')? {
+            DerivedPath::Opaque(path) => {
+                found.insert(path);
+            }
+            DerivedPath::Built { drv, outputs } => {
+                for (name, path) in store.query_derivation_outputs(drv.base())? {
+                    if let Some(path) = path
+                        && outputs.contains(&name)
+                    {
+                        found.insert(path);
+                    }
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Paths on the command line of a command that works on many, or all.
+#[derive(clap::Args, Debug)]
+pub struct PathArgs {
+    /// Work on all paths of the store.
+    #[arg(long)]
+    pub all: bool,
+    /// Also work on everything that the paths need.
+    #[arg(short, long)]
+    pub recursive: bool,
+    /// Read further paths from standard input.
+    #[arg(long)]
+    pub stdin: bool,
+    /// Store paths, links to them, or derivations with outputs (PATH^OUTPUT).
+    pub paths: Vec<OsString>,
+}
+
+impl PathArgs {
+    /// The paths that are meant, each after what it refers to.
+    pub fn resolve(&self, store: &dyn Store) -> Result<Vec<StorePath>, Failure> {
+        let mut arguments = self.paths.clone();
+        if self.stdin {
+            for line in std::io::stdin().lock().split(b'\n') {
+                let line = line?;
+                if !line.trim_ascii().is_empty() {
+                    arguments.push(OsString::from_vec(line.trim_ascii().to_vec()));
+                }
+            }
+        }
+        let mut paths = if self.all {
+            store.all_valid_paths()?
+        } else {
+            named_paths(store, &arguments)?
+        };
+        if self.recursive && !self.all {
+            paths = store.closure(&paths, ClosureOptions::default())?;
+        }
+        let mut order = topological_paths(store, &paths)?;
+        order.reverse();
+        Ok(order)
+    }
 }

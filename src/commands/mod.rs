@@ -13,6 +13,16 @@ mod links;
 mod nar;
 pub mod parse;
 mod prefetch;
+mod derivation;
+mod diff_closures;
+mod log;
+mod path_info;
+mod store_add;
+mod store_check;
+mod store_gc;
+mod store_read;
+mod store_signatures;
+mod why_depends;
 pub mod store;
 mod store_info;
 
@@ -58,6 +68,27 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<parse::Parse>(),
         Entry::of::<store_info::StoreInfo>(),
         Entry::of::<prefetch::PrefetchFile>(),
+        Entry::of::<derivation::DerivationAdd>(),
+        Entry::of::<derivation::DerivationShow>(),
+        Entry::of::<diff_closures::DiffClosures>(),
+        Entry::of::<log::Log>(),
+        Entry::of::<path_info::PathInfoCommand>(),
+        Entry::of::<store_add::StoreAdd>(),
+        Entry::of::<store_add::StoreAddFile>(),
+        Entry::of::<store_add::StoreAddPath>(),
+        Entry::of::<store_check::StoreFsck>(),
+        Entry::of::<store_check::StoreOptimise>(),
+        Entry::of::<store_check::StoreRepair>(),
+        Entry::of::<store_check::StoreVerify>(),
+        Entry::of::<store_gc::StoreDelete>(),
+        Entry::of::<store_gc::StoreGc>(),
+        Entry::of::<store_read::PathFromHashPart>(),
+        Entry::of::<store_read::StoreCat>(),
+        Entry::of::<store_read::StoreDumpPath>(),
+        Entry::of::<store_read::StoreLs>(),
+        Entry::of::<store_signatures::StoreCopySigs>(),
+        Entry::of::<store_signatures::StoreSign>(),
+        Entry::of::<why_depends::WhyDepends>(),
     ];
     MODERN
 }

@@ -21,8 +21,9 @@ use crate::cli::{ClassicCommand, Flag, Invocation, Options};
 use crate::store_session::{open_local, open_store, store_path};
 use crate::ui::{self, Failure, UsageError};
 
-pub use garbage::print_freed;
+pub use garbage::{delete_paths, print_freed};
 pub use realise::print_missing;
+pub use transfer::{add_path, base_name};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

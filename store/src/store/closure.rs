@@ -46,7 +46,6 @@ fn neighbours<S: Store + ?Sized>(
     options: ClosureOptions,
     out: &mut Vec<StorePath>,
 ) -> Result<(), StoreError> {
-    let info = store.path_info(path)?;
     if options.reverse {
         out.extend(store.query_referrers(path)?);
         if options.include_outputs {
@@ -64,6 +63,7 @@ fn neighbours<S: Store + ?Sized>(
             }
         }
     } else {
+        let info = store.path_info(path)?;
         out.extend(info.references.iter().cloned());
         if options.include_outputs && path.is_derivation() {
             for output in store

@@ -358,15 +358,23 @@ impl LocalStore {
             let limit = (db.approximate_count()? / 16).max(64) as usize;
             let mut seen: FxHashSet<i64> = FxHashSet::default();
             let mut todo = Vec::new();
+            // Nobody refers to what is not there: against references that is an answer, along them an error.
+            let mut strangers = BTreeSet::new();
             for path in paths {
-                let row = db.row_of(path)?;
-                if seen.insert(row) {
-                    todo.push(row);
+                match db.row_of(path) {
+                    Ok(row) if seen.insert(row) => todo.push(row),
+                    Ok(_) => {}
+                    Err(StoreError::InvalidPath(_)) if reverse => {
+                        strangers.insert(path.clone());
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             while let Some(row) = todo.pop() {
                 if seen.len() > limit {
-                    return graph_closure(&db.graph(reverse)?, paths);
+                    let mut closure = graph_closure(&db.graph(reverse)?, paths)?;
+                    closure.append(&mut strangers);
+                    return Ok(closure);
                 }
                 for next in db.reference_ids(row, reverse)? {
                     if seen.insert(next) {
@@ -374,7 +382,10 @@ impl LocalStore {
                     }
                 }
             }
-            seen.into_iter().map(|row| db.path_of_row(row)).collect()
+            let mut closure: BTreeSet<StorePath> =
+                seen.into_iter().map(|row| db.path_of_row(row)).collect::<Result<_, _>>()?;
+            closure.append(&mut strangers);
+            Ok(closure)
         })
     }
 }

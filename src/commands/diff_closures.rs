@@ -1,0 +1,121 @@
+//! `rx store diff-closures`: what changed between two closures, by package and version.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use rx_store::path::StorePath;
+use rx_store::store::Store;
+use rx_store::store::closure::ClosureOptions;
+
+use crate::cli::{Category, Invocation, Subcommand};
+use crate::store_session::{named_paths, open_store};
+use crate::ui::{self, Failure};
+
+/// Arguments of `rx store diff-closures`.
+#[derive(clap::Args)]
+pub struct DiffClosures {
+    /// The path before.
+    before: OsString,
+    /// The path after.
+    after: OsString,
+}
+
+/// Sizes by package and version.
+type Packages = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// Changes below this many bytes are noise.
+const NOTABLE: u64 = 8192;
+
+/// Splits `hello-2.12-man` into the package `hello`, and the version `2.12`.
+fn split_name(name: &str) -> (&str, &str) {
+    let version_at = name
+        .match_indices('-')
+        .find(|(at, _)| name[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
+    let Some((at, _)) = version_at else {
+        return (strip_output(name), "");
+    };
+    (&name[..at], strip_output(&name[at + 1..]))
+}
+
+/// Removes the name of an output at the end.
+fn strip_output(text: &str) -> &str {
+    const OUTPUTS: [&str; 9] =
+        ["bin", "dev", "lib", "man", "doc", "info", "devdoc", "static", "debug"];
+    match text.rsplit_once('-') {
+        Some((rest, output)) if OUTPUTS.contains(&output) => rest,
+        _ => text,
+    }
+}
+
+fn packages(store: &dyn Store, argument: &OsString) -> Result<Packages, Failure> {
+    let start: BTreeSet<StorePath> = named_paths(store, std::slice::from_ref(argument))?;
+    let mut all = Packages::new();
+    for path in store.closure(&start, ClosureOptions::default())? {
+        let (package, version) = split_name(path.name());
+        *all.entry(package.to_owned()).or_default().entry(version.to_owned()).or_default() +=
+            store.path_info(&path)?.nar_size;
+    }
+    Ok(all)
+}
+
+fn versions(of: &BTreeSet<&str>) -> String {
+    if of.is_empty() {
+        return "∅".to_owned();
+    }
+    let words: Vec<&str> =
+        of.iter().map(|version| if version.is_empty() { "ε" } else { version }).collect();
+    words.join(", ")
+}
+
+impl Subcommand for DiffClosures {
+    const PATH: &'static str = "store diff-closures";
+    const ABOUT: &'static str = "Show what packages changed between two closures";
+    const CATEGORY: Category = Category::Secondary;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let store = open_store(invocation)?;
+        let before = packages(&*store, &self.before)?;
+        let after = packages(&*store, &self.after)?;
+        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let none = BTreeMap::new();
+        let mut text = String::new();
+        for name in names {
+            let (old, new) = (before.get(name).unwrap_or(&none), after.get(name).unwrap_or(&none));
+            let removed: BTreeSet<&str> =
+                old.keys().filter(|v| !new.contains_key(*v)).map(String::as_str).collect();
+            let added: BTreeSet<&str> =
+                new.keys().filter(|v| !old.contains_key(*v)).map(String::as_str).collect();
+            let (old_size, new_size): (u64, u64) = (old.values().sum(), new.values().sum());
+            let changed = old_size.abs_diff(new_size) >= NOTABLE;
+            if removed.is_empty() && added.is_empty() && !changed {
+                continue;
+            }
+            let mut items = Vec::new();
+            if !removed.is_empty() || !added.is_empty() {
+                items.push(format!("{} → {}", versions(&removed), versions(&added)));
+            }
+            if changed {
+                let sign = if new_size > old_size { '+' } else { '-' };
+                let colour = if new_size > old_size { "\x1b[31;1m" } else { "\x1b[32;1m" };
+                let size = ui::render_size(old_size.abs_diff(new_size));
+                items.push(format!("{colour}{sign}{size}\x1b[0m"));
+            }
+            let _ = writeln!(text, "{name}: {}", items.join(", "));
+        }
+        ui::print(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_split_into_package_and_version() {
+        assert_eq!(split_name("hello-2.12"), ("hello", "2.12"));
+        assert_eq!(split_name("hello-2.12-man"), ("hello", "2.12"));
+        assert_eq!(split_name("a.drv"), ("a.drv", ""));
+        assert_eq!(split_name("x-y-1-2"), ("x-y", "1-2"));
+    }
+}

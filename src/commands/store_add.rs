@@ -1,0 +1,110 @@
+//! `rx store add` and its older names: files and trees into the store.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use rx_store::content_address::Method;
+use rx_store::hash::Algorithm;
+use rx_store::path::StoreDir;
+use rx_store::store::memory::compute_path;
+use rx_store::store::Contents;
+
+use super::store::{add_path, base_name};
+use crate::cli::{Category, Invocation, Subcommand};
+use crate::store_session::{lines, open_store};
+use crate::ui::{self, Failure};
+
+/// What all ways of adding have.
+#[derive(clap::Args)]
+struct Common {
+    /// The name in the store; by default the file's.
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+    /// Print the path that it would get, and add nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The file or directory.
+    path: PathBuf,
+}
+
+impl Common {
+    fn run(
+        self,
+        invocation: &Invocation,
+        method: Method,
+        algorithm: Algorithm,
+    ) -> Result<(), Failure> {
+        let name = self.name.unwrap_or_else(|| base_name(self.path.as_os_str()));
+        if self.dry_run {
+            let dir = invocation.settings.places.store_dir.as_os_str().as_encoded_bytes();
+            let dir = StoreDir::new(dir)?;
+            let absolute = std::path::absolute(&self.path)?;
+            let contents = Contents::Path(&absolute);
+            let none = BTreeSet::new();
+            let (path, _) = compute_path(&dir, &name, contents, method, algorithm, &none)?;
+            return ui::print(&format!("{}\n", dir.display(&path)));
+        }
+        let store = open_store(invocation)?;
+        let added = add_path(&*store, &name, &self.path, method, algorithm)?;
+        ui::print_bytes(&lines(&*store, [&added]))
+    }
+}
+
+/// Arguments of `rx store add`.
+#[derive(clap::Args)]
+pub struct StoreAdd {
+    /// How contents become a hash: nar, flat, text or git.
+    #[arg(long, value_name = "METHOD", default_value = "nar")]
+    mode: String,
+    /// The hash: sha256, sha1, sha512, md5 or blake3.
+    #[arg(long, value_name = "ALGORITHM", default_value = "sha256")]
+    hash_algo: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Subcommand for StoreAdd {
+    const PATH: &'static str = "store add";
+    const ABOUT: &'static str = "Add a file or directory to the store";
+    const CATEGORY: Category = Category::Utility;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let method = Method::parse(&self.mode)?;
+        let algorithm = Algorithm::parse(&self.hash_algo)?;
+        self.common.run(invocation, method, algorithm)
+    }
+}
+
+/// Arguments of `rx store add-file`.
+#[derive(clap::Args)]
+pub struct StoreAddFile {
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Subcommand for StoreAddFile {
+    const PATH: &'static str = "store add-file";
+    const ABOUT: &'static str = "Old name of 'rx store add --mode flat'";
+    const CATEGORY: Category = Category::Utility;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        self.common.run(invocation, Method::Flat, Algorithm::Sha256)
+    }
+}
+
+/// Arguments of `rx store add-path`.
+#[derive(clap::Args)]
+pub struct StoreAddPath {
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Subcommand for StoreAddPath {
+    const PATH: &'static str = "store add-path";
+    const ABOUT: &'static str = "Old name of 'rx store add'";
+    const CATEGORY: Category = Category::Utility;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        self.common.run(invocation, Method::NixArchive, Algorithm::Sha256)
+    }
+}

@@ -1,0 +1,152 @@
+//! `rx store verify`, `repair`, `optimise`, `fsck`: is the store sound, and making it so.
+
+use std::ffi::OsString;
+
+use rx_store::progress::{self, Level};
+use rx_store::store::Store;
+use rx_store::store::signature::PublicKeys;
+
+use super::store::contents_are_intact;
+use crate::cli::{Category, Invocation, Subcommand};
+use crate::store_session::{PathArgs, named_paths, open_local, open_store};
+use crate::ui::{self, Failure};
+
+/// Arguments of `rx store verify`.
+#[derive(clap::Args)]
+pub struct StoreVerify {
+    /// Do not hash contents.
+    #[arg(long)]
+    no_contents: bool,
+    /// Do not look at signatures.
+    #[arg(long)]
+    no_trust: bool,
+    /// How many signatures a path needs.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 0)]
+    sigs_needed: usize,
+    #[command(flatten)]
+    paths: PathArgs,
+}
+
+impl Subcommand for StoreVerify {
+    const PATH: &'static str = "store verify";
+    const ABOUT: &'static str = "Check contents and signatures of store paths";
+    const CATEGORY: Category = Category::Secondary;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let store = open_store(invocation)?;
+        let keys = PublicKeys::parse(&invocation.settings.trusted_public_keys)?;
+        let (mut corrupted, mut untrusted, mut failed) = (false, false, false);
+        for path in self.paths.resolve(&*store)? {
+            rx_store::interrupt::check()?;
+            let shown = store.dir().display(&path).to_string();
+            progress::info(format_args!("checking '{shown}'..."));
+            if !self.no_contents {
+                match contents_are_intact(&*store, &path) {
+                    Ok(intact) => corrupted |= !intact,
+                    Err(failure) => {
+                        ui::report_failure(&invocation.program, &failure);
+                        failed = true;
+                    }
+                }
+            }
+            if !self.no_trust {
+                let info = store.path_info(&path)?;
+                let needed = self.sigs_needed.max(1);
+                let trusted = (info.ultimate && self.sigs_needed == 0)
+                    || info.count_valid_signatures(store.dir(), &keys) >= needed;
+                if !trusted {
+                    untrusted = true;
+                    progress::log(Level::Error, format_args!("path '{shown}' is untrusted"));
+                }
+            }
+        }
+        match u8::from(corrupted) | u8::from(untrusted) << 1 | u8::from(failed) << 2 {
+            0 => Ok(()),
+            status => Err(Failure::Status(status)),
+        }
+    }
+}
+
+/// Arguments of `rx store repair`.
+#[derive(clap::Args)]
+pub struct StoreRepair {
+    /// Store paths.
+    #[arg(required = true)]
+    paths: Vec<OsString>,
+}
+
+impl Subcommand for StoreRepair {
+    const PATH: &'static str = "store repair";
+    const ABOUT: &'static str = "Restore damaged store paths";
+    const CATEGORY: Category = Category::Secondary;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let store = open_store(invocation)?;
+        for path in named_paths(&*store, &self.paths)? {
+            match store.builder() {
+                Some(builder) => builder.repair_path(&path)?,
+                None => {
+                    return Err(Failure::message(format!(
+                        "cannot repair path '{}'",
+                        store.dir().display(&path)
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Arguments of `rx store optimise`.
+#[derive(clap::Args)]
+pub struct StoreOptimise {}
+
+impl Subcommand for StoreOptimise {
+    const PATH: &'static str = "store optimise";
+    const ABOUT: &'static str = "Save space by linking identical files together";
+    const CATEGORY: Category = Category::Secondary;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        Ok(open_store(invocation)?.optimise()?)
+    }
+}
+
+/// Arguments of `rx store fsck`.
+#[derive(clap::Args)]
+pub struct StoreFsck {}
+
+impl Subcommand for StoreFsck {
+    const PATH: &'static str = "store fsck";
+    const ABOUT: &'static str = "Rebuild the database from what is on disk";
+    const CATEGORY: Category = Category::Secondary;
+    const DETAILS: &'static str = "Entries whose contents are gone or damaged are removed. Paths without an entry \
+        get one if their contents prove their name (derivations, sources) or if such a derivation says that it \
+        builds them. What nothing vouches for stays without an entry; a garbage collection will remove it.\n\n\
+        If the database itself cannot be opened, move it away (db.sqlite, db.sqlite-wal, db.sqlite-shm and the file \
+        schema beside it) and run this command.";
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let store = open_local(invocation)?;
+        let report = store.fsck()?;
+        for path in &report.removed {
+            progress::info(format_args!("removed entry of '{}'", store.dir().display(path)));
+        }
+        for path in &report.restored {
+            progress::info(format_args!("restored entry of '{}'", store.dir().display(path)));
+        }
+        for name in &report.unknown {
+            progress::info(format_args!(
+                "nothing vouches for '{}/{}'",
+                store.dir(),
+                String::from_utf8_lossy(name)
+            ));
+        }
+        ui::print(&format!(
+            "{} entries kept, {} restored, {} removed, {} paths unknown\n",
+            report.kept,
+            report.restored.len(),
+            report.removed.len(),
+            report.unknown.len()
+        ))
+    }
+}

@@ -1,0 +1,71 @@
+//! `rx store gc` and `rx store delete`.
+
+use std::ffi::OsString;
+
+use rx_store::store::closure::ClosureOptions;
+use rx_store::store::{GcAction, GcOptions, Store};
+
+use super::store::{delete_paths, print_freed};
+use crate::cli::{Category, Invocation, Subcommand};
+use crate::store_session::{named_paths, open_store};
+use crate::ui::{Failure, UsageError};
+
+/// Arguments of `rx store gc`.
+#[derive(clap::Args)]
+pub struct StoreGc {
+    /// Stop when this many bytes are freed; K, M, G and T are understood.
+    #[arg(long, value_name = "BYTES")]
+    max: Option<String>,
+    /// Only tell how many paths would go.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Subcommand for StoreGc {
+    const PATH: &'static str = "store gc";
+    const ABOUT: &'static str = "Delete what no root needs";
+    const CATEGORY: Category = Category::Secondary;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let action = if self.dry_run { GcAction::ReturnDead } else { GcAction::DeleteDead };
+        let mut options = GcOptions::new(action);
+        if let Some(max) = &self.max {
+            options.max_freed = rx_store::settings::parse_size(max).map_err(UsageError::new)?;
+        }
+        let store = open_store(invocation)?;
+        print_freed(self.dry_run, &store.collect_garbage(&options)?)
+    }
+}
+
+/// Arguments of `rx store delete`.
+#[derive(clap::Args)]
+pub struct StoreDelete {
+    /// Delete even what a root needs.
+    #[arg(long)]
+    ignore_liveness: bool,
+    /// Also delete everything that the paths need and nothing else does.
+    #[arg(short, long)]
+    recursive: bool,
+    /// Store paths.
+    #[arg(required = true)]
+    paths: Vec<OsString>,
+}
+
+impl Subcommand for StoreDelete {
+    const PATH: &'static str = "store delete";
+    const ABOUT: &'static str = "Delete store paths that nothing needs";
+    const CATEGORY: Category = Category::Secondary;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let store = open_store(invocation)?;
+        let action =
+            if self.recursive { GcAction::DeleteDead } else { GcAction::DeleteSpecific };
+        let mut options = GcOptions::new(action);
+        options.ignore_liveness = self.ignore_liveness;
+        options.paths = named_paths(&*store, &self.paths)?;
+        if self.recursive {
+            options.paths = store.closure(&options.paths, ClosureOptions::default())?;
+        }
+        delete_paths(&*store, &options)
+    }
+}

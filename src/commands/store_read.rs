@@ -1,0 +1,116 @@
+//! `rx store cat`, `ls`, `dump-path`, `path-from-hash-part`: contents of store paths.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+
+use rx_store::nar::{Listing, Reader};
+use rx_store::store::Store;
+
+use super::nar::ListArgs;
+use crate::cli::{Category, Invocation, Subcommand};
+use crate::store_session::{follow_links, lines, named_paths, open_store};
+use crate::ui::{self, Failure};
+
+/// A store path and a place inside.
+fn inside(
+    store: &dyn Store,
+    path: &OsString,
+) -> Result<(rx_store::path::StorePath, Vec<u8>), Failure> {
+    let path = follow_links(store, path)?;
+    Ok(store.dir().split(path.as_os_str().as_encoded_bytes())?)
+}
+
+/// Arguments of `rx store cat`.
+#[derive(clap::Args)]
+pub struct StoreCat {
+    /// A file in the store.
+    path: OsString,
+}
+
+impl Subcommand for StoreCat {
+    const PATH: &'static str = "store cat";
+    const ABOUT: &'static str = "Print a file of the store";
+    const CATEGORY: Category = Category::Utility;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let store = open_store(invocation)?;
+        let (path, place) = inside(&*store, &self.path)?;
+        store.path_info(&path)?;
+        ui::print_bytes(&store.read_file(&path, &place)?)
+    }
+}
+
+/// Arguments of `rx store ls`.
+#[derive(clap::Args)]
+pub struct StoreLs {
+    #[command(flatten)]
+    list: ListArgs,
+    /// A file or directory in the store.
+    path: OsString,
+}
+
+impl Subcommand for StoreLs {
+    const PATH: &'static str = "store ls";
+    const ABOUT: &'static str = "List a directory of the store";
+    const CATEGORY: Category = Category::Utility;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let store = open_store(invocation)?;
+        let (path, place) = inside(&*store, &self.path)?;
+        store.path_info(&path)?;
+        let mut nar = Vec::new();
+        store.nar_from_path(&path, &mut nar)?;
+        let listing = Listing::read(&mut Reader::new(&nar[..]))?;
+        let place = String::from_utf8_lossy(&place).into_owned();
+        let place = if place.is_empty() { "/" } else { &place };
+        self.list.print(&listing, Path::new(place))
+    }
+}
+
+/// Arguments of `rx store dump-path`.
+#[derive(clap::Args)]
+pub struct StoreDumpPath {
+    /// A store path.
+    path: OsString,
+}
+
+impl Subcommand for StoreDumpPath {
+    const PATH: &'static str = "store dump-path";
+    const ABOUT: &'static str = "Write the archive of a store path to standard output";
+    const CATEGORY: Category = Category::Utility;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let store = open_store(invocation)?;
+        let mut out = ui::stdout();
+        for path in named_paths(&*store, &[self.path])? {
+            store.nar_from_path(&path, &mut out)?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+/// Arguments of `rx store path-from-hash-part`.
+#[derive(clap::Args)]
+pub struct PathFromHashPart {
+    /// The 32 characters after the store directory.
+    hash_part: String,
+}
+
+impl Subcommand for PathFromHashPart {
+    const PATH: &'static str = "store path-from-hash-part";
+    const ABOUT: &'static str = "Print the store path with these 32 characters";
+    const CATEGORY: Category = Category::Utility;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let store = open_store(invocation)?;
+        match store.query_path_from_hash_part(self.hash_part.as_bytes())? {
+            Some(path) => ui::print_bytes(&lines(&*store, [&path])),
+            None => Err(Failure::message(format!(
+                "there is no store path corresponding to '{}'",
+                self.hash_part
+            ))),
+        }
+    }
+}
