@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use rx_store::store::{DerivedPath, Store};
+use rx_store::store::DerivedPath;
 
 use crate::cli::{Category, Invocation, Subcommand};
 use crate::store_session::{open_store, path_with_outputs};

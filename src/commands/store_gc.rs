@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use rx_store::store::closure::ClosureOptions;
-use rx_store::store::{GcAction, GcOptions, Store};
+use rx_store::store::{GcAction, GcOptions};
 
 use super::store::{delete_paths, print_freed};
 use crate::cli::{Category, Invocation, Subcommand};

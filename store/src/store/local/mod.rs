@@ -33,6 +33,8 @@ mod roots;
 mod spool;
 mod temp_roots;
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod tests;
 mod verify;
 
