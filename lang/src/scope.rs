@@ -253,7 +253,9 @@ impl Resolver {
             }
         }
         if set.recursive {
-            bindings.iter().for_each(|binding| self.bind(binding.name));
+            for binding in bindings {
+                self.bind(binding.name);
+            }
         }
         for dynamic in ast.dynamics(set).iter().rev() {
             self.visit(dynamic.value);

@@ -25,6 +25,15 @@ fn nested(open: &str, inner: &str, close: &str, times: usize) -> String {
     [&open.repeat(times), inner, &close.repeat(times)].concat()
 }
 
+fn chain(item: &str, operator: &str) -> String {
+    vec![item; 200_000].join(operator)
+}
+
+fn many_bindings() -> String {
+    let names: Vec<String> = (0..200_000).map(|i| format!("a{i} = {i}; ")).collect();
+    names.concat()
+}
+
 #[test]
 fn what_the_reference_accepts_is_accepted() {
     works(&nested("(", "1", ")", 200_000));
@@ -50,18 +59,13 @@ fn other_deep_forms_are_safe() {
 
 #[test]
 fn long_chains_are_linear() {
-    works(&["1"; 200_000].join("+"));
-    works(&["1"; 200_000].join(" // "));
-    works(&["1"; 200_000].join(" -> "));
+    works(&chain("1", "+"));
+    works(&chain("1", " // "));
+    works(&chain("1", " -> "));
     works(&format!("x: x{}", ".a".repeat(60_000)));
-    works(&format!("{{ {} = 1; }}", ["a"; 60_000].join(".")));
+    works(&format!("{{ {} = 1; }}", vec!["a"; 60_000].join(".")));
     works(&format!("x: x{}", " x".repeat(200_000)));
-    works(&format!(
-        "{{ {} }}",
-        (0..200_000)
-            .map(|i| format!("a{i} = {i}; "))
-            .collect::<String>()
-    ));
+    works(&format!("{{ {} }}", many_bindings()));
     assert!(parse("/* ".repeat(100_000).as_bytes(), &ParseOptions::default()).is_err());
 }
 

@@ -413,10 +413,10 @@ impl<'a> Compact<'a> {
         let id = LambdaId(self.ast.lambdas.len() as u32);
         self.ast.lambdas.push(lambda);
         self.replace(mark.items, Expr::Lambda(id), mark.start);
-        if !self.ast.docs.is_empty() {
-            if let Some(doc) = self.ast.doc_comment_before(mark.start) {
-                self.document(id, doc);
-            }
+        if !self.ast.docs.is_empty()
+            && let Some(doc) = self.ast.doc_comment_before(mark.start)
+        {
+            self.document(id, doc);
         }
     }
 

@@ -310,18 +310,7 @@ impl<S: Sink> Grammar<'_, S> {
                     return;
                 }
             }
-            K::Then
-            | K::Else
-            | K::In
-            | K::RightParen
-            | K::RightBrace
-            | K::RightBracket
-            | K::Semicolon
-            | K::Comma => {
-                if fresh && kind == K::Semicolon {
-                    self.help("an expression is missing before `;`");
-                }
-            }
+            K::Semicolon if fresh => self.help("an expression is missing before `;`"),
             _ => {}
         }
         self.sink.missing_expression();

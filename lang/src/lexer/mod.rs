@@ -99,7 +99,7 @@ pub fn lex(source: &[u8], options: &ParseOptions<'_>) -> Tokens {
     }
 }
 
-impl<'a> Lexer<'a> {
+impl Lexer<'_> {
     #[inline(always)]
     fn emit(&mut self, kind: K, start: usize, end: usize) {
         self.tokens.kinds.push(kind);
@@ -141,16 +141,16 @@ impl<'a> Lexer<'a> {
                     continue;
                 }
             };
-            if self.continues(start, end) {
-                if let Some((kind, end)) = self.longer_token(start) {
-                    self.emit(kind, start, end);
-                    if kind == K::Path {
-                        return self.path(end, self.source[end - 1] == b'/');
-                    }
-                    base = end;
-                    lexer = K::lexer(&self.source[base..]);
-                    continue;
+            if self.continues(start, end)
+                && let Some((kind, end)) = self.longer_token(start)
+            {
+                self.emit(kind, start, end);
+                if kind == K::Path {
+                    return self.path(end, self.source[end - 1] == b'/');
                 }
+                base = end;
+                lexer = K::lexer(&self.source[base..]);
+                continue;
             }
             match kind {
                 K::Whitespace => {}
@@ -222,7 +222,7 @@ impl<'a> Lexer<'a> {
                 _ => self.emit(kind, start, end),
             }
             count += 1;
-            if count & 0x3fff == 0 && self.asked_to_stop() {
+            if count.is_multiple_of(0x4000) && self.asked_to_stop() {
                 return self.end(end);
             }
         }
