@@ -3,5 +3,6 @@
 pub mod cli;
 pub mod commands;
 pub mod eval_session;
+pub mod realise;
 pub mod store_session;
 pub mod ui;

@@ -1,5 +1,6 @@
 //! One module for each command, and the two tables that name them all.
 
+mod build;
 mod completions;
 mod config;
 mod copy;
@@ -32,6 +33,7 @@ use crate::cli::{ClassicEntry, Entry};
 pub fn classic() -> &'static [ClassicEntry] {
     const CLASSIC: &[ClassicEntry] = &[
         ClassicEntry::of::<copy::CopyClosure>(),
+        ClassicEntry::of::<build::Build>(),
         ClassicEntry::of::<hash::ClassicHash>(),
         ClassicEntry::of::<instantiate::Instantiate>(),
         ClassicEntry::of::<prefetch::PrefetchUrl>(),

@@ -93,6 +93,10 @@ impl BarLogger {
 }
 
 impl Logger for BarLogger {
+    fn shows_build_logs(&self) -> bool {
+        self.logs == BuildLogs::Show
+    }
+
     fn log(&self, _: Level, message: &str) {
         self.print(message);
     }

@@ -144,6 +144,10 @@ impl PlainLogger {
 }
 
 impl Logger for PlainLogger {
+    fn shows_build_logs(&self) -> bool {
+        self.logs == BuildLogs::Show
+    }
+
     fn log(&self, level: Level, message: &str) {
         let mut text = String::with_capacity(message.len() + 4);
         if self.systemd {
@@ -196,6 +200,10 @@ impl Logger for PlainLogger {
 struct Both(Arc<dyn Logger>, Arc<dyn Logger>);
 
 impl Logger for Both {
+    fn shows_build_logs(&self) -> bool {
+        self.0.shows_build_logs()
+    }
+
     fn log(&self, level: Level, message: &str) {
         self.0.log(level, message);
         self.1.log(level, message);

@@ -1,0 +1,259 @@
+//! `rx-build`: expressions to built outputs, with links that keep them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rx_eval::packages::Assertions;
+use rx_eval::{Origin, Value};
+use rx_store::path::StorePath;
+use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, SingleDerivedPath, Store};
+
+use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options};
+use crate::eval_session::{EvalSession, with_session};
+use crate::realise::{Run, realise};
+use crate::ui::{self, Failure, UsageError};
+
+/// Options of `rx-build`.
+#[derive(Debug, Default)]
+pub struct Build {
+    eval: EvalOptions,
+    expressions: bool,
+    dry_run: bool,
+    mode: BuildMode,
+    attr_paths: Vec<OsString>,
+    out_link: Option<OsString>,
+    no_link: bool,
+    arguments: Vec<OsString>,
+}
+
+impl Options for Build {
+    const FLAGS: &'static [Flag<Self>] = &[
+        Flag::switch(
+            "expr",
+            "Take the arguments as expressions, not as files.",
+            |o: &mut Self| o.expressions = true,
+        )
+        .short('E'),
+        Flag::value(
+            "attr",
+            &["path"],
+            "Select this attribute; can be repeated.",
+            |o: &mut Self, values| {
+                o.attr_paths.push(values.os());
+                Ok(())
+            },
+        )
+        .short('A'),
+        Flag::value(
+            "out-link",
+            &["path"],
+            "Where to link the results instead of 'result'.",
+            |o: &mut Self, values| {
+                o.out_link = Some(values.os());
+                Ok(())
+            },
+        )
+        .short('o'),
+        Flag::switch(
+            "no-out-link",
+            "Do not link the results.",
+            |o: &mut Self| o.no_link = true,
+        )
+        .alias(&["no-link"]),
+        Flag::switch(
+            "dry-run",
+            "Only say what would be built and fetched.",
+            |o: &mut Self| o.dry_run = true,
+        ),
+        Flag::switch(
+            "check",
+            "Build again what is there and compare.",
+            |o: &mut Self| o.mode = BuildMode::Check,
+        ),
+        Flag::switch(
+            "repair",
+            "Replace results whose contents are damaged.",
+            |o: &mut Self| o.mode = BuildMode::Repair,
+        ),
+        Flag::value(
+            "drv-link",
+            &["path"],
+            "Has no effect any more.",
+            |_: &mut Self, values| {
+                values.os();
+                Ok(())
+            },
+        ),
+        Flag::switch(
+            "add-drv-link",
+            "Has no effect any more.",
+            |_: &mut Self| {},
+        ),
+        Flag::switch(
+            "indirect",
+            "Has no effect any more: all roots are indirect.",
+            |_: &mut Self| {},
+        ),
+    ];
+
+    const GROUPS: &'static [Group<Self>] = &[Group {
+        title: "Evaluation",
+        part: |options| &mut options.eval,
+    }];
+
+    fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
+        self.arguments.push(argument);
+        Ok(())
+    }
+}
+
+/// A derivation and the output of it that is wanted.
+type Wanted = (StorePath, String);
+
+impl ClassicCommand for Build {
+    const NAME: &'static str = "build";
+    const ABOUT: &'static str = "build what expressions describe";
+    const USAGE: &'static [&'static str] = &[
+        "[-A PATH]... [--arg NAME EXPR]... [-o PATH | --no-out-link] [FILE]...",
+        "-E EXPRESSION...",
+    ];
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let (wanted, store) = with_session(invocation, &self.eval, false, |session| {
+            let wanted = self.evaluate(session)?;
+            Ok((wanted, session.store()?))
+        })?;
+        // Derivations that were just written must be known to whoever builds.
+        store.flush()?;
+        let paths: Vec<DerivedPath> = wanted
+            .iter()
+            .map(|(derivation, output)| DerivedPath::Built {
+                drv: Arc::new(SingleDerivedPath::Opaque(derivation.clone())),
+                outputs: OutputsSpec::Names(BTreeSet::from([output.clone()])),
+            })
+            .collect();
+        let run = if self.dry_run { Run::Dry } else { Run::Real };
+        realise(&*store, &invocation.settings, &paths, self.mode, run)?;
+        if self.dry_run {
+            return Ok(());
+        }
+        self.link_and_print(&*store, &wanted)
+    }
+}
+
+impl Build {
+    fn evaluate(&self, session: &mut EvalSession) -> Result<Vec<Wanted>, Failure> {
+        let mut arguments = self.arguments.clone();
+        if arguments.is_empty() && !self.expressions {
+            arguments.push("./default.nix".into());
+        }
+        let mut wanted = Vec::new();
+        for argument in &arguments {
+            if self.expressions {
+                let value = session.eval_text(Origin::String, argument.as_bytes())?;
+                self.select(session, value, &mut wanted)?;
+            } else if let Some(derivation) = derivation_file(session, argument) {
+                wanted.push(derivation);
+            } else {
+                let value = session.eval_file(argument)?;
+                self.select(session, value, &mut wanted)?;
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn select(
+        &self,
+        session: &mut EvalSession,
+        root: Value,
+        wanted: &mut Vec<Wanted>,
+    ) -> Result<(), Failure> {
+        let none = [OsString::new()];
+        let paths = match &self.attr_paths[..] {
+            [] => &none,
+            given => given,
+        };
+        for path in paths {
+            let found = session
+                .vm
+                .find_along(path.as_bytes(), &session.auto_args, root);
+            let (value, _) = session.check(found)?;
+            let packages = session
+                .vm
+                .packages(value, b"", &session.auto_args, Assertions::Fail);
+            for package in session.check(packages)? {
+                let derivation = package.drv_path(&mut session.vm);
+                let derivation = session.check(derivation)?;
+                let output = package.output_name(&mut session.vm);
+                let output = String::from_utf8_lossy(&session.check(output)?).into_owned();
+                if output.is_empty() {
+                    return Err(Failure::message(format!(
+                        "derivation '{}' lacks an 'outputName' attribute",
+                        session.vm.ev.store_dir.display(&derivation)
+                    )));
+                }
+                wanted.push((derivation, output));
+            }
+        }
+        Ok(())
+    }
+
+    /// Links each output and prints its path. Several derivations get numbered links, outputs other
+    /// than `out` a suffix.
+    fn link_and_print(&self, store: &dyn Store, wanted: &[Wanted]) -> Result<(), Failure> {
+        let base = self.out_link.clone().unwrap_or_else(|| "result".into());
+        let base = std::path::absolute(PathBuf::from(base))?;
+        let mut numbers: BTreeMap<&StorePath, usize> = BTreeMap::new();
+        let mut out = ui::stdout();
+        let mut lines = Vec::new();
+        for (derivation, output) in wanted {
+            let next = numbers.len();
+            let number = *numbers.entry(derivation).or_insert(next);
+            let outputs = store.query_derivation_outputs(derivation)?;
+            let path = outputs.get(output).cloned().flatten().ok_or_else(|| {
+                Failure::message(format!(
+                    "derivation '{}' does not have an output named '{output}'",
+                    store.dir().display(derivation)
+                ))
+            })?;
+            if !self.no_link {
+                let mut link = base.clone().into_os_string();
+                if number > 0 {
+                    link.push(format!("-{}", number + 1));
+                }
+                if output != "out" {
+                    link.push(format!("-{output}"));
+                }
+                store.add_permanent_root(&path, PathBuf::from(link).as_path())?;
+            }
+            lines.push(store.dir().print(&path));
+        }
+        for line in lines {
+            out.write_all(&line)?;
+            out.write_all(b"\n")?;
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+/// A `.drv` file of the store given as an argument, with `!output` after it or meaning `out`.
+fn derivation_file(session: &EvalSession, argument: &OsStr) -> Option<Wanted> {
+    let text = argument.as_bytes();
+    let (path, output) = match text.iter().rposition(|&b| b == b'!') {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, &b"out"[..]),
+    };
+    let path = session
+        .vm
+        .ev
+        .store_dir
+        .parse_canonical(&session.absolute(path))
+        .ok()
+        .filter(StorePath::is_derivation)?;
+    Some((path, String::from_utf8(output.to_vec()).ok()?))
+}

@@ -1,0 +1,85 @@
+//! Realising paths for a command: say what it takes, do it, and turn failures into exit codes.
+
+use rx_store::build::RunError;
+use rx_store::progress::{self, Level};
+use rx_store::settings::Settings;
+use rx_store::store::closure::topological_paths;
+use rx_store::store::{BuildMode, DerivedPath, Missing, Store, StoreError};
+
+use crate::ui::Failure;
+
+/// Whether anything is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// Only said.
+    Dry,
+    /// Done.
+    Real,
+}
+
+/// Builds and fetches what is missing.
+pub fn realise(
+    store: &dyn Store,
+    settings: &Settings,
+    paths: &[DerivedPath],
+    mode: BuildMode,
+    run: Run,
+) -> Result<(), Failure> {
+    if run == Run::Dry || (settings.print_missing && progress::wanted(Level::Info)) {
+        let missing = store.query_missing(paths)?;
+        let level = if run == Run::Dry { Level::Error } else { Level::Info };
+        show_missing(store, &missing, level)?;
+    }
+    if run == Run::Dry {
+        return Ok(());
+    }
+    store.build_paths(paths, mode).map_err(build_failure)
+}
+
+/// A failure of building, with the exit code that says what kind it is.
+pub fn build_failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Layer(error) => match error.downcast::<RunError>() {
+            Ok(error) => {
+                let code = error.code;
+                Failure::with_status(*error, code)
+            }
+            Err(error) => Failure::message(error.to_string()),
+        },
+        error => error.into(),
+    }
+}
+
+/// Says what will be built and fetched.
+pub fn show_missing(store: &dyn Store, missing: &Missing, level: Level) -> Result<(), Failure> {
+    let show = |path: &rx_store::path::StorePath| format!("\n  {}", store.dir().display(path));
+    if !missing.build.is_empty() {
+        let mut order = topological_paths(store, &missing.build)?;
+        order.reverse();
+        let heading = match order.len() {
+            1 => "this derivation will be built:".to_owned(),
+            count => format!("these {count} derivations will be built:"),
+        };
+        let list: String = order.iter().map(show).collect();
+        progress::log(level, heading + &list);
+    }
+    if !missing.substitute.is_empty() {
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let sizes = format!(
+            "({:.1} MiB download, {:.1} MiB unpacked)",
+            mebibytes(missing.download_size),
+            mebibytes(missing.nar_size)
+        );
+        let heading = match missing.substitute.len() {
+            1 => format!("this path will be fetched {sizes}:"),
+            count => format!("these {count} paths will be fetched {sizes}:"),
+        };
+        let list: String = missing.substitute.iter().map(show).collect();
+        progress::log(level, heading + &list);
+    }
+    if !missing.unknown.is_empty() {
+        let list: String = missing.unknown.iter().map(show).collect();
+        progress::log(level, "don't know how to build these paths:".to_owned() + &list);
+    }
+    Ok(())
+}
