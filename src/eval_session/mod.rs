@@ -5,7 +5,7 @@ mod stats;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rx_eval::io::{
     BackedStore, EvalIo, EvalStore, RestrictedIo, Restriction, SystemIo, resolve_expr_path,
@@ -14,8 +14,7 @@ use rx_eval::outside::{SearchEntry, is_url};
 use rx_eval::{EvalSettings, Evaluator, Origin, Value, Vm};
 use rx_lang::Symbol;
 use rx_store::path::StoreDir;
-use rx_store::store::address::StoreAddress;
-use rx_store::store::{LocalConfig, LocalStore, Store, StoreError};
+use rx_store::store::{Store, StoreError};
 
 use crate::cli::{EvalOptions, Invocation};
 use crate::ui::{Failure, eval_failure};
@@ -29,6 +28,7 @@ pub struct EvalSession {
     pub vm: Vm,
     /// The arguments of `--arg` and its kin.
     pub auto_args: Vec<(Symbol, Value)>,
+    store: SharedStore,
 }
 
 /// Runs something with an evaluation set up for it, on a stack that is large enough.
@@ -57,7 +57,8 @@ impl EvalSession {
         read_only: bool,
     ) -> Result<EvalSession, Failure> {
         let settings = eval_settings(invocation, options)?;
-        let machine = Box::new(SystemIo::new(open_store(invocation, read_only)?));
+        let store = SharedStore::new(invocation);
+        let machine = Box::new(SystemIo::new(eval_store(invocation, &store, read_only)?));
         let uris = settings.restricted.then(|| settings.allowed_uris.clone());
         let io: Box<dyn EvalIo> = match (settings.pure, settings.restricted) {
             (true, _) => Box::new(RestrictedIo::new(machine, Restriction::Pure, uris)),
@@ -68,7 +69,13 @@ impl EvalSession {
         Ok(EvalSession {
             vm: Vm::new(ev),
             auto_args: Vec::new(),
+            store,
         })
+    }
+
+    /// The store that the evaluation writes to.
+    pub fn store(&self) -> Result<Arc<dyn Store>, Failure> {
+        Ok(self.store.get()?)
     }
 
     /// The failure that an evaluation error is.
@@ -141,20 +148,48 @@ impl EvalSession {
     }
 }
 
-fn open_store(invocation: &Invocation, read_only: bool) -> Result<Box<dyn EvalStore>, Failure> {
-    let settings = invocation.settings.clone();
-    let dir = StoreDir::new(settings.places.store_dir.as_os_str().as_bytes())?;
-    let open = move || -> Result<Arc<dyn Store>, StoreError> {
-        let address = StoreAddress::parse(&settings.store)?;
-        Ok(Arc::new(LocalStore::open(LocalConfig::from_settings(
-            &settings, &address,
-        )?)?))
-    };
+/// The store of a run, opened when it is first needed.
+#[derive(Clone)]
+struct SharedStore {
+    settings: Arc<rx_store::settings::Settings>,
+    opened: Arc<Mutex<Option<Arc<dyn Store>>>>,
+}
+
+impl SharedStore {
+    fn new(invocation: &Invocation) -> SharedStore {
+        SharedStore {
+            settings: invocation.settings.clone(),
+            opened: Arc::default(),
+        }
+    }
+
+    fn get(&self) -> Result<Arc<dyn Store>, StoreError> {
+        let mut opened = self
+            .opened
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(store) = &*opened {
+            return Ok(Arc::clone(store));
+        }
+        let store = rx_store::open::open_default(&self.settings)?;
+        *opened = Some(Arc::clone(&store));
+        Ok(store)
+    }
+}
+
+fn eval_store(
+    invocation: &Invocation,
+    store: &SharedStore,
+    read_only: bool,
+) -> Result<Box<dyn EvalStore>, Failure> {
+    let dir = StoreDir::new(invocation.settings.places.store_dir.as_os_str().as_bytes())?;
+    let store = store.clone();
+    let open = Box::new(move || store.get());
     Ok(Box::new(BackedStore::new(
         dir,
         read_only,
         invocation.settings.clone(),
-        Box::new(open),
+        open,
     )))
 }
 
