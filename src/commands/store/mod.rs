@@ -22,7 +22,6 @@ use crate::store_session::{open_local, open_store, store_path};
 use crate::ui::{self, Failure, UsageError};
 
 pub use garbage::{delete_paths, print_freed};
-pub use realise::print_missing;
 pub use transfer::{add_path, base_name};
 
 /// What is to be done.

@@ -49,7 +49,9 @@ impl Selection<'_> {
             } else {
                 DerivedPath::Opaque(path.clone())
             };
-            self.store.build_paths(&[wanted], Default::default())?;
+            self.store
+                .build_paths(&[wanted], Default::default())
+                .map_err(crate::realise::build_failure)?;
         }
         if !self.use_output || !path.is_derivation() {
             return Ok(BTreeSet::from([path]));

@@ -3,44 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use rx_store::progress;
-use rx_store::store::{BuildMode, DerivedPath, Missing, OutputsSpec, Store};
+use rx_store::progress::{self, Level};
+use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, Store};
 
 use super::StoreCommand;
 use crate::cli::Invocation;
+use crate::realise::{build_failure, show_missing};
 use crate::store_session::{open_store, path_with_outputs, shown};
 use crate::ui::{self, Failure};
-
-/// Tells people what will be built and fetched.
-pub fn print_missing(store: &dyn Store, missing: &Missing) {
-    let list = |paths: &std::collections::BTreeSet<rx_store::path::StorePath>| {
-        for path in paths {
-            progress::info(format_args!("  {}", store.dir().display(path)));
-        }
-    };
-    if !missing.build.is_empty() {
-        progress::info(match missing.build.len() {
-            1 => "this derivation will be built:".to_owned(),
-            n => format!("these {n} derivations will be built:"),
-        });
-        list(&missing.build);
-    }
-    if !missing.substitute.is_empty() {
-        let (down, size) = (
-            ui::render_size(missing.download_size),
-            ui::render_size(missing.nar_size),
-        );
-        progress::info(match missing.substitute.len() {
-            1 => format!("this path will be fetched ({down} download, {size} unpacked):"),
-            n => format!("these {n} paths will be fetched ({down} download, {size} unpacked):"),
-        });
-        list(&missing.substitute);
-    }
-    if !missing.unknown.is_empty() {
-        progress::info("don't know how to build these paths:");
-        list(&missing.unknown);
-    }
-}
 
 impl StoreCommand {
     pub(super) fn realise(self, invocation: &Invocation) -> Result<(), Failure> {
@@ -56,7 +26,8 @@ impl StoreCommand {
             missing.unknown.clear();
         }
         if invocation.settings.print_missing {
-            print_missing(&*store, &missing);
+            let level = if self.has("--dry-run") { Level::Error } else { Level::Info };
+            show_missing(&*store, &missing, level)?;
         }
         if self.has("--dry-run") {
             return Ok(());
@@ -68,7 +39,7 @@ impl StoreCommand {
         } else {
             BuildMode::Normal
         };
-        store.build_paths(&paths, mode)?;
+        store.build_paths(&paths, mode).map_err(build_failure)?;
         if self.has("--ignore-unknown") {
             return Ok(());
         }
