@@ -21,9 +21,10 @@ bench *ARGS:
 conformance *ARGS:
     cargo test --test conformance -- {{ARGS}}
 
-# A nixpkgs tree (NIXPKGS): every file is read and round-tripped, attributes are compared.
-nixpkgs *ARGS:
-    cargo test --release --test nixpkgs -- --ignored {{ARGS}}
+# The packages of a nixpkgs TREE, against a TABLE of their derivation paths.
+nixpkgs TREE TABLE *ARGS:
+    cargo build --release
+    tests/nixpkgs/compare {{TREE}} {{TABLE}} --command 'target/release/rx instantiate' {{ARGS}}
 
 # A fuzz target for a while (needs cargo-fuzz and a nightly compiler).
 fuzz TARGET SECONDS="60":

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::Pos;
 use crate::value::attrs::Duplicates;
 use crate::value::function::FunctionView;
-use crate::value::{Attrs, AttrsBuilder, Value, View};
+use crate::value::{Attrs, AttrsBuilder, Value};
 use crate::vm::Vm;
 
 /// The arguments of `--arg` and its kin, by name.

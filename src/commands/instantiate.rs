@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rx_eval::interp::{Coercion, CopyMode};
 use rx_eval::packages::Assertions;
 use rx_eval::print::XmlOptions;
 use rx_eval::value::Context;
 use rx_eval::{Origin, Pos, Value};
+use rx_store::path::StorePath;
 
 use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options};
 use crate::commands::parse::{Program, Reader};
@@ -314,6 +315,9 @@ impl Run<'_> {
                     )?;
                 }
                 Output::Json => {
+                    if !self.options.strict {
+                        vm.refuse_thunks(value, pos)?;
+                    }
                     vm.print_json(value, CopyMode::ToStore, pos, &mut out, &mut context)?;
                     out.push(b'\n');
                 }
@@ -355,6 +359,7 @@ impl Run<'_> {
                     String::from_utf8_lossy(&line)
                 )));
             }
+            line = self.add_root(&drv, line)?;
             if output != b"out" {
                 line.push(b'!');
                 line.extend_from_slice(&output);
@@ -362,6 +367,28 @@ impl Run<'_> {
             self.print_line(&line)?;
         }
         Ok(())
+    }
+
+    /// Makes the link that was asked for, which is then what is printed.
+    fn add_root(&mut self, drv: &StorePath, line: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let Some(root) = &self.options.root else {
+            if self.invocation.gc_warning && self.roots == 0 {
+                rx_store::progress::warn(
+                    "you did not specify '--add-root'; the result might be removed by the garbage collector",
+                );
+            }
+            self.roots += 1;
+            return Ok(line);
+        };
+        self.roots += 1;
+        let mut link = std::path::absolute(root)?.into_os_string();
+        if self.roots > 1 {
+            link.push(format!("-{}", self.roots));
+        }
+        let store = self.session.store()?;
+        store.flush()?;
+        let made = store.add_permanent_root(drv, std::path::Path::new(&link))?;
+        Ok(made.into_os_string().into_vec())
     }
 
     fn print_line(&self, line: &[u8]) -> Result<(), Failure> {

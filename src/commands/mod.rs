@@ -6,6 +6,7 @@ mod config;
 mod copy;
 mod doc;
 mod doctor;
+mod eval;
 mod hash;
 mod help;
 mod instantiate;
@@ -50,6 +51,7 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<copy::Copy>(),
         Entry::of::<doc::Doc>(),
         Entry::of::<doctor::Doctor>(),
+        Entry::of::<eval::Eval>(),
         Entry::of::<hash::HashConvert>(),
         Entry::of::<hash::HashFile>(),
         Entry::of::<hash::HashPath>(),

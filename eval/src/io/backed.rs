@@ -247,6 +247,10 @@ impl EvalStore for BackedStore {
         Ok(realised)
     }
 
+    fn open(&self) -> Result<Arc<dyn Store>> {
+        self.store().cloned()
+    }
+
     fn fetcher(&self) -> Result<&Fetcher> {
         let store = self.store()?;
         Ok(self

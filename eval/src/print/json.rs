@@ -10,6 +10,32 @@ use crate::value::{Attrs, Context, List, Value, View};
 use crate::vm::Vm;
 
 impl Vm {
+    /// Fails if anything in the value is still to be evaluated, as printing JSON without `--strict` does.
+    pub fn refuse_thunks(&mut self, value: Value, pos: Pos) -> Result<()> {
+        self.check()?;
+        match value.peel().view() {
+            View::Thunk(_) => Err(Error::new(ErrorKind::Type, "cannot convert a thunk to JSON").at(pos)),
+            View::List(list) => list
+                .iter()
+                .try_for_each(|element| self.deeper(|vm| vm.refuse_thunks(element, pos))),
+            View::Attrs(attrs) => {
+                // These are printed as strings.
+                if attrs.get(known::TO_STRING).or(attrs.get(known::OUT_PATH)).is_some() {
+                    return Ok(());
+                }
+                let entries = attrs.entries(&mut self.heap);
+                for (i, (name, value)) in entries.iter().enumerate() {
+                    let at = entries.pos(i);
+                    self.deeper(|vm| vm.refuse_thunks(value, at)).context(at, || {
+                        [b"while evaluating attribute '".as_slice(), symbol::name(name), b"'"].concat()
+                    })?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Appends the value as JSON; what strings refer to goes into `context`. Evaluates all of it.
     pub fn print_json(
         &mut self,
