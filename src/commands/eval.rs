@@ -67,7 +67,9 @@ impl Subcommand for Eval {
             Arc::make_mut(&mut invocation.settings).pure_eval = false;
         }
         let read_only = self.read_only || invocation.settings.read_only_mode;
-        with_session(&invocation, &self.options, read_only, |session| self.evaluate(session))
+        with_session(&invocation, &self.options, read_only, |session| {
+            self.evaluate(session)
+        })
     }
 }
 
@@ -110,7 +112,14 @@ impl Eval {
         let mut context = Context::EMPTY;
         if self.raw {
             let what = "while generating the eval command output";
-            vm.coerce_to_string(value, &mut out, &mut context, Coercion::segment(true), Pos::NONE, what)?;
+            vm.coerce_to_string(
+                value,
+                &mut out,
+                &mut context,
+                Coercion::segment(true),
+                Pos::NONE,
+                what,
+            )?;
             return Ok(out);
         }
         if self.json {
@@ -139,7 +148,10 @@ impl Eval {
 fn write_tree(vm: &mut Vm, value: Value, pos: Pos, path: &Path) -> rx_eval::Result<()> {
     let value = vm.force(value)?;
     let failed = |error: std::io::Error| {
-        Error::new(ErrorKind::Outside, format!("writing '{}': {error}", path.display()))
+        Error::new(
+            ErrorKind::Outside,
+            format!("writing '{}': {error}", path.display()),
+        )
     };
     match value.view() {
         View::Str(text) => fs::write(path, text.as_bytes()).map_err(failed),
@@ -164,9 +176,16 @@ fn write_tree(vm: &mut Vm, value: Value, pos: Pos, path: &Path) -> rx_eval::Resu
     }
 }
 
-fn write_entry(vm: &mut Vm, name: &[u8], value: Value, pos: Pos, dir: &Path) -> rx_eval::Result<()> {
+fn write_entry(
+    vm: &mut Vm,
+    name: &[u8],
+    value: Value,
+    pos: Pos,
+    dir: &Path,
+) -> rx_eval::Result<()> {
     // A name with a slash would lead out of the directory.
-    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.contains(&0) {
+    if name.is_empty() || name == b"." || name == b".." || name.contains(&b'/') || name.contains(&0)
+    {
         let shown = String::from_utf8_lossy(name);
         return Err(Error::other(format!("invalid file name '{shown}'")));
     }

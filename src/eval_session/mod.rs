@@ -57,7 +57,7 @@ impl EvalSession {
         read_only: bool,
     ) -> Result<EvalSession, Failure> {
         let settings = eval_settings(invocation, options)?;
-        let store = SharedStore::new(invocation);
+        let store = SharedStore::new(invocation, options);
         let machine = Box::new(SystemIo::new(eval_store(invocation, &store, read_only)?));
         let uris = settings.restricted.then(|| settings.allowed_uris.clone());
         let io: Box<dyn EvalIo> = match (settings.pure, settings.restricted) {
@@ -151,13 +151,17 @@ impl EvalSession {
 /// The store of a run, opened when it is first needed.
 #[derive(Clone)]
 struct SharedStore {
+    /// `--eval-store`
+    address: Option<String>,
     settings: Arc<rx_store::settings::Settings>,
     opened: Arc<Mutex<Option<Arc<dyn Store>>>>,
 }
 
 impl SharedStore {
-    fn new(invocation: &Invocation) -> SharedStore {
+    fn new(invocation: &Invocation, options: &EvalOptions) -> SharedStore {
+        let address = options.eval_store.as_ref();
         SharedStore {
+            address: address.map(|address| address.to_string_lossy().into_owned()),
             settings: invocation.settings.clone(),
             opened: Arc::default(),
         }
@@ -171,7 +175,8 @@ impl SharedStore {
         if let Some(store) = &*opened {
             return Ok(Arc::clone(store));
         }
-        let store = rx_store::open::open_default(&self.settings)?;
+        let address = self.address.as_ref().unwrap_or(&self.settings.store);
+        let store = rx_store::open::open(&self.settings, address)?;
         *opened = Some(Arc::clone(&store));
         Ok(store)
     }

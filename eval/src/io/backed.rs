@@ -247,10 +247,6 @@ impl EvalStore for BackedStore {
         Ok(realised)
     }
 
-    fn open(&self) -> Result<Arc<dyn Store>> {
-        self.store().cloned()
-    }
-
     fn fetcher(&self) -> Result<&Fetcher> {
         let store = self.store()?;
         Ok(self

@@ -1,14 +1,12 @@
 //! The store as evaluation needs it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use rx_store::content_address::Method;
 use rx_store::derivation::Derivation;
 use rx_store::fetch::input::Fetcher;
 use rx_store::hash::{Algorithm, Hash};
 use rx_store::path::{StoreDir, StorePath};
-use rx_store::store::Store;
 
 use super::FileKind;
 use crate::error::{Error, ErrorKind, Result};
@@ -88,10 +86,6 @@ pub trait EvalStore: Send + Sync {
     fn closure(&self, path: &StorePath) -> Result<BTreeSet<StorePath>>;
     /// Builds or fetches what a context names.
     fn realise(&self, elements: &[&ContextElement]) -> Result<Realised>;
-    /// The store itself.
-    fn open(&self) -> Result<Arc<dyn Store>> {
-        Err(super::outside("this evaluation has no store"))
-    }
     /// Who fetches into this store.
     fn fetcher(&self) -> Result<&Fetcher> {
         Err(super::outside("nothing can be fetched in this evaluation"))
