@@ -14,15 +14,16 @@ use super::cancel::Cancel;
 use super::job::BuildContext;
 use super::options::Options;
 use super::scheduler::{Outcome, Target, realise};
-use crate::derivation::{Derivation, HashModulo};
+use crate::derivation::Derivation;
 use crate::fetch::download::Downloader;
-use crate::hash::{Algorithm, Hash, Hasher, sha256};
+use crate::hash::{Algorithm, Hasher};
 use crate::lock::PathLocks;
 use crate::nar;
 use crate::path::{StoreDir, StorePath};
 use crate::progress::{self, Level};
 use crate::settings::Settings;
 use crate::store::closure::ClosureOptions;
+use crate::store::drv_hash::drv_output;
 use crate::store::signature::SecretKey;
 use crate::store::{
     AddFlags, BuildMode, Builder, DerivedPath, DrvOutput, LocalStore, Missing, OutputsSpec,
@@ -418,82 +419,6 @@ impl<'a> LocalBackend<'a> {
         info
     }
 
-    /// The name under which what an output was built to is recorded.
-    fn drv_output(&self, derivation: &StorePath, output: &str) -> Result<DrvOutput, BackendError> {
-        let parsed = self.store.read_derivation(derivation)?;
-        let drv_hash = if parsed.kind()?.is_fixed() {
-            match self.store.derivation_modulo(derivation)? {
-                HashModulo::Fixed(hash) | HashModulo::InputAddressed(hash) => hash,
-                HashModulo::Deferred => return Err("the derivation has no hash".into()),
-            }
-        } else {
-            self.text_hash(&parsed, true, 0)?
-        };
-        Ok(DrvOutput {
-            drv_hash: Hash::sha256(drv_hash),
-            output: output.to_owned(),
-        })
-    }
-
-    /// The hash of a derivation's text with its inputs replaced by theirs, also where outputs are
-    /// not known yet.
-    fn text_hash(
-        &self,
-        derivation: &Derivation,
-        mask: bool,
-        depth: usize,
-    ) -> Result<[u8; 32], BackendError> {
-        const MAX_DEPTH: usize = 10_000;
-        if depth > MAX_DEPTH {
-            return Err("derivations depend on each other too deeply".into());
-        }
-        let mut inputs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (path, wanted) in &derivation.input_derivations {
-            let hash = match self.store.derivation_modulo(path)? {
-                HashModulo::InputAddressed(hash) | HashModulo::Fixed(hash) => hash,
-                HashModulo::Deferred => {
-                    self.text_hash(&self.store.read_derivation(path)?, false, depth + 1)?
-                }
-            };
-            inputs
-                .entry(Hash::sha256(hash).base16())
-                .or_default()
-                .extend(wanted.outputs.iter().cloned());
-        }
-        let mut text = derivation.clone();
-        text.input_derivations.clear();
-        if mask {
-            let names: Vec<Vec<u8>> = text
-                .outputs
-                .keys()
-                .map(|name| name.clone().into_bytes())
-                .collect();
-            for name in names {
-                if let Some(value) = text.env.get_mut(&name) {
-                    value.clear();
-                }
-            }
-        }
-        let aterm = text.to_aterm(self.store.dir());
-        // With no inputs of its own, the first list after that of the outputs is empty.
-        let mark = b"],[],[";
-        let at = memchr::memmem::find(&aterm, mark).ok_or("the derivation cannot be printed")?;
-        let list: Vec<String> = inputs
-            .into_iter()
-            .map(|(hash, outputs)| {
-                let names: Vec<String> = outputs
-                    .into_iter()
-                    .map(|name| format!("\"{name}\""))
-                    .collect();
-                format!("(\"{hash}\",[{}])", names.join(","))
-            })
-            .collect();
-        let mut out = aterm[..at + 3].to_vec();
-        out.extend_from_slice(list.join(",").as_bytes());
-        out.extend_from_slice(&aterm[at + 3..]);
-        Ok(sha256(&out))
-    }
-
     fn pending_info(&self, path: &StorePath) -> Option<Arc<PathInfo>> {
         self.pending.lock().infos.get(path).cloned()
     }
@@ -640,7 +565,7 @@ impl Backend for LocalBackend<'_> {
         if !self.store.config().ca_derivations {
             return Ok(None);
         }
-        let id = self.drv_output(derivation, output)?;
+        let id = drv_output(&**self.store, derivation, output)?;
         Ok(self
             .store
             .query_realisation(&id)?
@@ -657,7 +582,7 @@ impl Backend for LocalBackend<'_> {
             return Ok(());
         }
         self.flush()?;
-        let id = self.drv_output(derivation, output)?;
+        let id = drv_output(&**self.store, derivation, output)?;
         let mut realisation = Realisation::new(id, path.clone());
         for key in &self.keys {
             realisation.sign(key);
@@ -709,7 +634,7 @@ impl Backend for LocalBackend<'_> {
         derivation: &StorePath,
         output: &str,
     ) -> Result<Option<StorePath>, BackendError> {
-        let id = self.drv_output(derivation, output)?;
+        let id = drv_output(&**self.store, derivation, output)?;
         Ok(self
             .source
             .realisation(&id)

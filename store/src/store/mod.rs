@@ -5,6 +5,7 @@
 //! | `api` | [`Store`], the interface that evaluator, builder and caches use |
 //! | `info` | [`PathInfo`], what a store knows of an object |
 //! | `derived` | [`DerivedPath`]: objects named by what builds them |
+//! | `drv_hash` | the hash that names a derivation in realisations |
 //! | `realisation` | what outputs of content-addressed derivations were built to |
 //! | `signature` | keys and signatures |
 //! | `references` | finding store paths in bytes |
@@ -18,6 +19,7 @@ pub mod address;
 pub mod api;
 pub mod closure;
 pub mod derived;
+pub mod drv_hash;
 pub mod error;
 pub mod export;
 pub mod info;

@@ -647,6 +647,12 @@ impl Store for LocalStore {
                 outputs.insert(name.to_owned(), path);
             }
         }
+        if self.config.ca_derivations && outputs.values().any(Option::is_none) {
+            for (name, path) in outputs.iter_mut().filter(|(_, path)| path.is_none()) {
+                let id = super::drv_hash::drv_output(self, drv, name)?;
+                *path = self.query_realisation(&id)?.map(|known| known.out_path);
+            }
+        }
         Ok(outputs)
     }
 
