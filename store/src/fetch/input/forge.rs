@@ -52,11 +52,8 @@ pub(super) fn from_url(scheme: Scheme, url: &Url) -> Result<Option<Attrs>, Input
                 )));
             }
             "rev" | "ref" | "host" | "narHash" => attrs.set(name, value.as_str()),
-            _ => {
-                return Err(bad(format!(
-                    "URL '{url}' contains unknown parameter '{name}'"
-                )));
-            }
+            // Others are passed over, as in every Nix; references in use have them.
+            _ => {}
         }
     }
     check(attrs).map(Some)
