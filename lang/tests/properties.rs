@@ -12,7 +12,7 @@ const PROGRAMS: &[&str] = &[
     "''\n  one\n    two ''${x} ${''in''}\n  three '''quoted''' ''\\t $$ $\n''",
     "/** documented */ f: /* plain */ x: # line\n if x < 1 && x >= 2 || x == 3 then <nixpkgs/lib> else ~/file + /abs/path + http://example.org/a?b=c",
     "let { a = 1; body = a; }",
-    "rec { a.b.c = { }; a.b.d = { e = 1; }; inherit a; inherit (a) b; x = 1.5e3 * .5 / 2. - 3 ++ [ ] // { }; }",
+    "rec { a.b.c = { }; a.b.d = { e = 1; }; inherit z; inherit (a) b; x = 1.5e3 * .5 / 2. - 3 ++ [ ] // { }; }",
     "x: x |> (y: y <| 1)",
     "{ or = 1; f = a: a or b; __curPos = __curPos; }",
     "\"a\\\"b\\n$${c}\\${d}${ { e = \"f\"; }.e }\"",
@@ -89,8 +89,18 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
+/// `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig {
+        cases: config.cases.max(2000),
+        failure_persistence: None,
+        ..config
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn no_bytes_panic_or_get_lost(source in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -134,7 +134,7 @@ impl Lexer<'_> {
                 Ok(kind) => kind,
                 Err(()) => {
                     // One character is one unexpected token, however long the attempt was.
-                    let end = start + 1 + text::continuation_len(&self.source[start + 1..]);
+                    let end = start + text::character_len(&self.source[start..]);
                     self.emit(K::Invalid, start, end);
                     base = end;
                     lexer = K::lexer(&self.source[base..]);

@@ -69,7 +69,7 @@ impl Lexer<'_> {
                 (b'\'', Some(b'\'')) => match (source.get(at + 2), source.get(at + 3)) {
                     (Some(b'$' | b'\''), _) => 3,
                     // All of a character, so that a token never ends inside of one.
-                    (Some(b'\\'), Some(_)) => 4 + continuation_len(&source[at + 4..]),
+                    (Some(b'\\'), Some(_)) => 3 + character_len(&source[at + 3..]),
                     _ => {
                         self.indented_text(start, at);
                         self.emit(K::IndentedClose, at, at + 2);
@@ -97,10 +97,13 @@ impl Lexer<'_> {
     }
 }
 
-/// How many bytes that continue a UTF-8 character stand at the beginning.
-pub(super) fn continuation_len(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
-        .position(|byte| !(0x80..0xc0).contains(byte))
-        .unwrap_or(bytes.len())
+/// The length of the UTF-8 character at the beginning; 1 if there is none.
+pub(super) fn character_len(bytes: &[u8]) -> usize {
+    if bytes.first().is_none_or(u8::is_ascii) {
+        return 1;
+    }
+    let first = bytes[..bytes.len().min(4)].utf8_chunks().next();
+    first
+        .and_then(|chunk| chunk.valid().chars().next())
+        .map_or(1, char::len_utf8)
 }
