@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use rx_lang::symbol::{Symbol, known};
+use rx_lang::symbol::{self, Symbol, known};
+use rx_store::derivation::upstream_placeholder;
+use rx_store::path::StorePath;
 
 use crate::builtins::{Builtin, builtin};
 use crate::error::{Error, Result};
 use crate::heap::Word;
 use crate::interp::Coercion;
-use crate::io::resolve_expr_path;
+use crate::io::{outside, resolve_expr_path};
 use crate::outside::{SearchEntry, rewritten};
 use crate::source::{Origin, Pos};
-use crate::value::{Attrs, Context, Value};
+use crate::value::attrs::Duplicates;
+use crate::value::{Attrs, AttrsBuilder, Context, ContextElement, Str, Value};
 use crate::vm::Vm;
 
 pub(super) const TABLE: &[Builtin] = &[
@@ -55,11 +58,50 @@ fn scoped_import(vm: &mut Vm, args: &[Value]) -> Result {
 }
 
 fn import_path(vm: &mut Vm, path: &[u8], scope: Option<Attrs>, pos: Pos) -> Result {
+    if path.ends_with(b".drv")
+        && let Ok(object) = vm.ev.store_dir.parse(path)
+        && vm.ev.io.store().is_valid(&object).unwrap_or(false)
+    {
+        return imported_derivation(vm, &object).map_err(|e| e.at(pos));
+    }
     let path = resolve_expr_path(&*vm.ev.io, path).map_err(|e| e.at(pos))?;
     match scope {
         None => vm.eval_file(&path),
         Some(scope) => eval_in_scope(vm, path, scope, pos),
     }
+}
+
+/// The derivation that is in a file of the store.
+fn imported_derivation(vm: &mut Vm, file: &StorePath) -> Result {
+    let derivation = vm.ev.io.store().read_derivation(file)?;
+    let printed = vm.ev.store_dir.print(file);
+    let mut set = AttrsBuilder::new(3 + derivation.outputs.len());
+    let deep = Context::of(ContextElement::DrvDeep(printed.clone().into()));
+    let drv_path = Str::with_context(&mut vm.heap, &printed, deep);
+    set.push(known::DRV_PATH, drv_path);
+    let name = derivation.env.get(&b"name"[..]);
+    let name = vm.str(name.map_or(&b""[..], |name| name));
+    set.push(known::NAME, name);
+    let mut names = Vec::new();
+    for (output, path) in derivation.output_paths(&vm.ev.store_dir).map_err(outside)? {
+        let text = match path {
+            Some(path) => vm.ev.store_dir.print(&path),
+            None => upstream_placeholder(file, output).into_bytes(),
+        };
+        let context = Context::of(ContextElement::Built {
+            drv: Box::new(ContextElement::Opaque(printed.clone().into())),
+            output: output.as_bytes().into(),
+        });
+        let value = Str::with_context(&mut vm.heap, &text, context);
+        set.push(symbol::intern(output.as_bytes()), value);
+        names.push(vm.str(output.as_bytes()));
+    }
+    let names = vm.list(&names);
+    set.push(known::OUTPUTS, names);
+    let imported = set.finish(&mut vm.heap, Duplicates::Last);
+    let text = include_bytes!("../../../stdlib/imported-derivation.nix");
+    let function = vm.eval_text(Origin::Internal("imported-derivation.nix"), text, b"/")?;
+    vm.call(function, &[imported])
 }
 
 /// Evaluates a file with more names in scope. A new compilation each time: the names are part of the code.
