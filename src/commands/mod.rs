@@ -1,6 +1,7 @@
 //! One module for each command, and the two tables that name them all.
 
 mod build;
+mod build_new;
 mod completions;
 mod config;
 mod copy;
@@ -46,6 +47,7 @@ pub fn classic() -> &'static [ClassicEntry] {
 /// The new commands: `rx PATH`.
 pub fn modern() -> &'static [Entry] {
     const MODERN: &[Entry] = &[
+        Entry::of::<build_new::BuildNew>(),
         Entry::of::<config::ConfigShow>(),
         Entry::of::<doctor::ConfigCheck>(),
         Entry::of::<copy::Copy>(),

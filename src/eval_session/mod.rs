@@ -187,7 +187,7 @@ fn eval_store(
     store: &SharedStore,
     read_only: bool,
 ) -> Result<Box<dyn EvalStore>, Failure> {
-    let dir = StoreDir::new(invocation.settings.places.store_dir.as_os_str().as_bytes())?;
+    let dir = StoreDir::new(store_dir(&invocation.settings))?;
     let store = store.clone();
     let open = Box::new(move || store.get());
     Ok(Box::new(BackedStore::new(
@@ -196,6 +196,17 @@ fn eval_store(
         invocation.settings.clone(),
         open,
     )))
+}
+
+/// The directory of store paths: the store's own, if its address names one.
+fn store_dir(settings: &rx_store::settings::Settings) -> Vec<u8> {
+    rx_store::store::address::StoreAddress::parse(&settings.store)
+        .ok()
+        .and_then(|address| address.params.get("store").cloned())
+        .map_or_else(
+            || settings.places.store_dir.as_os_str().as_bytes().to_vec(),
+            String::into_bytes,
+        )
 }
 
 fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalSettings, Failure> {
@@ -222,7 +233,7 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
             .map(|feature| feature.name().to_owned())
             .collect(),
         home: Some(settings.places.home.as_os_str().as_bytes().to_vec()),
-        store_dir: settings.places.store_dir.as_os_str().as_bytes().to_vec(),
+        store_dir: store_dir(settings),
         search_path,
         current_dir: std::env::current_dir()?.into_os_string().into_vec(),
         ..EvalSettings::default()
