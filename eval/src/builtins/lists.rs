@@ -263,9 +263,9 @@ fn gen_list(vm: &mut Vm, args: &[Value]) -> Result {
     let Ok(count) = usize::try_from(len) else {
         return Err(Error::other(format!("cannot create list of size {len}")).at(pos));
     };
-    vm.check_size(count.saturating_mul(4))?;
     let what = "while evaluating the first argument passed to builtins.genList";
     let function = vm.expect_function(args[0], pos, what)?;
+    vm.check_size(count.saturating_mul(4))?;
     let mut out = ListBuilder::new(&mut vm.heap, count);
     for i in 0..count {
         if i % 65536 == 65535 {

@@ -149,7 +149,9 @@ impl Vm {
         let entries = attrs.entries(&mut self.heap);
         let names = entries.names().iter().map(|&n| symbol::name(n));
         let suggestions = crate::suggest::similar(symbol::name(name), names);
-        let message = [b"attribute '", symbol::name(name), b"' missing"].concat();
+        let mut message = b"attribute '".to_vec();
+        crate::print::quote::attr_name(symbol::name(name), &mut message);
+        message.extend_from_slice(b"' missing");
         Error::new(ErrorKind::MissingAttribute, message)
             .at(pos)
             .suggest(suggestions)

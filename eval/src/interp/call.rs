@@ -338,7 +338,7 @@ impl Vm {
                 let mut message = b"function ".to_vec();
                 message.extend(lambda_name_quoted(code));
                 message.extend_from_slice(b" called with unexpected argument '");
-                message.extend_from_slice(symbol::name(name));
+                crate::print::quote::attr_name(symbol::name(name), &mut message);
                 message.push(b'\'');
                 let names = formals.list.iter().map(|f| symbol::name(f.name));
                 let suggestions = crate::suggest::similar(symbol::name(name), names);

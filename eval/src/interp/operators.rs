@@ -37,16 +37,18 @@ impl Vm {
             Expr::Mul(site) => self.arithmetic(site, env, Operation::MUL),
             Expr::Div(site) => self.divide(site, env),
             Expr::Update(site) => {
-                let (a, b) = self.operands(site, env)?;
-                let a = self.expect_attrs(
-                    a,
-                    site.pos,
-                    "in the left operand of the update (//) operator",
-                )?;
+                // The right operand comes first: programs see that when both fail.
+                let b = self.eval(site.right, env)?;
                 let b = self.expect_attrs(
                     b,
                     site.pos,
                     "in the right operand of the update (//) operator",
+                )?;
+                let a = self.eval(site.left, env)?;
+                let a = self.expect_attrs(
+                    a,
+                    site.pos,
+                    "in the left operand of the update (//) operator",
                 )?;
                 Ok(self.update(a, b))
             }
@@ -115,8 +117,17 @@ impl Vm {
                 _ => Err(self.cannot_add(right, "a float", site.pos)),
             };
         }
+        if left.as_str().is_some() || left.as_path().is_some() {
+            let right = self.eval(site.right, env)?;
+            return self.add_texts(left, right, site);
+        }
+        // Whether the left operand can be a string is known before the right one is evaluated.
+        let mode = Coercion::segment(false);
+        let what = "while evaluating a path segment";
+        let (mut text, mut context) = self.to_text(left, mode, site.pos, what)?;
         let right = self.eval(site.right, env)?;
-        self.add_texts(left, right, site)
+        self.coerce_to_string(right, &mut text, &mut context, mode, site.pos, what)?;
+        Ok(Str::with_context(&mut self.heap, &text, context))
     }
 
     /// `+` of strings and paths.
@@ -145,8 +156,8 @@ impl Vm {
             )?;
             return self.joined_path(text, context, site.pos);
         }
-        // The reference copies paths to the store when the first part is a string.
-        let mode = Coercion::segment(left.as_str().is_some());
+        // Paths are copied to the store when the first part is a string.
+        let mode = Coercion::segment(true);
         self.coerce_to_string(left, &mut text, &mut context, mode, site.pos, what)?;
         self.coerce_to_string(right, &mut text, &mut context, mode, site.pos, what)?;
         Ok(Str::with_context(&mut self.heap, &text, context))
@@ -234,53 +245,47 @@ impl Vm {
 
     /// A string or path with interpolations.
     pub(super) fn interpolate(&mut self, site: &'static Interp, env: Env) -> Result {
-        let mut values: SmallVec<[(Pos, Value); 8]> = SmallVec::new();
-        let mut texts = true;
+        let mut texts: SmallVec<[Str; 8]> = SmallVec::new();
         let mut len = 0;
         let mut context = Context::EMPTY;
-        for &(pos, code) in site.parts {
+        for (i, &(pos, code)) in site.parts.iter().enumerate() {
             let value = self.eval(code, env)?;
-            match value.as_str() {
-                Some(text) => {
-                    len += text.len();
-                    context = context.union(text.context());
+            // Each part becomes a string before the next is evaluated.
+            let text = match value.view() {
+                View::Str(text) => text,
+                View::Path(path) if site.path && i == 0 => {
+                    text_of(Str::new(&mut self.heap, path.as_bytes()))?
                 }
-                None => texts = false,
-            }
-            values.push((pos, value));
+                _ => self.segment(value, !site.path, pos)?,
+            };
+            len += text.len();
+            context = context.union(text.context());
+            texts.push(text);
         }
-        if texts && !site.path {
-            self.check_size(len / 8)?;
-            let (value, mut room) = Str::fresh(&mut self.heap, len, context);
-            for text in values.iter().filter_map(|v| v.1.as_str()) {
-                let (here, rest) = room.split_at_mut(text.len());
-                here.copy_from_slice(text.as_bytes());
-                room = rest;
-            }
-            return Ok(value);
-        }
-        let mut text = Vec::with_capacity(len);
-        let mut context = Context::EMPTY;
-        let mode = Coercion::segment(!site.path);
-        for (i, &(pos, value)) in values.iter().enumerate() {
-            match value.view() {
-                View::Path(path) if site.path && i == 0 => text.extend_from_slice(path.as_bytes()),
-                _ => self.coerce_to_string(
-                    value,
-                    &mut text,
-                    &mut context,
-                    mode,
-                    pos,
-                    "while evaluating a path segment",
-                )?,
-            }
-        }
+        self.check_size(len / 8)?;
         if site.path {
-            self.joined_path(text, context, site.pos)
-        } else {
-            Ok(Str::with_context(&mut self.heap, &text, context))
+            let parts = texts.iter().map(|text| text.as_bytes()).collect::<Vec<_>>();
+            return self.joined_path(parts.concat(), context, site.pos);
         }
+        let (value, mut room) = Str::fresh(&mut self.heap, len, context);
+        for text in texts {
+            let (here, rest) = room.split_at_mut(text.len());
+            here.copy_from_slice(text.as_bytes());
+            room = rest;
+        }
+        Ok(value)
     }
+
+    /// A part of an interpolation that is no string yet.
+    fn segment(&mut self, value: Value, copy: bool, pos: Pos) -> Result<Str> {
+        let what = "while evaluating a path segment";
+        let (text, context) = self.to_text(value, Coercion::segment(copy), pos, what)?;
+        text_of(Str::with_context(&mut self.heap, &text, context))
+    }
+}
+
+fn text_of(value: Value) -> Result<Str> {
+    value.as_str().ok_or_else(|| Error::other("expected a string"))
 }
 
 /// An arithmetic operation, with its words for messages.

@@ -90,7 +90,8 @@ fn excerpt(text: &[u8], label: &Label<'_>, width: usize, margin: &str, out: &mut
 fn show(byte: u8, out: &mut Vec<u8>) {
     match byte {
         b'\r' => out.extend_from_slice(b"0x0d(CARRIAGE RETURN)"),
-        b'\t' | 0x20..=0x7e => out.push(byte),
+        b'\t' => out.extend_from_slice(b"0x09(TAB)"),
+        0x20..=0x7e => out.push(byte),
         byte => out.extend(format!("0x{byte:02x}").into_bytes()),
     }
 }

@@ -1,0 +1,1 @@
+let x = { inherit x; }; in builtins.deepSeq x 1

@@ -1,0 +1,1 @@
+let f = x: f x; y = y + 1; in y

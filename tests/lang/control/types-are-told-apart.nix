@@ -1,0 +1,1 @@
+[ (builtins.isInt 1) (builtins.isFloat 1) (builtins.isString "") (builtins.isBool null) (builtins.isNull null) (builtins.isList [ ]) (builtins.isAttrs { }) (builtins.isFunction (x: x)) (builtins.isFunction { __functor = 1; }) (builtins.isPath /a) (builtins.isPath "/a") ]

@@ -1,0 +1,1 @@
+{ } // (throw "middle") // 1

@@ -1,0 +1,1 @@
+builtins.genList "f" 9223372036854775807

@@ -1,0 +1,1 @@
+builtins.functionArgs ((x: { a, b ? 2 }: a) 1)

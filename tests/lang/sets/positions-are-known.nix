@@ -1,0 +1,1 @@
+builtins.isNull (builtins.unsafeGetAttrPos "b" { a = 1; })

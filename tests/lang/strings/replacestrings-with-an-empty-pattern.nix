@@ -1,0 +1,1 @@
+[ (builtins.replaceStrings [ "" ] [ "X" ] "abc") (builtins.replaceStrings [ "" "a" ] [ "X" "i" ] "abc") (builtins.replaceStrings [ "a" "" ] [ "i" "X" ] "abc") (builtins.replaceStrings [ "" ] [ "X" ] "") ]

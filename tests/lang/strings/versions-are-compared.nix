@@ -1,0 +1,1 @@
+map (p: builtins.compareVersions (builtins.elemAt p 0) (builtins.elemAt p 1)) [ [ "1.0" "1.1" ] [ "2.3" "2.3pre1" ] [ "1.2" "1.2" ] [ "a" "1" ] [ "1" "1.0" ] [ "10" "9" ] [ "1-2" "1.2" ] [ "99999999999" "9" ] ]

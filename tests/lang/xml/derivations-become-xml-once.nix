@@ -1,0 +1,1 @@
+builtins.toXML (let d = { type = "derivation"; drvPath = "/d"; outPath = "/o"; name = "n"; }; in [ d d ])

@@ -1,0 +1,1 @@
+builtins.toXML { a = [ 1 1.5 true null "x<&\"\n" ]; b.c = { }; }
