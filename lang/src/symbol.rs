@@ -9,10 +9,12 @@
 //! Names are bytes. One that is not UTF-8 is interned under a reversible text form: the marker U+10FFFF and then one
 //! character per byte. A text name that starts with the marker takes the same way, so no two names meet.
 
+use std::cell::Cell;
+use std::hash::Hasher;
 use std::sync::{LazyLock, OnceLock};
 
 use lasso::{Key, Spur, ThreadedRodeo};
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHasher};
 
 /// An interned name. The order is the order of interning, not of the alphabet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,9 +172,30 @@ fn place(symbol: Symbol) -> (usize, usize) {
     (level, id - (FIRST_CHUNK << level))
 }
 
+/// How many names a thread remembers.
+const RECENT: usize = 8192;
+
+thread_local! {
+    /// Symbols plus one that this thread met last, by a hash of their names: most names come again and again, and
+    /// looking here takes no lock.
+    static RECENTLY: [Cell<u32>; RECENT] = const { [const { Cell::new(0) }; RECENT] };
+}
+
 /// The symbol of a name in the table of the process.
 pub fn intern(name: &[u8]) -> Symbol {
-    Symbols::global().intern(name)
+    let mut hasher = FxHasher::default();
+    hasher.write(name);
+    let at = (hasher.finish() >> 32) as usize % RECENT;
+    RECENTLY.with(|recently| {
+        if let Some(symbol) = recently[at].get().checked_sub(1).map(Symbol)
+            && symbol.name() == name
+        {
+            return symbol;
+        }
+        let symbol = Symbols::global().intern(name);
+        recently[at].set(symbol.0 + 1);
+        symbol
+    })
 }
 
 /// The bytes of a symbol of the table of the process.

@@ -126,10 +126,8 @@ pub struct ThunkSite {
 pub struct Peek {
     /// The variable, in terms of the unit around the thunk.
     pub base: Var,
-    /// The attribute.
-    pub name: Symbol,
-    /// Where it was found the last time.
-    pub cache: SelectCache,
+    /// The attributes, each with where it was found the last time.
+    pub names: &'static [(Symbol, SelectCache)],
 }
 
 /// What a thunk does when it is forced.

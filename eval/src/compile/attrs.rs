@@ -1,6 +1,6 @@
 //! Attribute sets and `let`.
 
-use rx_lang::ast::{AttrSetId, Binding, BindingValue, ExprId};
+use rx_lang::ast::{AttrName, AttrSetId, Binding, BindingValue, Expr as Syntax, ExprId};
 use rx_lang::symbol::{Symbol, known};
 
 use super::{Compiler, Group, scope};
@@ -9,6 +9,7 @@ use crate::code::{
 };
 use crate::source::Pos;
 use crate::value::attrs::Layout;
+use crate::value::{Attrs, Value};
 
 impl Compiler<'_> {
     pub(super) fn attrs(&mut self, id: AttrSetId, pos: Pos) -> Code {
@@ -61,13 +62,10 @@ impl Compiler<'_> {
         let overridden = bindings.iter().any(|b| b.name == known::OVERRIDES);
         let mark = self.scope.mark();
         let overrides = overridden.then(|| self.scope.reserve());
-        let group = self.bind_group(id, |scope, name, place| match overrides {
-            Some(set) => scope.bind_overridable(name, set),
-            None => scope.bind(name, place),
-        });
+        let group = self.bind_group(id, overrides);
         let mut values = vec![None; bindings.len()];
-        for ((_, place), &word) in group.places.iter().zip(words) {
-            values[word as usize] = Some(self.node(Expr::Local(place.slot)));
+        for (&value, &word) in group.values.iter().zip(words) {
+            values[word as usize] = Some(value);
         }
         let values = self.slice(values.into_iter().flatten().collect());
         let dynamics = self.dynamics(id);
@@ -85,19 +83,16 @@ impl Compiler<'_> {
 
     pub(super) fn let_in(&mut self, id: AttrSetId, body: ExprId) -> Code {
         let mark = self.scope.mark();
-        let group = self.bind_group(id, |scope, name, place| scope.bind(name, place));
+        let group = self.bind_group(id, None);
         let body = self.strict(body);
         self.scope.release(mark);
         let bindings = self.slice(group.bindings);
         self.node(Expr::Let(self.make(Let { bindings, body })))
     }
 
-    /// Binds the names of a recursive set or `let`, and compiles what they are bound to.
-    fn bind_group(
-        &mut self,
-        id: AttrSetId,
-        bind: impl Fn(&mut scope::Scope, Symbol, scope::Place),
-    ) -> BoundGroup {
+    /// Binds the names of a recursive set or `let`, and compiles what they are bound to. With `overrides` the names are
+    /// attributes of the set in that word.
+    fn bind_group(&mut self, id: AttrSetId, overrides: Option<scope::Place>) -> BoundGroup {
         let set = self.ast.set(id);
         let bindings = self.ast.bindings(set);
         // `inherit x` speaks of the scope around, so it is compiled before the names are bound.
@@ -105,30 +100,84 @@ impl Compiler<'_> {
             .iter()
             .map(|b| (b.value == BindingValue::Inherit).then(|| self.inherited(b)))
             .collect::<Vec<_>>();
-        let places = bindings
+        let builtins = overrides
+            .is_none()
+            .then(|| self.builtins_beside(bindings))
+            .flatten();
+        let constants = bindings
             .iter()
-            .map(|b| (b.name, self.scope.reserve()))
+            .map(|b| builtins.and_then(|builtins| self.constant(id, b, builtins)))
             .collect::<Vec<_>>();
-        let first = self.scope.mark_next() - places.len() as u32;
-        for &(name, place) in &places {
-            bind(&mut self.scope, name, place);
+        let first = self.scope.mark_next();
+        let mut places = Vec::with_capacity(bindings.len());
+        for (binding, constant) in bindings.iter().zip(&constants) {
+            if let Some(value) = *constant {
+                self.scope.bind_constant(binding.name, value);
+                places.push(None);
+                continue;
+            }
+            let place = self.scope.reserve();
+            match overrides {
+                Some(set) => self.scope.bind_overridable(binding.name, set),
+                None => self.scope.bind(binding.name, place),
+            }
+            places.push(Some(place));
         }
         let group = Group::Recursive(first);
         let sources = self.inherit_sources(id, group);
         let mut nodes = Vec::with_capacity(bindings.len() + sources.len());
-        for ((binding, (_, place)), inherited) in bindings.iter().zip(&places).zip(inherited) {
+        let mut values = Vec::with_capacity(bindings.len());
+        for (i, (binding, inherited)) in bindings.iter().zip(inherited).enumerate() {
+            let Some(place) = places[i] else {
+                values.push(self.node(Expr::Const(constants[i].unwrap_or(Value::NULL))));
+                continue;
+            };
             let node = match inherited {
                 Some(node) => node,
                 // What is bound before exists when this is: another name for it is the same value.
                 None => self.binding(binding, &sources, Group::Recursive(place.slot)),
             };
             nodes.push((place.slot, node));
+            values.push(self.node(Expr::Local(place.slot)));
         }
         nodes.extend(sources);
         BoundGroup {
-            places,
+            values,
             bindings: nodes,
         }
+    }
+
+    /// The set `builtins`, if that name means it beside these bindings.
+    fn builtins_beside(&self, bindings: &[Binding]) -> Option<Attrs> {
+        let rebound =
+            self.is_rebound(known::BUILTINS) || bindings.iter().any(|b| b.name == known::BUILTINS);
+        if rebound {
+            None
+        } else {
+            self.environment.globals.get(&known::BUILTINS)?.as_attrs()
+        }
+    }
+
+    /// The value of a binding that takes something from `builtins`: such names need no variable.
+    fn constant(&self, id: AttrSetId, binding: &Binding, builtins: Attrs) -> Option<Value> {
+        let is_builtins = |id: ExprId| self.ast.expr(id) == Syntax::Var(known::BUILTINS);
+        let name = match binding.value {
+            BindingValue::InheritFrom(n) => {
+                let source = self.ast.inherit_sources(self.ast.set(id))[n as usize];
+                is_builtins(source).then_some(binding.name)?
+            }
+            BindingValue::Plain(value) => match self.ast.expr(value) {
+                Syntax::Select { base, path } if is_builtins(base) => {
+                    match *self.ast.attr_path(path) {
+                        [AttrName::Static(name)] => name,
+                        _ => return None,
+                    }
+                }
+                _ => return None,
+            },
+            BindingValue::Inherit => return None,
+        };
+        builtins.get(name).filter(|value| !value.is_thunk())
     }
 
     /// The sources of `inherit (source)`, each with a word of the frame of its own.
@@ -192,11 +241,8 @@ impl Compiler<'_> {
             pos,
         })));
         let captures = self.slice(vec![var]);
-        let peek = Some(code::Peek {
-            base: var,
-            name,
-            cache: Default::default(),
-        });
+        let names = self.slice(vec![(name, Default::default())]);
+        let peek = Some(code::Peek { base: var, names });
         self.node(Expr::Thunk(self.make(ThunkSite {
             code: ThunkCode::Eval { body, frame: 0 },
             captures,
@@ -217,6 +263,8 @@ impl Compiler<'_> {
 
 /// The bindings of a recursive set or `let`.
 struct BoundGroup {
-    places: Vec<(Symbol, scope::Place)>,
+    /// For each binding a node that gives it.
+    values: Vec<Code>,
+    /// Words of the frame with what they are bound to.
     bindings: Vec<(u32, Code)>,
 }

@@ -18,7 +18,8 @@ use rx_lang::symbol::Symbol;
 use crate::code::{self, Code, Expr, Name, Peek, ThunkCode, ThunkSite, Var};
 use crate::heap::{Heap, Word};
 use crate::source::{Pos, Source};
-use crate::value::{PathValue, Str, Value};
+use crate::value::function::FunctionView;
+use crate::value::{Function, PathValue, Str, Value};
 pub use paths::canonical;
 use scope::{Binding, Scope};
 
@@ -66,9 +67,7 @@ pub fn compile(
     environment: &Environment<'_>,
     heap: &mut Heap,
 ) -> Result<Unit, Vec<Undefined>> {
-    let arena: &'static Bump = Box::leak(Box::new(Bump::with_capacity(
-        (source.text.len() * 4).max(512),
-    )));
+    let arena = heap.code;
     let mut compiler = Compiler {
         ast,
         base: source.base,
@@ -189,11 +188,19 @@ impl Compiler<'_> {
             }
             Syntax::Call { func, args } => {
                 let function = self.strict(func);
+                let strict = strict_arguments(function, args.len());
                 let arguments = self
                     .ast
                     .list(args)
                     .iter()
-                    .map(|&a| self.lazy(a, Group::Ordinary))
+                    .enumerate()
+                    .map(|(i, &a)| {
+                        if strict >> i & 1 == 1 {
+                            self.strict(a)
+                        } else {
+                            self.lazy(a, Group::Ordinary)
+                        }
+                    })
                     .collect();
                 let arguments = self.slice(arguments);
                 self.node(Expr::Call(self.make(code::Call {
@@ -301,19 +308,11 @@ impl Compiler<'_> {
         let body = self.strict(id);
         let unit = self.scope.leave_unit();
         let captures = self.slice(unit.captures);
-        let peek = match body {
-            Expr::Select(select) => match select.base {
-                Expr::Capture(n) => Some(Peek {
-                    base: captures[*n as usize],
-                    name: select.name,
-                    cache: Default::default(),
-                }),
-                _ => None,
-            },
-            // A body that became a constant needs no thunk.
-            Expr::Const(_) => return body,
-            _ => None,
-        };
+        // A body that became a constant needs no thunk.
+        if let Expr::Const(_) = body {
+            return body;
+        }
+        let peek = self.peek(body, captures);
         let code = ThunkCode::Eval {
             body,
             frame: unit.frame,
@@ -325,10 +324,30 @@ impl Compiler<'_> {
         })))
     }
 
+    /// What of a thunk's body could be had without a thunk: `var.a.b …`.
+    fn peek(&self, body: Code, captures: &'static [Var]) -> Option<Peek> {
+        let mut names = Vec::new();
+        let mut at = body;
+        while let Expr::Select(select) = at {
+            names.push((select.name, Default::default()));
+            at = select.base;
+        }
+        let Expr::Capture(n) = at else { return None };
+        if names.is_empty() || names.len() > 3 {
+            return None;
+        }
+        names.reverse();
+        Some(Peek {
+            base: captures[*n as usize],
+            names: self.slice(names),
+        })
+    }
+
     /// Code for a variable.
     fn variable(&mut self, name: Symbol, pos: Pos) -> Code {
         match self.scope.resolve(name) {
             Some(Binding::Var(var)) => return self.var(var),
+            Some(Binding::Const(value)) => return self.node(Expr::Const(value)),
             Some(Binding::Overridable(var)) => {
                 let base = self.var(var);
                 return self.node(Expr::Select(self.make(code::Select {
@@ -398,12 +417,18 @@ impl Compiler<'_> {
                 let AttrName::Static(name) = name else {
                     continue;
                 };
-                base = self.node(Expr::Select(self.make(code::Select {
-                    base,
-                    name,
-                    cache: Default::default(),
-                    pos,
-                })));
+                base = match constant_attribute(base, name) {
+                    Some(value) => self.node(Expr::Const(value)),
+                    None => {
+                        let cache = Default::default();
+                        self.node(Expr::Select(self.make(code::Select {
+                            base,
+                            name,
+                            cache,
+                            pos,
+                        })))
+                    }
+                };
             }
             return base;
         }
@@ -420,6 +445,23 @@ impl Compiler<'_> {
     fn constant_path(&mut self, path: &[u8]) -> Code {
         let value = PathValue::new(self.heap, path);
         self.node(Expr::Const(value))
+    }
+}
+
+/// The attribute of a set that is known now, unless it must be evaluated first.
+fn constant_attribute(base: Code, name: Symbol) -> Option<Value> {
+    let Expr::Const(set) = base else { return None };
+    set.as_attrs()?.get(name).filter(|value| !value.is_thunk())
+}
+
+/// Which arguments a known builtin forces before anything else, as bits: they need no thunks.
+fn strict_arguments(function: Code, count: usize) -> u8 {
+    let Expr::Const(function) = function else {
+        return 0;
+    };
+    match function.as_function().map(Function::view) {
+        Some(FunctionView::Builtin(builtin)) if builtin.arity as usize == count => builtin.strict,
+        _ => 0,
     }
 }
 

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 use rx_lang::symbol::Symbol;
 
 use crate::code::Var;
+use crate::value::Value;
 
 /// A word of the frame of a unit that is being compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,12 +22,15 @@ pub(super) enum Binding {
     Var(Var),
     /// An attribute of the set in this variable (`rec` with `__overrides`).
     Overridable(Var),
+    /// A value that is known now.
+    Const(Value),
 }
 
 #[derive(Clone, Copy)]
-struct Entry {
-    place: Place,
-    overridable: bool,
+enum Entry {
+    Var(Place),
+    Overridable(Place),
+    Const(Value),
 }
 
 /// A unit under compilation.
@@ -128,25 +132,21 @@ impl Scope {
     }
 
     pub(super) fn bind(&mut self, name: Symbol, place: Place) {
-        let old = self.names.insert(
-            name,
-            Entry {
-                place,
-                overridable: false,
-            },
-        );
-        self.undo.push((name, old));
+        self.enter(name, Entry::Var(place));
     }
 
     /// Binds the name to an attribute of the set in `place`.
     pub(super) fn bind_overridable(&mut self, name: Symbol, place: Place) {
-        let old = self.names.insert(
-            name,
-            Entry {
-                place,
-                overridable: true,
-            },
-        );
+        self.enter(name, Entry::Overridable(place));
+    }
+
+    /// Binds the name to a value that needs no word of a frame.
+    pub(super) fn bind_constant(&mut self, name: Symbol, value: Value) {
+        self.enter(name, Entry::Const(value));
+    }
+
+    fn enter(&mut self, name: Symbol, entry: Entry) {
+        let old = self.names.insert(name, entry);
         self.undo.push((name, old));
     }
 
@@ -156,10 +156,10 @@ impl Scope {
 
     /// Where the variable is.
     pub(super) fn lookup(&self, name: Symbol) -> Option<Place> {
-        self.names
-            .get(&name)
-            .filter(|e| !e.overridable)
-            .map(|e| e.place)
+        match self.names.get(&name) {
+            Some(Entry::Var(place)) => Some(*place),
+            _ => None,
+        }
     }
 
     pub(super) fn is_local(&self, place: Place) -> bool {
@@ -167,12 +167,10 @@ impl Scope {
     }
 
     pub(super) fn resolve(&mut self, name: Symbol) -> Option<Binding> {
-        let entry = *self.names.get(&name)?;
-        let var = self.var(entry.place);
-        Some(if entry.overridable {
-            Binding::Overridable(var)
-        } else {
-            Binding::Var(var)
+        Some(match *self.names.get(&name)? {
+            Entry::Var(place) => Binding::Var(self.var(place)),
+            Entry::Overridable(place) => Binding::Overridable(self.var(place)),
+            Entry::Const(value) => Binding::Const(value),
         })
     }
 

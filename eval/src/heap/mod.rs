@@ -15,6 +15,8 @@ pub use stack::Stack;
 use std::alloc::{Layout, alloc_zeroed};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bumpalo::Bump;
+
 /// One word of an object.
 pub type Word = AtomicU64;
 
@@ -22,6 +24,9 @@ pub type Word = AtomicU64;
 const FIRST_BLOCK: usize = 32 * 1024;
 /// The largest regular block in words (8 MiB).
 const LARGEST_BLOCK: usize = 1024 * 1024;
+
+/// The size in bytes of a large page, and of the smallest block that is laid on them.
+const LARGE_PAGE: usize = 2 << 20;
 
 /// The limit on a heap's size in bytes when nothing else is said: far beyond what nixpkgs needs, and
 /// below what makes an ordinary machine swap.
@@ -35,6 +40,8 @@ pub struct Heap {
     allocated: usize,
     limit: usize,
     exhausted: bool,
+    /// Where compiled code lives.
+    pub(crate) code: &'static Bump,
     /// What has been learned about the layouts of attribute sets.
     pub(crate) shapes: crate::value::attrs::ShapeCache,
 }
@@ -54,6 +61,7 @@ impl Heap {
             allocated: 0,
             limit,
             exhausted: false,
+            code: Box::leak(Box::new(Bump::new())),
             shapes: Default::default(),
         }
     }
@@ -116,17 +124,52 @@ impl Heap {
 }
 
 /// Fresh zeroed memory; pages that are never touched cost nothing.
+///
+/// Large blocks are laid on large pages where the system gives them: a fresh page costs the kernel about as
+/// much as the evaluator needs to fill it.
 fn zeroed_words(words: usize) -> &'static [Word] {
-    let Ok(layout) = Layout::array::<Word>(words.max(1)) else {
+    let align = if words * 8 >= LARGE_PAGE {
+        LARGE_PAGE
+    } else {
+        align_of::<Word>()
+    };
+    let layout = words
+        .max(1)
+        .checked_mul(8)
+        .and_then(|size| Layout::from_size_align(size, align).ok());
+    let Some(layout) = layout else {
         std::alloc::handle_alloc_error(Layout::new::<Word>())
     };
     // SAFETY: the layout is not of size zero; zeroed bytes are valid atomics; the memory is never freed.
     unsafe {
-        let block = alloc_zeroed(layout);
+        let block = if align == LARGE_PAGE {
+            large_pages(layout)
+        } else {
+            alloc_zeroed(layout)
+        };
         if block.is_null() {
             std::alloc::handle_alloc_error(layout);
         }
         std::slice::from_raw_parts(block.cast::<Word>(), words)
+    }
+}
+
+/// Address space aligned for large pages, with the wish for them; null when there is none left.
+fn large_pages(layout: Layout) -> *mut u8 {
+    let size = layout.size() + LARGE_PAGE;
+    // SAFETY: a fresh anonymous mapping of our own; the advice is about pages within it.
+    unsafe {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let start = libc::mmap(std::ptr::null_mut(), size, protection, flags, -1, 0);
+        if start == libc::MAP_FAILED {
+            return std::ptr::null_mut();
+        }
+        let start = start.cast::<u8>();
+        let block = start.add(start.align_offset(LARGE_PAGE));
+        // Only advice: without large pages everything works as well.
+        libc::madvise(block.cast(), layout.size(), libc::MADV_HUGEPAGE);
+        block
     }
 }
 

@@ -16,7 +16,7 @@ mod operators;
 pub use coerce::{Coercion, CopyMode};
 pub(crate) use operators::Operation;
 
-use crate::code::{Code, Expr, LambdaCode, ThunkSite, Var};
+use crate::code::{Code, Expr, LambdaCode, Peek, ThunkSite, Var};
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap;
 use crate::source::Pos;
@@ -233,16 +233,10 @@ impl Vm {
 
     fn make_thunk(&mut self, site: &'static ThunkSite, env: Env) -> Value {
         if let Some(peek) = &site.peek
-            && let Some(attrs) = self.var(peek.base, env).as_attrs()
-            && let Some(word) = attrs.word_cached(peek.name, &peek.cache)
+            && let Some(value) = self.peek(peek, env)
         {
             self.stats.avoided += 1;
-            let value = Value::from_word(heap::load(word)).peel();
-            return match value.as_list() {
-                // Printers tell the same list from one that was selected twice.
-                Some(list) if !list.is_empty() => list.slice(&mut self.heap, 0, list.len()),
-                _ => value,
-            };
+            return value;
         }
         self.stats.thunks += 1;
         let (value, words) = Thunk::suspend(&mut self.heap, &site.code, site.captures.len());
@@ -250,6 +244,17 @@ impl Vm {
             heap::store(word, self.var(var, env).word());
         }
         value
+    }
+
+    /// The selected value, when everything on the way to it is finished.
+    #[inline]
+    fn peek(&self, peek: &'static Peek, env: Env) -> Option<Value> {
+        let mut value = self.var(peek.base, env);
+        for (name, cache) in peek.names {
+            let word = value.as_attrs()?.word_cached(*name, cache)?;
+            value = Value::from_word(heap::load(word)).peel();
+        }
+        Some(value)
     }
 
     /// The value of a variable, without the thunk around it if that is finished.

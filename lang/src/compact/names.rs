@@ -1,6 +1,6 @@
 //! A small cache in front of the table of names: a file uses the same few names again and again.
 
-use crate::symbol::{Symbol, Symbols};
+use crate::symbol::{self, Symbol};
 
 const SLOTS: usize = 2048;
 
@@ -14,7 +14,6 @@ struct Slot {
 /// Remembers where in the source a name was last seen, by a hash of its bytes. A slot holds one name.
 pub(super) struct NameCache {
     slots: Box<[Slot]>,
-    symbols: &'static Symbols,
 }
 
 impl NameCache {
@@ -29,7 +28,6 @@ impl NameCache {
                 SLOTS
             ]
             .into_boxed_slice(),
-            symbols: Symbols::global(),
         }
     }
 
@@ -40,7 +38,7 @@ impl NameCache {
         if slot.len == end - start && source[slot.start as usize..][..slot.len as usize] == *name {
             return slot.symbol;
         }
-        let symbol = self.symbols.intern(name);
+        let symbol = symbol::intern(name);
         *slot = Slot {
             start,
             len: end - start,

@@ -1,6 +1,6 @@
 //! `a // b`, and the caches that make it a copy of words.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rx_lang::symbol::Symbol;
 use smallvec::SmallVec;
 
@@ -11,6 +11,8 @@ use crate::value::{Tag, Value};
 
 /// Up to this many words in all, the way from two layouts to their union is remembered.
 const CACHED: usize = 128;
+/// Up to this many words in all, it is remembered when it is gone a second time.
+const CACHED_LATER: usize = 8192;
 /// A layer must be this many times larger than the one over it; else the two become one.
 const GROWTH: usize = 4;
 
@@ -26,6 +28,8 @@ struct Transition {
 #[derive(Debug, Default)]
 pub(crate) struct ShapeCache {
     transitions: FxHashMap<(usize, usize), &'static Transition>,
+    /// Pairs of larger layouts that have been united once.
+    seen: FxHashSet<(usize, usize)>,
     layouts: FxHashMap<(u32, Box<[Pos]>), &'static Layout>,
     /// Layouts of parts of sets: the layout of the whole, with a bit for each name that the part has.
     pub(super) parts: FxHashMap<(usize, u128), &'static Layout>,
@@ -47,6 +51,22 @@ impl ShapeCache {
         self.transitions
             .entry(key)
             .or_insert_with(|| Box::leak(Box::new(plan(a, b))))
+    }
+}
+
+impl ShapeCache {
+    /// The way for layouts that are too large to be remembered at once.
+    fn large_transition(
+        &mut self,
+        a: &'static Layout,
+        b: &'static Layout,
+    ) -> Option<&'static Transition> {
+        let key = (heap::address_of(a), heap::address_of(b));
+        if let Some(known) = self.transitions.get(&key) {
+            return Some(known);
+        }
+        let again = a.len() + b.len() <= CACHED_LATER && !self.seen.insert(key);
+        again.then(|| self.transition(a, b))
     }
 }
 
@@ -181,6 +201,9 @@ fn join(heap: &mut Heap, transition: &Transition, a: Entries, b: Entries) -> Val
 
 fn join_uncached(heap: &mut Heap, older: Attrs, newer: Attrs) -> Attrs {
     let (a, b) = (older.entries(heap), newer.entries(heap));
+    if let Some(transition) = heap.shapes.large_transition(a.layout, b.layout) {
+        return Attrs(join(heap, transition, a, b).address());
+    }
     let transition = plan(a.layout, b.layout);
     Attrs(join(heap, &transition, a, b).address())
 }
