@@ -17,13 +17,14 @@ pub enum Run {
     Real,
 }
 
-/// Builds and fetches what is missing.
+/// Builds and fetches what is missing; `failure` says how an error ends the command.
 pub fn realise(
     store: &dyn Store,
     settings: &Settings,
     paths: &[DerivedPath],
     mode: BuildMode,
     run: Run,
+    failure: fn(StoreError) -> Failure,
 ) -> Result<(), Failure> {
     if run == Run::Dry || (settings.print_missing && progress::wanted(Level::Info)) {
         let missing = store.query_missing(paths)?;
@@ -33,7 +34,7 @@ pub fn realise(
     if run == Run::Dry {
         return Ok(());
     }
-    store.build_paths(paths, mode).map_err(build_failure)
+    store.build_paths(paths, mode).map_err(failure)
 }
 
 /// A failure of building, with the exit code that says what kind it is.
@@ -46,6 +47,14 @@ pub fn build_failure(error: StoreError) -> Failure {
             }
             Err(error) => Failure::message(error.to_string()),
         },
+        error => error.into(),
+    }
+}
+
+/// A failure of building for commands that only tell success from failure.
+pub fn plain_failure(error: StoreError) -> Failure {
+    match error {
+        StoreError::Layer(error) => Failure::message(error.to_string()),
         error => error.into(),
     }
 }

@@ -14,7 +14,7 @@ use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, SingleDerivedPath, St
 
 use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options};
 use crate::eval_session::{EvalSession, with_session};
-use crate::realise::{Run, realise};
+use crate::realise::{Run, build_failure, realise};
 use crate::ui::{self, Failure, UsageError};
 
 /// Options of `rx-build`.
@@ -137,7 +137,14 @@ impl ClassicCommand for Build {
             })
             .collect();
         let run = if self.dry_run { Run::Dry } else { Run::Real };
-        realise(&*store, &invocation.settings, &paths, self.mode, run)?;
+        realise(
+            &*store,
+            &invocation.settings,
+            &paths,
+            self.mode,
+            run,
+            build_failure,
+        )?;
         if self.dry_run {
             return Ok(());
         }

@@ -18,7 +18,7 @@ use crate::cli::{
     BuildMode as Wish, BuildOptions, Category, EvalOptions, Invocation, JsonOptions, Subcommand,
 };
 use crate::eval_session::{EvalSession, with_session};
-use crate::realise::{Run, realise};
+use crate::realise::{Run, plain_failure, realise};
 use crate::store_session::path_with_outputs;
 use crate::ui::{self, Failure, UsageError};
 
@@ -69,7 +69,14 @@ impl Subcommand for BuildNew {
             Wish::Repair => BuildMode::Repair,
             Wish::Check => BuildMode::Check,
         };
-        realise(&*store, &invocation.settings, &wanted, mode, run)?;
+        realise(
+            &*store,
+            &invocation.settings,
+            &wanted,
+            mode,
+            run,
+            plain_failure,
+        )?;
         let built = results(&*store, &wanted)?;
         if run == Run::Real {
             self.make_links(&*store, &built)?;
@@ -254,12 +261,16 @@ fn default_outputs(session: &mut EvalSession, package: Value) -> OutputsSpec {
         return OutputsSpec::Names(BTreeSet::from([name]));
     }
     match attribute(b"meta.outputsToInstall") {
-        Some(serde_json::Value::Array(names)) => OutputsSpec::Names(
-            names
+        Some(serde_json::Value::Array(names)) => {
+            let mut names: BTreeSet<String> = names
                 .iter()
                 .filter_map(|name| name.as_str().map(str::to_owned))
-                .collect(),
-        ),
+                .collect();
+            if names.is_empty() {
+                names.insert("out".to_owned());
+            }
+            OutputsSpec::Names(names)
+        }
         _ => OutputsSpec::All,
     }
 }

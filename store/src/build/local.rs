@@ -121,7 +121,12 @@ impl LocalBuilder {
             return Ok(outcome);
         }
         let backend = LocalBackend::new(&store, &self.settings, &*self.source);
-        match outcome.into_result(&backend) {
+        let summary = outcome.summary(&backend);
+        let result = outcome.into_result(&backend);
+        if let Some(summary) = summary {
+            progress::log(Level::Error, summary);
+        }
+        match result {
             Ok(()) => Err(StoreError::Format("build failed")),
             Err(error) if error.kind == super::FailureKind::Cancelled => {
                 Err(StoreError::Interrupted)

@@ -130,7 +130,13 @@ impl BuildLog {
                 return false;
             }
         };
-        self.act_on(&message).is_some()
+        let understood = self.act_on(&message).is_some();
+        if !understood {
+            progress::warn(format!(
+                "Unable to handle a JSON message from the derivation builder: {message}"
+            ));
+        }
+        understood
     }
 
     fn act_on(&mut self, message: &Value) -> Option<()> {

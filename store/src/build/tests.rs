@@ -578,3 +578,78 @@ fn without_a_sandbox_valid_paths_are_still_not_overwritten() {
     .into_result(&store)
     .unwrap();
 }
+
+/// Settings that show builders the host's programs.
+const TOOLS: &str = "sandbox-paths = /bin /usr /lib /lib64?";
+
+#[test]
+fn an_output_that_is_a_link_stays_one_and_nothing_behind_it_changes() {
+    if !possible() {
+        return;
+    }
+    let store = TestStore::new();
+    let victim = store.root.path().join("victim");
+    std::fs::write(&victim, "untouched").unwrap();
+    let text = format!("/bin/ln -s {} $out", victim.display());
+    let drv = script(&store, "link", &["out"], &text);
+    let made = outputs(&store, &drv, TOOLS);
+    let place = store.real.join(made["out"].base_name());
+    assert_eq!(std::fs::read_link(place).unwrap(), victim);
+    assert_eq!(std::fs::read_to_string(victim).unwrap(), "untouched");
+}
+
+#[test]
+fn outputs_that_archives_cannot_hold_are_refused() {
+    if !possible() {
+        return;
+    }
+    let store = TestStore::new();
+    let drv = script(&store, "fifo", &["out"], "/usr/bin/mkfifo $out");
+    let error = failure(&store, &drv, TOOLS);
+    assert!(error.message.contains("unsupported type"), "{}", error.message);
+    let drv = script(&store, "open", &["out"], "echo > $out; /bin/chmod 666 $out");
+    let error = failure(&store, &drv, TOOLS);
+    assert!(error.message.contains("suspicious ownership"), "{}", error.message);
+    let drv = script(&store, "none", &["out"], ":");
+    let error = failure(&store, &drv, "");
+    assert!(error.message.contains("failed to produce output path"), "{}", error.message);
+}
+
+#[test]
+fn outputs_that_refer_to_each_other_in_a_circle_are_refused() {
+    if !possible() {
+        return;
+    }
+    let store = TestStore::new();
+    let drv = script(&store, "circle", &["a", "b"], "echo $b > $a; echo $a > $b");
+    let error = failure(&store, &drv, "");
+    assert!(error.message.contains("cycle detected"), "{}", error.message);
+}
+
+#[test]
+fn what_a_builder_writes_to_its_inputs_never_arrives() {
+    if !possible() {
+        return;
+    }
+    let store = TestStore::new();
+    let input = script(&store, "input", &["out"], "echo good > $out");
+    let input_path = store.write_derivation(&input).unwrap();
+    let input_out = outputs(&store, &input, "")["out"].clone();
+    let mut attacker = script(
+        &store,
+        "attacker",
+        &["out"],
+        "/bin/chmod 777 $input; echo bad > $input; /bin/rm -f $input; echo done > $out",
+    );
+    attacker
+        .input_derivations
+        .insert(input_path, InputOutputs::of(["out"]));
+    attacker
+        .env
+        .insert(b"input".to_vec(), store.dir.print(&input_out));
+    attacker.outputs.insert("out".to_owned(), Output::Deferred);
+    attacker.env.remove(&b"out"[..]);
+    fill_in(&store, &mut attacker);
+    outputs(&store, &attacker, TOOLS);
+    assert_eq!(store.read(&input_out, ""), "good\n");
+}

@@ -222,3 +222,53 @@ fn without_isolation_the_host_is_visible_and_bits_still_refused() {
     let (_, log) = trial.run();
     assert!(log.contains(&format!("{}\n", rustix::process::getuid().as_raw())));
 }
+
+#[test]
+fn sockets_of_the_host_without_a_file_cannot_be_reached() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    if !Path::new("/usr/bin/perl").exists() {
+        return;
+    }
+    let name = format!("builders-must-not-see-this-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    let script = format!(
+        "exec perl -MSocket -e 'socket(S,AF_UNIX,SOCK_STREAM,0); \
+         print connect(S, sockaddr_un(\"\\0{name}\")) ? \"connected\" : \"refused\"'"
+    );
+    if let Some((_, log)) = trial(&script) {
+        assert_eq!(log, "refused");
+    }
+}
+
+#[test]
+fn the_hosts_processes_cannot_be_seen_or_signalled() {
+    let script = format!(
+        "kill -0 {0} 2>&1 && echo reached; test -e /proc/{0} && echo seen; true",
+        std::process::id()
+    );
+    if let Some((status, log)) = trial(&script) {
+        assert!(status.success());
+        assert!(!log.contains("reached") && !log.contains("seen"), "{log}");
+    }
+}
+
+#[test]
+fn files_cannot_be_created_with_set_id_bits_either() {
+    if !Path::new("/usr/bin/perl").exists() {
+        return;
+    }
+    let script = "exec perl -MFcntl -e 'print sysopen(F, \"x\", O_CREAT|O_WRONLY, 04755) ? \"made\" : \"refused\"'";
+    if let Some((_, log)) = trial(script) {
+        assert_eq!(log, "refused");
+    }
+}
+
+#[test]
+fn an_outer_namespace_cannot_be_entered_by_making_an_inner_one() {
+    let script = "unshare -Urm sh -c 'mount -o remount,rw /usr; touch /usr/x' 2>&1; test -e /usr/x && echo written; true";
+    if let Some((_, log)) = trial(script) {
+        assert!(!log.contains("written"), "{log}");
+    }
+}

@@ -1,0 +1,717 @@
+//! The graph of goals: what must be valid before what, and who works on it now.
+//!
+//! ```text
+//! Target  outputs of a derivation      needs Output for each
+//! Output  one output                   valid? -> a cache has it? -> needs Build
+//! Build   one derivation               needs Output and Path of its inputs, then a job
+//! Path    a path as it is              valid? -> a cache has it? -> fails
+//! ```
+//!
+//! One thread owns the graph and never waits for anything but messages; jobs (builds and downloads)
+//! run in threads of their own, as many as the user allows. A goal that is ready but finds its
+//! outputs locked by another process goes back to the queue without taking a place.
+
+mod advance;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
+
+use crate::build::BuildMode;
+use crate::build::backend::Backend;
+use crate::build::error::{BuildError, FailureKind};
+use crate::build::job::{Attempt, BuildContext, BuildRequest, build};
+use crate::build::options::Options;
+use crate::derivation::{Derivation, Kind};
+use crate::path::StorePath;
+use crate::progress::{self, Activity, ActivityKind, Level};
+
+/// Something to realise.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// A path as it is.
+    Path(StorePath),
+    /// Outputs of a derivation; none named means all.
+    Outputs {
+        /// The derivation.
+        derivation: StorePath,
+        /// The outputs.
+        outputs: Option<BTreeSet<String>>,
+    },
+}
+
+/// How a run ended, target by target.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What each target became: outputs, or why there are none.
+    pub targets: Vec<(Target, Result<BTreeMap<String, StorePath>, BuildError>)>,
+    /// Every derivation or path that failed by itself, not through another.
+    pub failures: Vec<(StorePath, BuildError)>,
+    /// Derivations that were built.
+    pub built: u64,
+    /// Paths that were fetched.
+    pub fetched: u64,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl Outcome {
+    /// What happened, for the end of a run in which several things failed.
+    pub fn summary(&self, store: &dyn Backend) -> Option<String> {
+        if self.failures.len() < 2 {
+            return None;
+        }
+        let mut text = format!(
+            "{} derivations failed, {} were built, {} paths were fetched, in {} s:",
+            self.failures.len(),
+            self.built,
+            self.fetched,
+            self.duration.as_secs()
+        );
+        for (path, error) in &self.failures {
+            let mut lines = error.message.lines();
+            let first = lines.next().unwrap_or_default();
+            let reason = lines
+                .find_map(|line| line.strip_prefix("Reason: "))
+                .unwrap_or(first);
+            text += &format!("\n  {}: {reason}", store.dir().display(path));
+        }
+        Some(text)
+    }
+
+    /// The one error that stands for all failures, if there are any.
+    pub fn into_result(self, store: &dyn Backend) -> Result<(), RunError> {
+        let failed: Vec<_> = self
+            .targets
+            .into_iter()
+            .filter_map(|(target, result)| result.err().map(|error| (target, error)))
+            .collect();
+        let kinds = failed
+            .iter()
+            .map(|(_, error)| error.kind)
+            .chain(self.failures.iter().map(|(_, error)| error.kind));
+        let code = crate::build::error::exit_code(kinds);
+        if failed
+            .iter()
+            .any(|(_, error)| error.kind == FailureKind::Cancelled)
+            && crate::interrupt::is_set()
+        {
+            return Err(RunError {
+                code,
+                kind: FailureKind::Cancelled,
+                message: BuildError::cancelled().message,
+            });
+        }
+        match failed.as_slice() {
+            [] => Ok(()),
+            [(_, error)] => Err(RunError {
+                code,
+                kind: error.kind,
+                message: error.message.clone(),
+            }),
+            several => {
+                let mut names = BTreeSet::new();
+                let mut told = BTreeSet::new();
+                for (target, error) in several {
+                    // What another target's failure has stopped has nothing to say of its own.
+                    if error.kind == FailureKind::Cancelled {
+                        continue;
+                    }
+                    if told.insert(&error.message) {
+                        progress::log(Level::Error, format!("error: {}", error.message));
+                    }
+                    names.insert(format!("'{}'", target.show(store)));
+                }
+                let names: Vec<String> = names.into_iter().collect();
+                Err(RunError {
+                    code,
+                    kind: FailureKind::Misc,
+                    message: format!("build of {} failed", names.join(", ")),
+                })
+            }
+        }
+    }
+}
+
+/// A run that failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct RunError {
+    /// The exit code that tells what kind of failures there were.
+    pub code: u8,
+    /// The kind of the one failure, or `Misc` for several.
+    pub kind: FailureKind,
+    /// For people.
+    pub message: String,
+}
+
+impl Target {
+    fn show(&self, store: &dyn Backend) -> String {
+        match self {
+            Self::Path(path)
+            | Self::Outputs {
+                derivation: path, ..
+            } => store.dir().display(path).to_string(),
+        }
+    }
+}
+
+/// Realises all targets.
+pub fn realise(context: &BuildContext<'_>, targets: &[Target], mode: BuildMode) -> Outcome {
+    let (sender, receiver) = mpsc::channel();
+    let mut outcome = std::thread::scope(|scope| {
+        let mut scheduler = Scheduler::new(context, scope, sender);
+        scheduler.run(targets, mode, &receiver)
+    });
+    if let Err(error) = context.store.flush() {
+        let error = BuildError::misc(error);
+        for (_, result) in &mut outcome.targets {
+            *result = Err(error.clone());
+        }
+    }
+    outcome
+}
+
+/// What a goal is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Target(usize),
+    Output(StorePath, String, BuildMode),
+    Build(StorePath, BuildMode),
+    Path(StorePath, bool),
+}
+
+type GoalId = usize;
+
+/// What a finished goal has made.
+type Made = BTreeMap<String, StorePath>;
+
+struct Goal {
+    key: Key,
+    stage: Stage,
+    /// Goals that it waits for and that are not finished.
+    waiting_for: usize,
+    /// How many of those failed.
+    failed: usize,
+    needs: Vec<GoalId>,
+    waiters: Vec<GoalId>,
+    result: Option<Result<Made, BuildError>>,
+}
+
+/// How far a goal has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Start,
+    /// An output whose derivation is being fetched.
+    Derivation,
+    /// At work in a job.
+    Job,
+    /// Inputs are being realised.
+    Inputs,
+    /// The output's path is being fetched.
+    Substitute,
+    /// The derivation that it resolves to is being realised.
+    Resolved,
+    /// The last needs are being realised; what they made is the result.
+    Last,
+}
+
+/// A derivation that was read once.
+struct Loaded {
+    derivation: Derivation,
+    options: Options,
+    kind: Kind,
+}
+
+/// A ready piece of work.
+enum Job {
+    Build(
+        GoalId,
+        Arc<Loaded>,
+        StorePath,
+        BuildMode,
+        BTreeSet<StorePath>,
+    ),
+    Fetch(GoalId, Fetch),
+}
+
+#[derive(Clone)]
+enum Fetch {
+    /// What a path refers to.
+    Find(StorePath),
+    /// A path whose references are valid.
+    Path(StorePath, bool),
+    /// What an output was built to.
+    Realisation(StorePath, String),
+}
+
+/// What a fetch has found.
+enum Found {
+    Nothing,
+    References(BTreeSet<StorePath>),
+    Path(StorePath),
+}
+
+/// What a job tells.
+enum Message {
+    Built(GoalId, Box<Job>, Result<Attempt, BuildError>),
+    Fetched(GoalId, Result<Found, BuildError>),
+}
+
+/// How long to leave a lock that somebody else holds alone.
+const RETRY: Duration = Duration::from_millis(100);
+
+struct Scheduler<'scope, 'env> {
+    context: &'env BuildContext<'env>,
+    scope: &'scope Scope<'scope, 'env>,
+    sender: Sender<Message>,
+    goals: Vec<Goal>,
+    by_key: FxHashMap<Key, GoalId>,
+    loaded: FxHashMap<StorePath, Arc<Loaded>>,
+    awake: VecDeque<GoalId>,
+    builds: VecDeque<Job>,
+    fetches: VecDeque<Job>,
+    /// Builds that found a lock or no user, and when to try again.
+    later: Vec<(Instant, Job, Option<Activity>)>,
+    running_builds: usize,
+    running_fetches: usize,
+    failures: Vec<(StorePath, BuildError)>,
+    /// Failures that the user has been told.
+    told: BTreeSet<String>,
+    counts: Counts,
+    activities: Activities,
+    stopping: bool,
+    targets: Vec<Target>,
+    mode: BuildMode,
+}
+
+#[derive(Default)]
+struct Counts {
+    built: u64,
+    failed_builds: u64,
+    expected_builds: u64,
+    fetched: u64,
+    failed_fetches: u64,
+    expected_fetches: u64,
+}
+
+struct Activities {
+    _all: Activity,
+    builds: Activity,
+    fetches: Activity,
+}
+
+impl Activities {
+    fn start() -> Self {
+        let all = Activity::start(Level::Error, ActivityKind::Realise, "", &[]);
+        let below = |kind| Activity::start_below(all.id(), Level::Error, kind, "", &[]);
+        let builds = below(ActivityKind::Builds);
+        let fetches = below(ActivityKind::CopyPaths);
+        Self {
+            _all: all,
+            builds,
+            fetches,
+        }
+    }
+}
+
+impl<'scope, 'env> Scheduler<'scope, 'env> {
+    fn new(
+        context: &'env BuildContext<'env>,
+        scope: &'scope Scope<'scope, 'env>,
+        sender: Sender<Message>,
+    ) -> Self {
+        Self {
+            context,
+            scope,
+            sender,
+            goals: Vec::new(),
+            by_key: FxHashMap::default(),
+            loaded: FxHashMap::default(),
+            awake: VecDeque::new(),
+            builds: VecDeque::new(),
+            fetches: VecDeque::new(),
+            later: Vec::new(),
+            running_builds: 0,
+            running_fetches: 0,
+            failures: Vec::new(),
+            told: BTreeSet::new(),
+            counts: Counts::default(),
+            activities: Activities::start(),
+            stopping: false,
+            targets: Vec::new(),
+            mode: BuildMode::Normal,
+        }
+    }
+
+    fn store(&self) -> &'env dyn Backend {
+        self.context.store
+    }
+
+    fn show(&self, path: &StorePath) -> String {
+        self.store().dir().display(path).to_string()
+    }
+
+    fn run(
+        &mut self,
+        targets: &[Target],
+        mode: BuildMode,
+        receiver: &Receiver<Message>,
+    ) -> Outcome {
+        let started = Instant::now();
+        self.targets = targets.to_vec();
+        self.mode = mode;
+        let tops: Vec<GoalId> = (0..targets.len())
+            .map(|number| self.goal(Key::Target(number)))
+            .collect();
+        loop {
+            while let Some(goal) = self.awake.pop_front() {
+                if self.goals[goal].result.is_none() && !self.stopping {
+                    self.advance(goal);
+                }
+            }
+            if tops.iter().all(|&top| self.goals[top].result.is_some()) && !self.busy() {
+                break;
+            }
+            if self.context.cancel.is_set() {
+                self.stop();
+            }
+            self.retry_later();
+            self.start_jobs();
+            self.flush_if_due();
+            self.report();
+            if !self.busy() && self.later.is_empty() && self.awake.is_empty() {
+                // Nothing runs and nothing can: what is left waits for itself.
+                break;
+            }
+            if self.awake.is_empty() {
+                self.wait(receiver);
+            }
+        }
+        self.report();
+        let results = tops.iter().zip(targets).map(|(&top, target)| {
+            let result = self.goals[top].result.take().unwrap_or_else(|| {
+                Err(if self.stopping {
+                    BuildError::new(FailureKind::Cancelled, "stopped after another failure")
+                } else {
+                    BuildError::misc(format!(
+                        "'{}' depends on itself",
+                        target.show(self.context.store)
+                    ))
+                })
+            });
+            (target.clone(), result)
+        });
+        Outcome {
+            targets: results.collect(),
+            failures: std::mem::take(&mut self.failures),
+            built: self.counts.built,
+            fetched: self.counts.fetched,
+            duration: started.elapsed(),
+        }
+    }
+
+    fn busy(&self) -> bool {
+        self.running_builds + self.running_fetches > 0
+    }
+
+    /// Lets running jobs come to an end and starts no others.
+    fn stop(&mut self) {
+        if !self.stopping {
+            self.stopping = true;
+            self.context.cancel.cancel();
+        }
+        self.builds.clear();
+        self.fetches.clear();
+        self.later.clear();
+    }
+
+    fn wait(&mut self, receiver: &Receiver<Message>) {
+        let timeout = self
+            .later
+            .iter()
+            .map(|(when, ..)| when.saturating_duration_since(Instant::now()))
+            .min()
+            .unwrap_or(Duration::from_secs(1));
+        match receiver.recv_timeout(timeout) {
+            Ok(message) => {
+                self.receive(message);
+                // Whatever else has come meanwhile is handled in the same round.
+                while let Ok(message) = receiver.try_recv() {
+                    self.receive(message);
+                }
+            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Built(goal, job, result) => {
+                self.running_builds -= 1;
+                match result {
+                    Ok(Attempt::Built(outputs)) => {
+                        self.counts.built += 1;
+                        self.finish(goal, Ok(outputs));
+                    }
+                    Ok(Attempt::AlreadyValid(outputs)) => self.finish(goal, Ok(outputs)),
+                    Ok(attempt) => self.postpone(*job, &attempt),
+                    Err(error) => {
+                        if error.kind != FailureKind::Cancelled {
+                            self.counts.failed_builds += 1;
+                        }
+                        self.fail(goal, error);
+                    }
+                }
+            }
+            Message::Fetched(goal, result) => {
+                self.running_fetches -= 1;
+                if let Err(error) = self.fetched(goal, result) {
+                    self.fail(goal, error);
+                }
+            }
+        }
+    }
+
+    fn postpone(&mut self, job: Job, attempt: &Attempt) {
+        if self.stopping {
+            return;
+        }
+        let Job::Build(_, _, path, ..) = &job else {
+            return;
+        };
+        let shown = self.show(path);
+        let text = match attempt {
+            Attempt::NoUser => format!("waiting for a free build user ID for '{shown}'"),
+            _ => format!("waiting for lock on the outputs of '{shown}'"),
+        };
+        let activity = Activity::start(Level::Warn, ActivityKind::BuildWaiting, text, &[]);
+        self.later
+            .push((Instant::now() + RETRY, job, Some(activity)));
+    }
+
+    fn retry_later(&mut self) {
+        let now = Instant::now();
+        let (ready, waiting) = std::mem::take(&mut self.later)
+            .into_iter()
+            .partition(|(when, ..)| *when <= now);
+        self.later = waiting;
+        for (_, job, activity) in Vec::from(ready) {
+            drop(activity);
+            self.builds.push_back(job);
+        }
+    }
+
+    fn start_jobs(&mut self) {
+        if self.stopping {
+            return;
+        }
+        let settings = self.context.settings;
+        while self.running_builds < settings.max_jobs.0 as usize
+            && let Some(job) = self.builds.pop_front()
+        {
+            self.running_builds += 1;
+            self.spawn(job);
+        }
+        let most = (settings.max_substitution_jobs as usize).max(1);
+        while self.running_fetches < most
+            && let Some(job) = self.fetches.pop_front()
+        {
+            self.running_fetches += 1;
+            self.spawn(job);
+        }
+    }
+
+    fn spawn(&self, job: Job) {
+        let context = self.context;
+        let sender = self.sender.clone();
+        let parent = self.activities.builds.id();
+        self.scope.spawn(move || {
+            let message = progress::within(parent, || match job {
+                Job::Build(goal, loaded, path, mode, sources) => {
+                    let result = run_build(context, &loaded, &path, mode, &sources);
+                    let job = Job::Build(goal, loaded, path, mode, sources);
+                    Message::Built(goal, Box::new(job), result)
+                }
+                Job::Fetch(goal, fetch) => Message::Fetched(goal, run_fetch(context, &fetch)),
+            });
+            // The scheduler outlives its jobs.
+            let _ = sender.send(message);
+        });
+    }
+
+    /// Lets what was built be registered, beside the work.
+    fn flush_if_due(&mut self) {
+        let store = self.context.store;
+        if store.flush_is_due() {
+            self.scope.spawn(move || {
+                // A failure comes up again at the end of the run.
+                let _ = store.flush();
+            });
+        }
+    }
+
+    fn report(&self) {
+        let counts = &self.counts;
+        self.activities.builds.progress(
+            counts.built,
+            counts.expected_builds.max(counts.built),
+            self.running_builds as u64,
+            counts.failed_builds,
+        );
+        self.activities.fetches.progress(
+            counts.fetched,
+            counts.expected_fetches.max(counts.fetched),
+            self.running_fetches as u64,
+            counts.failed_fetches,
+        );
+    }
+
+    /// The goal for a key, made and woken if there is none.
+    fn goal(&mut self, key: Key) -> GoalId {
+        if let Some(&goal) = self.by_key.get(&key) {
+            return goal;
+        }
+        let goal = self.goals.len();
+        self.goals.push(Goal {
+            key: key.clone(),
+            stage: Stage::Start,
+            waiting_for: 0,
+            failed: 0,
+            needs: Vec::new(),
+            waiters: Vec::new(),
+            result: None,
+        });
+        self.by_key.insert(key, goal);
+        self.awake.push_back(goal);
+        goal
+    }
+
+    /// Lets a goal wait for others; it wakes at `stage` when all are finished.
+    fn need(&mut self, goal: GoalId, stage: Stage, keys: impl IntoIterator<Item = Key>) {
+        let needs: Vec<GoalId> = keys.into_iter().map(|key| self.goal(key)).collect();
+        let mut unfinished = 0;
+        let mut failed = 0;
+        for &need in &needs {
+            match &self.goals[need].result {
+                None => {
+                    unfinished += 1;
+                    self.goals[need].waiters.push(goal);
+                }
+                Some(Err(_)) => failed += 1,
+                Some(Ok(_)) => {}
+            }
+        }
+        let this = &mut self.goals[goal];
+        this.stage = stage;
+        this.needs = needs;
+        this.waiting_for = unfinished;
+        this.failed = failed;
+        if unfinished == 0 {
+            self.awake.push_back(goal);
+        }
+    }
+
+    fn finish(&mut self, goal: GoalId, result: Result<Made, BuildError>) {
+        if self.goals[goal].result.is_some() {
+            return;
+        }
+        let failed = result.is_err();
+        self.goals[goal].result = Some(result);
+        for waiter in std::mem::take(&mut self.goals[goal].waiters) {
+            let waiting = &mut self.goals[waiter];
+            if waiting.result.is_some() {
+                continue;
+            }
+            waiting.waiting_for -= 1;
+            waiting.failed += usize::from(failed);
+            // One failure is enough, unless the rest is wanted all the same.
+            let enough = failed && !self.context.settings.keep_going;
+            if waiting.waiting_for == 0 || enough {
+                self.awake.push_back(waiter);
+            }
+        }
+        if failed
+            && !self.context.settings.keep_going
+            && matches!(self.goals[goal].key, Key::Target(_))
+        {
+            self.stop();
+        }
+    }
+
+    /// A goal fails by itself.
+    fn fail(&mut self, goal: GoalId, error: BuildError) {
+        let path = match &self.goals[goal].key {
+            Key::Build(path, _) | Key::Path(path, _) | Key::Output(path, ..) => Some(path.clone()),
+            Key::Target(_) => None,
+        };
+        let quiet = matches!(
+            error.kind,
+            FailureKind::Cancelled
+                | FailureKind::DependencyFailed
+                | FailureKind::NoSubstituters
+                | FailureKind::Substitution
+        );
+        if let Some(path) = path
+            && !quiet
+        {
+            self.failures.push((path, error.clone()));
+        }
+        self.finish(goal, Err(error));
+    }
+}
+
+fn run_build(
+    context: &BuildContext<'_>,
+    loaded: &Loaded,
+    path: &StorePath,
+    mode: BuildMode,
+    sources: &BTreeSet<StorePath>,
+) -> Result<Attempt, BuildError> {
+    let mut derivation = loaded.derivation.basic.clone();
+    derivation.input_sources.clone_from(sources);
+    let request = BuildRequest {
+        derivation_path: path.clone(),
+        derivation,
+        options: loaded.options.clone(),
+        kind: loaded.kind,
+        inputs: context.store.closure(sources)?,
+        mode,
+    };
+    build(context, &request)
+}
+
+fn run_fetch(context: &BuildContext<'_>, fetch: &Fetch) -> Result<Found, BuildError> {
+    let store = context.store;
+    let failed = |error: crate::build::BackendError| {
+        if context.cancel.is_set() {
+            BuildError::cancelled()
+        } else {
+            BuildError::new(FailureKind::Substitution, error.to_string())
+        }
+    };
+    match fetch {
+        Fetch::Find(path) => Ok(match store.find_substitute(path).map_err(failed)? {
+            Some(references) => Found::References(references),
+            None => Found::Nothing,
+        }),
+        Fetch::Path(path, repair) => {
+            if store.substitute(path, *repair).map_err(failed)? {
+                Ok(Found::Path(path.clone()))
+            } else {
+                Err(BuildError::new(
+                    FailureKind::Substitution,
+                    format!("path '{}' could not be fetched", store.dir().display(path)),
+                ))
+            }
+        }
+        Fetch::Realisation(derivation, output) => {
+            let found = store.find_realisation(derivation, output).map_err(failed)?;
+            Ok(found.map_or(Found::Nothing, Found::Path))
+        }
+    }
+}
