@@ -64,7 +64,7 @@ fn programs_have_the_values_that_the_language_gives_them() {
         ),
         (
             "assert 1 == 2; 3",
-            "error: integer '1' is not equal to integer '2'",
+            "error: an integer with value '1' is not equal to an integer with value '2'",
         ),
     ] {
         assert_eq!(shown(text), want, "{text}");

@@ -1,7 +1,9 @@
 //! An evaluator with nothing outside.
 #![allow(dead_code)]
 
-use rx_eval::io::{ComputedStore, EvalIo, EvalStore, FileKind};
+use std::sync::Arc;
+
+use rx_eval::io::{ComputedStore, EvalIo, EvalStore, FileKind, Listing};
 use rx_eval::{Error, EvalSettings, Evaluator, Origin, Result, Vm};
 
 /// No files, no environment, and a store that nothing can be read from.
@@ -18,7 +20,7 @@ impl EvalIo for Nothing {
     fn read_file(&self, _: &[u8]) -> Result<Vec<u8>> {
         nothing()
     }
-    fn read_dir(&self, _: &[u8]) -> Result<Vec<(Vec<u8>, FileKind)>> {
+    fn read_dir(&self, _: &[u8]) -> Result<Arc<Listing>> {
         nothing()
     }
     fn kind(&self, _: &[u8]) -> Result<Option<FileKind>> {
