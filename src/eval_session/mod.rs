@@ -14,6 +14,7 @@ use rx_eval::outside::{SearchEntry, is_url};
 use rx_eval::{EvalSettings, Evaluator, Origin, Value, Vm};
 use rx_lang::Symbol;
 use rx_store::path::StoreDir;
+use rx_store::settings::Words;
 use rx_store::store::{Store, StoreError};
 
 use crate::cli::{EvalOptions, Invocation};
@@ -213,7 +214,16 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
     let settings = &invocation.settings;
     let mut search_path = Vec::new();
     if !settings.pure_eval {
-        let words = options.include.iter().chain(&settings.nix_path.0);
+        let channels = if settings.restrict_eval {
+            Words::default()
+        } else {
+            settings.places.default_nix_path()
+        };
+        let words = options
+            .include
+            .iter()
+            .chain(&settings.nix_path.0)
+            .chain(&channels.0);
         search_path.extend(words.map(|word| SearchEntry::parse(word.as_bytes())));
     }
     Ok(EvalSettings {

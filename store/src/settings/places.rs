@@ -127,8 +127,8 @@ impl Places {
         .map(Path::to_owned)
     }
 
-    /// The channels of this user and of root, as far as they exist.
-    pub(super) fn default_nix_path(&self) -> Words {
+    /// The channels of this user and of root, as far as they exist: what `<name>` is looked up in at last.
+    pub fn default_nix_path(&self) -> Words {
         let root_channels = self.state_dir.join("profiles/per-user/root/channels");
         let mut words = Words::default();
         let mut add = |prefix: &str, path: PathBuf| {

@@ -274,8 +274,8 @@ settings! { |places|
     "narinfo-cache-positive-ttl" narinfo_cache_positive_ttl: u32 = 2_592_000;
     /// A file with names and passwords for HTTP servers.
     "netrc-file" netrc_file: PathBuf = places.conf_dir.join("netrc");
-    /// Where `<name>` is looked up; the variable `NIX_PATH` comes before it.
-    "nix-path" nix_path: Words = places.default_nix_path() => varies;
+    /// Where `<name>` is looked up, before the channels; the variable `NIX_PATH` takes its place.
+    "nix-path" nix_path: Words = Words::default();
     /// `nix-shell DIRECTORY` prefers the directory's `shell.nix` to its `default.nix`.
     "nix-shell-always-looks-for-shell-nix" nix_shell_always_looks_for_shell_nix: bool = true;
     /// Paths in a `nix-shell` script's first lines are relative to the script.
