@@ -61,7 +61,10 @@ impl Subcommand for StoreLs {
         store.path_info(&path)?;
         let mut nar = Vec::new();
         store.nar_from_path(&path, &mut nar)?;
-        let listing = Listing::read(&mut Reader::new(&nar[..]))?;
+        let mut listing = Listing::read(&mut Reader::new(&nar[..]))?;
+        if store.real_path(&path).is_some() {
+            listing = listing.without_offsets();
+        }
         let place = String::from_utf8_lossy(&place).into_owned();
         let place = if place.is_empty() { "/" } else { &place };
         self.list.print(&listing, Path::new(place))

@@ -90,6 +90,19 @@ impl Listing {
         }
     }
 
+    /// Forgets where contents are: an object that is unpacked has no such places.
+    pub fn without_offsets(mut self) -> Self {
+        let mut todo = vec![&mut self];
+        while let Some(listing) = todo.pop() {
+            match &mut listing.kind {
+                ListingKind::Regular { offset, .. } => *offset = 0,
+                ListingKind::Symlink(_) => {}
+                ListingKind::Directory(entries) => todo.extend(entries.values_mut()),
+            }
+        }
+        self
+    }
+
     /// Finds a path of names separated by `/`.
     pub fn lookup(&self, path: &[u8]) -> Lookup<'_> {
         let mut here = self;

@@ -249,6 +249,14 @@ pub trait Store: Send + Sync {
         super::closure::closure_by_walking(self, paths, options)
     }
 
+    /// Orders paths so that each comes before what it refers to; see [`super::closure::topological_order`].
+    fn sort_topologically(
+        &self,
+        paths: &BTreeSet<StorePath>,
+    ) -> Result<Vec<StorePath>, StoreError> {
+        super::closure::sort_by_walking(self, paths)
+    }
+
     /// Valid derivations that have this object as output.
     fn query_valid_derivers(&self, path: &StorePath) -> Result<BTreeSet<StorePath>, StoreError> {
         let _ = path;

@@ -150,11 +150,16 @@ pub fn topological_paths<S: Store + ?Sized>(
     store: &S,
     paths: &BTreeSet<StorePath>,
 ) -> Result<Vec<StorePath>, StoreError> {
+    store.sort_topologically(paths)
+}
+
+/// [`topological_paths`] by asking the store for one path after the other.
+pub fn sort_by_walking<S: Store + ?Sized>(
+    store: &S,
+    paths: &BTreeSet<StorePath>,
+) -> Result<Vec<StorePath>, StoreError> {
     topological_order(paths, |path| {
-        Ok(store
-            .query_path_info(path)?
-            .map(|info| info.references.clone())
-            .unwrap_or_default())
+        Ok(store.query_path_info(path)?.map(|info| info.references.clone()).unwrap_or_default())
     })
 }
 

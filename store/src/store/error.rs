@@ -17,6 +17,9 @@ pub enum StoreError {
     /// The store has no such object.
     #[error("path '{0}' is not valid")]
     InvalidPath(String),
+    /// The object has no such file.
+    #[error("path '{0}' does not exist")]
+    NoFile(String),
     /// The object exists, but others need it.
     #[error("cannot delete path '{path}' because it is in use by {}", quoted(.by))]
     InUse {

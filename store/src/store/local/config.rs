@@ -189,16 +189,18 @@ fn absolute(path: &Path) -> Result<PathBuf, StoreError> {
         .map_err(|e| StoreError::file("resolving", path, e))
 }
 
-/// The private root of a user who can neither write `/nix` nor make it: decided as the reference decides it.
+/// The private root of a user who can neither write the system's store nor ask a daemon, and has not said where
+/// the store is.
 fn private_root(settings: &Settings) -> Option<PathBuf> {
     use rustix::fs::{Access, access};
     let places = &settings.places;
-    if access(&places.state_dir, Access::READ_OK | Access::WRITE_OK).is_ok() {
+    if access(&places.state_dir, Access::READ_OK | Access::WRITE_OK).is_ok()
+        || places.state_dir.join("daemon-socket/socket").exists()
+        || rustix::process::geteuid().is_root()
+        || std::env::var_os("NIX_STORE_DIR").is_some()
+        || std::env::var_os("NIX_STATE_DIR").is_some()
+    {
         return None;
     }
-    let is_root = rustix::process::geteuid().is_root();
-    let untouched = !places.state_dir.exists()
-        && std::env::var_os("NIX_STORE_DIR").is_none()
-        && std::env::var_os("NIX_STATE_DIR").is_none();
-    (untouched && !is_root).then(|| places.data_dir.join("root"))
+    Some(places.data_dir.join("root"))
 }

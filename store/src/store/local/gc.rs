@@ -618,11 +618,6 @@ impl LocalStore {
         server: &RootServer,
         results: &mut GcResults,
     ) -> Result<(), StoreError> {
-        progress::info(match options.action {
-            GcAction::DeleteDead => "deleting garbage within specified paths...",
-            GcAction::DeleteSpecific => "deleting specified paths...",
-            _ => "determining live/dead paths...",
-        });
         let mut dead = BTreeSet::new();
         let mut alive = BTreeSet::new();
         for path in &options.paths {

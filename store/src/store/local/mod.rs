@@ -420,6 +420,80 @@ fn graph_closure(
         .collect())
 }
 
+/// Sets from this size on are sorted in the whole graph, which is read at once.
+const LARGE_SET: usize = 1000;
+
+/// The order of [`super::closure::topological_order`], found with numbers instead of paths.
+fn sort_in_graph(
+    graph: &db::Graph,
+    paths: &BTreeSet<StorePath>,
+) -> Result<Vec<StorePath>, StoreError> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        Outside,
+        New,
+        Open,
+        Done,
+    }
+    // Nodes are numbered anew in the order of their paths, which is the order in which neighbours are visited.
+    let nodes: Vec<u32> = paths.iter().filter_map(|p| graph.nodes.get(p).copied()).collect();
+    if nodes.len() != paths.len() {
+        // Something is not valid any more; then there is nothing to gain.
+        return Err(StoreError::Format("a path became invalid while it was sorted"));
+    }
+    let mut rank = vec![u32::MAX; graph.paths.len()];
+    for (n, &node) in nodes.iter().enumerate() {
+        rank[node as usize] = n as u32;
+    }
+    let mut marks = vec![Mark::Outside; graph.paths.len()];
+    for &node in &nodes {
+        marks[node as usize] = Mark::New;
+    }
+    let neighbours = |node: u32| {
+        let mut next: Vec<u32> = graph
+            .neighbours(node)
+            .iter()
+            .copied()
+            .filter(|&n| n != node && rank[n as usize] != u32::MAX)
+            .collect();
+        next.sort_unstable_by_key(|&n| rank[n as usize]);
+        next.into_iter()
+    };
+    let mut order = Vec::with_capacity(nodes.len());
+    let mut stack = Vec::new();
+    for &start in &nodes {
+        if marks[start as usize] != Mark::New {
+            continue;
+        }
+        marks[start as usize] = Mark::Open;
+        stack.push((start, neighbours(start)));
+        while let Some((node, rest)) = stack.last_mut() {
+            match rest.next() {
+                None => {
+                    marks[*node as usize] = Mark::Done;
+                    order.push(*node);
+                    stack.pop();
+                }
+                Some(next) => match marks[next as usize] {
+                    Mark::New => {
+                        marks[next as usize] = Mark::Open;
+                        let rest = neighbours(next);
+                        stack.push((next, rest));
+                    }
+                    Mark::Open => {
+                        return Err(StoreError::Cycle {
+                            path: graph.paths[next as usize].to_string(),
+                            parent: graph.paths[*node as usize].to_string(),
+                        });
+                    }
+                    Mark::Done | Mark::Outside => {}
+                },
+            }
+        }
+    }
+    Ok(order.into_iter().rev().map(|node| graph.paths[node as usize].clone()).collect())
+}
+
 fn prepare_directories(config: &LocalConfig, db_dir: &Path) -> Result<(), StoreError> {
     create_dirs(&config.real_store_dir)?;
     create_dirs(&config.real_store_dir.join(".links"))?;
@@ -544,7 +618,8 @@ impl Store for LocalStore {
     }
 
     fn url(&self) -> String {
-        self.config.url.clone()
+        // Without parameters and root: that is how programs that read our output know a local store.
+        "local".to_owned()
     }
 
     fn query_path_info(&self, path: &StorePath) -> Result<Option<Arc<PathInfo>>, StoreError> {
@@ -604,6 +679,7 @@ impl Store for LocalStore {
             std::io::ErrorKind::NotFound if inside.is_empty() => {
                 StoreError::InvalidPath(self.shown(path))
             }
+            std::io::ErrorKind::NotFound => StoreError::NoFile(file.display().to_string()),
             _ => StoreError::file("opening file", &file, e),
         })
     }
@@ -625,6 +701,17 @@ impl Store for LocalStore {
             return super::closure::closure_by_walking(self, paths, options);
         }
         self.reference_closure(paths, options.reverse)
+    }
+
+    fn sort_topologically(
+        &self,
+        paths: &BTreeSet<StorePath>,
+    ) -> Result<Vec<StorePath>, StoreError> {
+        if paths.len() < LARGE_SET {
+            return super::closure::sort_by_walking(self, paths);
+        }
+        let graph = self.with_db(|db| db.graph(false))?;
+        sort_in_graph(&graph, paths)
     }
 
     fn query_valid_derivers(&self, path: &StorePath) -> Result<BTreeSet<StorePath>, StoreError> {

@@ -635,3 +635,19 @@ fn an_object_in_the_place_of_a_new_one_is_replaced() {
     assert_eq!(f.text("a", "a", &[]), path);
     assert_eq!(fs::read(&place).unwrap(), b"a");
 }
+
+#[test]
+fn large_sets_are_sorted_as_small_ones_are() {
+    let f = fixture();
+    let mut paths: Vec<StorePath> = Vec::new();
+    for n in 0..1200usize {
+        let references: Vec<&StorePath> =
+            [n / 2, n / 3, n.saturating_sub(7)].into_iter().filter_map(|i| paths.get(i)).collect();
+        let path = f.text(&format!("t{n}"), "x", &references);
+        paths.push(path);
+    }
+    let all: BTreeSet<StorePath> = paths.into_iter().collect();
+    let by_graph = f.store.sort_topologically(&all).unwrap();
+    let by_walking = crate::store::closure::sort_by_walking(&f.store, &all).unwrap();
+    assert_eq!(by_graph, by_walking);
+}
