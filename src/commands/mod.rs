@@ -2,6 +2,7 @@
 
 mod build;
 mod build_new;
+mod channel;
 mod completions;
 mod config;
 mod copy;
@@ -34,6 +35,7 @@ use crate::cli::{ClassicEntry, Entry};
 /// The classic commands: `rx-NAME`, `nix-NAME`.
 pub fn classic() -> &'static [ClassicEntry] {
     const CLASSIC: &[ClassicEntry] = &[
+        ClassicEntry::of::<channel::Channel>(),
         ClassicEntry::of::<copy::CopyClosure>(),
         ClassicEntry::of::<build::Build>(),
         ClassicEntry::of::<hash::ClassicHash>(),

@@ -3,6 +3,7 @@
 pub mod base32;
 pub mod build;
 pub mod cache;
+pub mod channel;
 pub mod canonical;
 pub mod content_address;
 pub mod crash;
@@ -15,6 +16,7 @@ pub mod lock;
 pub mod nar;
 pub mod open;
 pub mod path;
+pub mod profile;
 pub mod progress;
 pub mod remove;
 pub mod settings;
