@@ -198,7 +198,7 @@ mod tests {
             "1nxf4pfs8gyfswnl62svd9lapn8f7f5b-user-environment.drv"
         );
         assert_eq!(
-            derivation.output_paths(store.dir()).unwrap()["out"].as_ref().unwrap().to_string(),
+            derivation.output_paths(store.dir()).unwrap()[0].1.as_ref().unwrap().to_string(),
             "7dvkgxw0lkra9g3ayp1d4gbnfg8yd3in-user-environment"
         );
     }
