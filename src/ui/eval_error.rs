@@ -49,14 +49,16 @@ pub fn eval_report(evaluator: &Evaluator, error: &Error) -> Report {
     report
 }
 
-/// What the parser found. Follow-up findings about names are left out where the syntax is wrong.
+/// What the parser found. Follow-up findings are left out where the syntax is wrong; the first finding always stays,
+/// since it is what is wrong (a path with a trailing slash, say, after which nothing fits).
 fn syntax_reports(evaluator: &Evaluator, found: &[(Pos, Diagnostic)]) -> Vec<Report> {
     let is_syntax = |one: &(Pos, Diagnostic)| one.1.message.starts_with("syntax error");
     let any = found.iter().any(is_syntax);
     found
         .iter()
-        .filter(|one| !any || is_syntax(one))
-        .map(|one| {
+        .enumerate()
+        .filter(|(index, one)| *index == 0 || !any || is_syntax(one))
+        .map(|(_, one)| {
             let mut report = Report::new(full_message(evaluator, one));
             describe(evaluator, one, &mut report);
             report.help.extend(advice::for_syntax(&report));

@@ -15,7 +15,7 @@ pub(super) const TABLE: &[Builtin] = &[
         ["type", "s"],
         hash_string,
         "The hash of the string `s` in base 16; `type` is `\"md5\"`, `\"sha1\"`, `\"sha256\"`, `\"sha512\"` or `\"blake3\"`.",
-        strict: 3
+        strict: 1
     ),
     builtin!(
         "convertHash",

@@ -24,7 +24,7 @@ pub(super) const TABLE: &[Builtin] = &[
         ["s1", "s2"],
         compare_versions,
         "-1, 0 or 1 if the version `s1` is older than `s2`, the same, or newer.",
-        strict: 3
+        strict: 1
     ),
     builtin!("splitVersion", ["s"], split_version, "The parts of the version `s` that comparing looks at.", strict: 1),
 ];
