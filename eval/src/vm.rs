@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustc_hash::FxHashMap;
-use rx_lang::symbol::Symbol;
+use rx_lang::symbol::{self, Symbol};
 
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::evaluator::Evaluator;
@@ -55,7 +55,20 @@ pub struct Vm {
     pub(crate) regexes: FxHashMap<&'static [u8], Arc<Regex>>,
     /// The names of attributes as strings, by symbol; absent until somebody asks.
     names: Vec<Value>,
+    /// Strings that were looked up as names, by the address of their bytes (a string never moves or changes).
+    symbols: Box<[KnownSymbol]>,
 }
+
+/// A string and the name that it is.
+#[derive(Clone, Copy)]
+struct KnownSymbol {
+    address: usize,
+    len: u32,
+    symbol: Symbol,
+}
+
+/// Entries of the table from strings to names.
+const KNOWN_SYMBOLS: usize = 4096;
 
 /// About where the native stack is now.
 #[inline(always)]
@@ -80,6 +93,15 @@ impl Vm {
             max_depth: ev.settings.max_call_depth,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             names: Vec::new(),
+            symbols: vec![
+                KnownSymbol {
+                    address: 0,
+                    len: 0,
+                    symbol: Symbol(0),
+                };
+                KNOWN_SYMBOLS
+            ]
+            .into(),
             regexes: FxHashMap::default(),
             native_limit: (native_position().saturating_sub(left)).saturating_add(RED_ZONE),
         }
@@ -177,6 +199,25 @@ impl Vm {
             Some(&name) if !name.is_absent() => name,
             _ => self.new_name(symbol),
         }
+    }
+
+    /// The name that a string's bytes are.
+    #[inline]
+    pub fn symbol(&mut self, text: &'static [u8]) -> Symbol {
+        let address = text.as_ptr() as usize;
+        // The bytes begin at a multiple of eight.
+        let place = (address >> 3 ^ address >> 15) % KNOWN_SYMBOLS;
+        let known = self.symbols[place];
+        if known.address == address && known.len as usize == text.len() {
+            return known.symbol;
+        }
+        let symbol = symbol::intern(text);
+        self.symbols[place] = KnownSymbol {
+            address,
+            len: text.len() as u32,
+            symbol,
+        };
+        symbol
     }
 
     #[cold]

@@ -1,7 +1,7 @@
 //! Attribute sets.
 
 use rustc_hash::FxHashMap;
-use rx_lang::symbol::{self, Symbol, known};
+use rx_lang::symbol::{Symbol, known};
 use smallvec::SmallVec;
 
 use crate::builtins::{Builtin, builtin};
@@ -67,7 +67,7 @@ fn get_attr(vm: &mut Vm, args: &[Value]) -> Result {
     let name = vm.expect_plain_str(args[0], pos, what)?;
     let what = "while evaluating the second argument passed to builtins.getAttr";
     let attrs = vm.expect_attrs(args[1], pos, what)?;
-    let name = symbol::intern(name);
+    let name = vm.symbol(name);
     match attrs.word(name) {
         Some(word) => vm.force_word(word),
         None => Err(vm
@@ -82,11 +82,8 @@ fn has_attr(vm: &mut Vm, args: &[Value]) -> Result {
     let name = vm.expect_plain_str(args[0], pos, what)?;
     let what = "while evaluating the second argument passed to builtins.hasAttr";
     let attrs = vm.expect_attrs(args[1], pos, what)?;
-    // A name that was never interned is in no set.
-    let name = symbol::Symbols::global().find(name);
-    Ok(Value::bool(
-        name.is_some_and(|name| attrs.word(name).is_some()),
-    ))
+    let name = vm.symbol(name);
+    Ok(Value::bool(attrs.word(name).is_some()))
 }
 
 fn unsafe_get_attr_pos(vm: &mut Vm, args: &[Value]) -> Result {
@@ -95,14 +92,15 @@ fn unsafe_get_attr_pos(vm: &mut Vm, args: &[Value]) -> Result {
     let name = vm.expect_plain_str(args[0], pos, what)?;
     let what = "while evaluating the second argument passed to builtins.unsafeGetAttrPos";
     let attrs = vm.expect_attrs(args[1], pos, what)?;
-    let pos = attrs.pos(symbol::intern(name));
+    let pos = attrs.pos(vm.symbol(name));
     Ok(vm.position_value(pos))
 }
 
 fn cat_attrs(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
     let what = "while evaluating the first argument passed to builtins.catAttrs";
-    let name = symbol::intern(vm.expect_plain_str(args[0], pos, what)?);
+    let name = vm.expect_plain_str(args[0], pos, what)?;
+    let name = vm.symbol(name);
     let what = "while evaluating the second argument passed to builtins.catAttrs";
     let list = vm.expect_list(args[1], pos, what)?;
     let what =
@@ -175,12 +173,10 @@ fn remove_attrs(vm: &mut Vm, args: &[Value]) -> Result {
     let mut removed = SmallVec::<[Symbol; 32]>::new();
     for element in list.iter() {
         let name = vm.expect_plain_str(element, pos, what)?;
-        if let Some(name) = symbol::Symbols::global().find(name) {
-            removed.push(name);
-        }
+        removed.push(vm.symbol(name));
     }
     removed.retain(|name| attrs.word(*name).is_some());
-    if removed.is_empty() {
+    if removed.is_empty() && attrs.is_layered() {
         return Ok(attrs.value());
     }
     let entries = attrs.entries(&mut vm.heap);
@@ -214,7 +210,7 @@ fn list_to_attrs(vm: &mut Vm, args: &[Value]) -> Result {
         let name = required(vm, pair, known::NAME, &names, PAIR)?;
         let what = "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
         let name = vm.expect_plain_str(name, pos, what)?;
-        pairs.push(symbol::intern(name), pair.value());
+        pairs.push(vm.symbol(name), pair.value());
     }
     // Positions would give every large set a layout of its own, which is what makes `//` on them fast.
     let few = list.len() <= 16;
@@ -300,7 +296,7 @@ fn group_by(vm: &mut Vm, args: &[Value]) -> Result {
     for element in list.iter() {
         let name = vm.call(function, &[element])?;
         let name = vm.expect_plain_str(name, pos, what)?;
-        groups.add(symbol::intern(name), element);
+        groups.add(vm.symbol(name), element);
     }
     Ok(groups.finish(vm, |_, _, list| list))
 }

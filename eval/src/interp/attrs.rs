@@ -91,11 +91,11 @@ impl Vm {
                 dynamic.pos,
                 "while evaluating the name of a dynamic attribute",
             )?;
-            let name = symbol::intern(name);
+            let name = self.symbol(name);
             let before = added.iter().find(|a| a.0 == name).map(|a| a.1);
             if let Some(before) = before.or_else(|| entries.find(name).map(|i| entries.pos(i))) {
                 let mut message = b"dynamic attribute '".to_vec();
-                message.extend_from_slice(symbol::name(name));
+                crate::print::quote::attr_name(symbol::name(name), &mut message);
                 message.extend_from_slice(b"' already defined at ");
                 message.extend(self.ev.describe_pos(before));
                 return Err(Error::other(message).at(dynamic.pos));
@@ -164,7 +164,7 @@ impl Vm {
                 let value = self.eval(code, env)?;
                 let name =
                     self.expect_plain_str(value, pos, "while evaluating an attribute name")?;
-                Ok(symbol::intern(name))
+                Ok(self.symbol(name))
             }
         }
     }

@@ -151,6 +151,11 @@ impl Attrs {
         self.layout().is_some_and(|layout| layout.len() == 0)
     }
 
+    /// Whether the set is a large one that was made by overlaying others.
+    pub(crate) fn is_layered(self) -> bool {
+        self.layout().is_none()
+    }
+
     /// At least how many attributes there could be: exact for flat sets, too many for layered ones.
     fn size(self) -> usize {
         self.layout()

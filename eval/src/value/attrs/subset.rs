@@ -45,7 +45,11 @@ impl Entries {
 
     /// The set of the attributes at `kept`, which is in order.
     pub(crate) fn subset(&self, heap: &mut Heap, kept: &[u32]) -> Value {
-        let layout = self.part(heap, kept);
+        let layout = if kept.len() == self.len() {
+            self.layout
+        } else {
+            self.part(heap, kept)
+        };
         let (value, words) = Attrs::with_layout(heap, layout);
         for (word, &i) in words.iter().zip(kept) {
             heap::store(word, heap::load(&self.words[i as usize]));
@@ -64,9 +68,6 @@ impl Attrs {
                 .filter(|&(_, &name)| left.word(name).is_some())
                 .map(|(i, _)| i)
                 .collect::<SmallVec<[u32; 32]>>();
-            if kept.len() == entries.len() {
-                return right.value();
-            }
             return entries.subset(heap, &kept);
         }
         let entries = left.entries(heap);
