@@ -301,6 +301,7 @@ fn restricted_evaluation_reads_the_search_path_only() {
         place.run("nix-instantiate", args)
     };
     assert_eq!(restricted("import <in/x.nix>").success(), "1\n");
+    assert_eq!(restricted("import ./in/x.nix").success(), "1\n");
     let error = restricted("import ./out/x.nix").failure();
     assert!(error.contains("is forbidden in restricted mode"), "{error}");
     let error = restricted("builtins.fetchurl \"http://localhost:1/x\"").failure();

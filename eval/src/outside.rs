@@ -172,6 +172,14 @@ impl Vm {
         Err(Error::new(ErrorKind::Throw, message).at(pos))
     }
 
+    /// Finds the whole search path and lets it be read, as restricted evaluation begins.
+    pub fn allow_search_path(&mut self) -> Result<()> {
+        for entry in &self.ev.settings.search_path {
+            self.search_root(&entry.path)?;
+        }
+        Ok(())
+    }
+
     /// Where an element of the search path is; found out once.
     fn search_root(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>> {
         if let Some(known) = self.ev.search_roots.lock().get(path) {
@@ -209,6 +217,14 @@ impl Vm {
         };
         let io = &self.ev.io;
         io.allow(&absolute);
+        if self.ev.settings.restricted
+            && let Ok((object, _)) = self.ev.store_dir.split(&absolute)
+            && let Ok(closure) = io.store().closure(&object)
+        {
+            for path in closure {
+                io.allow(&self.ev.store_dir.print(&path));
+            }
+        }
         let found = io.resolve(&absolute)?;
         if io.kind(&found)?.is_some() {
             return Ok(Some(absolute));

@@ -41,6 +41,10 @@ pub fn with_session<T>(
 ) -> Result<T, Failure> {
     stacker::grow(NATIVE_STACK, || {
         let mut session = EvalSession::new(invocation, options, read_only)?;
+        if session.vm.ev.settings.restricted {
+            let allowed = session.vm.allow_search_path();
+            session.check(allowed)?;
+        }
         session.auto_args = args::values(&mut session, options)?;
         let result = run(&mut session);
         let flushed = session.vm.ev.io.store().flush();

@@ -7,7 +7,6 @@
 
 use std::ffi::OsStr;
 use std::io::{Error as IoError, ErrorKind as IoErrorKind};
-use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use rx_store::path::StorePath;
 
 use super::{EvalIo, EvalStore, FileKind, Listing, TreeSource, internal, outside};
 use crate::compile::canonical;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::outside::does_not_exist;
 
 /// Files, environment and clock of this machine, with a store.
@@ -41,6 +40,12 @@ struct Known {
 
 /// Links that may be followed for one path.
 const MOST_LINKS: usize = 256;
+/// The longest path that the system understands. Longer ones are not taken apart, as that takes stack.
+const LONGEST_PATH: usize = 4096;
+/// Bytes of a directory that are read at once.
+const LISTING_BUFFER: usize = 32 * 1024;
+/// A longer file is no program and no text.
+const LARGEST_FILE: usize = 4 << 30;
 /// A file of no size may be one that the kernel makes up; it is read in pieces of this size.
 const PIECE: usize = 64 * 1024;
 
@@ -78,7 +83,7 @@ impl SystemIo {
         if let Some(known) = self.known.resolved.read().get(path) {
             return Ok(known.clone());
         }
-        let Some((parent, name)) = split(path) else {
+        let Some((parent, name)) = split(path).filter(|_| path.len() < LONGEST_PATH) else {
             return Ok(path.into());
         };
         let parent = self.resolve_links(parent, left)?;
@@ -166,6 +171,16 @@ fn read_all(file: &OwnedFd, path: &[u8]) -> Result<Vec<u8>> {
     let mut bytes = vec![0; if size == 0 { PIECE } else { size }];
     let mut len = 0;
     loop {
+        if rx_store::interrupt::is_set() {
+            return Err(Error::new(
+                ErrorKind::Interrupted,
+                "interrupted by the user",
+            ));
+        }
+        if bytes.len() > LARGEST_FILE {
+            let shown = String::from_utf8_lossy(path);
+            return Err(outside(format_args!("file '{shown}' is too large")));
+        }
         match rustix::io::read(file, &mut bytes[len..]) {
             Ok(0) => break,
             Ok(n) => len += n,
@@ -310,8 +325,8 @@ impl SystemIo {
         let at = real.as_deref().unwrap_or(path);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = fs::open(at, flags, Mode::empty()).map_err(fail)?;
-        let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
-        let mut entries = RawDir::new(&dir, &mut buffer);
+        let mut buffer = Vec::with_capacity(LISTING_BUFFER);
+        let mut entries = RawDir::new(&dir, buffer.spare_capacity_mut());
         let mut listing = Listing::default();
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(fail)?;
