@@ -201,7 +201,7 @@ impl KeySet {
     fn insert_ordered(&mut self, vm: &mut Vm, key: Value, element: Attrs) -> Result<bool> {
         let (mut low, mut high) = (0, self.ordered.len());
         while low < high {
-            let middle = (low + high) / 2;
+            let middle = usize::midpoint(low, high);
             if less_than_element(vm, key, self.ordered[middle])? {
                 high = middle;
             } else {

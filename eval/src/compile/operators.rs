@@ -144,10 +144,7 @@ impl Compiler<'_> {
     pub(super) fn search_path(&mut self, text: rx_lang::ast::Text, id: ExprId) -> Code {
         let pos = self.pos(id);
         let function = self.variable(known::FIND_FILE, pos);
-        let path = match self.variable(known::NIX_PATH, pos) {
-            node @ (Expr::WithVar(_) | Expr::Select(_)) => node,
-            lazy => lazy,
-        };
+        let path = self.variable(known::NIX_PATH, pos);
         let name = self.string(self.ast.text(text));
         let name = self.node(Expr::Const(name));
         let arguments = self.slice(vec![path, name]);

@@ -199,6 +199,10 @@ pub(crate) fn bytes(address: usize, len: usize) -> &'static [u8] {
 
 /// The bytes of a fresh object, to be filled before it is published.
 #[inline(always)]
+#[expect(
+    clippy::mut_from_ref,
+    reason = "the words are atomics, and the object is not published yet"
+)]
 pub(crate) fn fresh_bytes(object: &'static [Word], len: usize) -> &'static mut [u8] {
     debug_assert!(object.len() * 8 >= len);
     // SAFETY: the object has just been allocated and only the caller, who fills it, has its address; atomics

@@ -74,7 +74,7 @@ impl Table {
             .iter()
             .map(|&e| crate::heap::address_of(e))
             .collect::<Vec<_>>();
-        *self.sets.entry(key).or_insert_with(|| {
+        self.sets.entry(key).or_insert_with(|| {
             Box::leak(Box::new(ContextSet {
                 elements: elements.into(),
             }))

@@ -360,7 +360,7 @@ impl Job<'_> {
                 settings: self.settings,
             },
         )
-        .map_err(|error| BuildError::misc(error))?;
+        .map_err(BuildError::misc)?;
         write_files(&workspace.build, &environment, user)?;
 
         let verb = match request.mode {

@@ -266,7 +266,7 @@ impl Source<'_> {
             return Ok(graphs);
         };
         let tokens: Vec<&[u8]> = words(text).collect();
-        if tokens.len() % 2 != 0 {
+        if !tokens.len().is_multiple_of(2) {
             return Err(OptionsError::OddPairs(
                 String::from_utf8_lossy(text).into_owned(),
             ));

@@ -71,7 +71,7 @@ impl Derivation {
                 }
             }
         }
-        inputs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        inputs.sort_unstable_by_key(|a| a.0);
         // Two derivations that differ only in how fixed inputs are fetched have one hash: their outputs are united.
         inputs.dedup_by(|later, kept| {
             let same = later.0 == kept.0;

@@ -68,7 +68,7 @@ impl Plan {
             isolation: spec
                 .isolation
                 .as_ref()
-                .map(|isolation| RootPlan::new(isolation))
+                .map(RootPlan::new)
                 .transpose()?,
             identity: match &spec.user {
                 None => Identity::Unchanged,

@@ -500,7 +500,7 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             .into_iter()
             .partition(|(when, ..)| *when <= now);
         self.later = waiting;
-        for (_, job, activity) in Vec::from(ready) {
+        for (_, job, activity) in ready {
             drop(activity);
             self.builds.push_back(job);
         }

@@ -263,7 +263,7 @@ impl Downloader {
         }
         let meta = Meta {
             urls: vec![url.to_string()],
-            length: metadata.is_file().then(|| metadata.len()),
+            length: metadata.is_file().then_some(metadata.len()),
             ..Meta::default()
         };
         Ok(Download {

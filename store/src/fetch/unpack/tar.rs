@@ -339,7 +339,7 @@ fn parse_pax(mut data: &[u8], extension: &mut Extension) -> Result<(), UnpackErr
             b"size" => {
                 extension.size = Some(
                     whole()
-                        .filter(|n| *n <= i64::MAX as u64)
+                        .filter(|n| i64::try_from(*n).is_ok())
                         .ok_or_else(damaged)?,
                 )
             }

@@ -67,7 +67,7 @@ fn work(store: &LocalStore, seed: u64) {
         before = Some(path);
     }
     add_tree(store, &tree(seed));
-    if seed % 16 == 0 {
+    if seed.is_multiple_of(16) {
         add_tree(store, &large(seed));
     }
     let drv = Derivation::parse(store.dir(), DRV.as_bytes(), "c").unwrap();

@@ -690,7 +690,7 @@ impl LocalStore {
                 unlinkat(&fd, &name, AtFlags::empty()).map_err(failed)?;
             } else {
                 single += stat.st_size as u64;
-                shared += (stat.st_nlink as u64 - 1) * stat.st_size as u64;
+                shared += (stat.st_nlink - 1) * stat.st_size as u64;
             }
         }
         let overhead = fs::metadata(&links).map_or(0, |m| m.blocks() * 512);

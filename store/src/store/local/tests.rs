@@ -460,7 +460,7 @@ fn what_is_exported_can_be_imported_elsewhere() {
 fn a_lost_database_is_rebuilt_from_what_vouches_for_itself() {
     let f = fixture();
     let a = f.text("a", "a", &[]);
-    let b = f.text("b", &format!("{}", f.store.shown(&a)), &[&a]);
+    let b = f.text("b", &f.store.shown(&a).clone(), &[&a]);
     let drv = Derivation::parse(f.store.dir(), DRV.as_bytes(), "c").unwrap();
     let drv_path = f.store.write_derivation(&drv, AddFlags::default()).unwrap();
     let out = StorePath::parse("ysaxs29agsiw8y1xcflr86jw57xpbmd3-c").unwrap();
