@@ -34,18 +34,36 @@ pub struct Channel {
 
 impl Options for Channel {
     const FLAGS: &'static [Flag<Self>] = &[
-        Flag::switch("add", "Subscribe to a channel: URL [NAME].", |o| o.operation = Some(Operation::Add)),
-        Flag::switch("remove", "Unsubscribe from a channel: NAME.", |o| o.operation = Some(Operation::Remove)),
-        Flag::switch("list", "Print all channels.", |o| o.operation = Some(Operation::List)),
-        Flag::switch("update", "Download channels: all, or those that are named.", |o| {
-            o.operation = Some(Operation::Update);
+        Flag::switch("add", "Subscribe to a channel: URL [NAME].", |o| {
+            o.operation = Some(Operation::Add)
         }),
-        Flag::switch("list-generations", "Print the generations of the channels.", |o| {
-            o.operation = Some(Operation::ListGenerations);
+        Flag::switch("remove", "Unsubscribe from a channel: NAME.", |o| {
+            o.operation = Some(Operation::Remove)
         }),
-        Flag::switch("rollback", "Go back to the generation before, or to NUMBER.", |o| {
-            o.operation = Some(Operation::Rollback);
+        Flag::switch("list", "Print all channels.", |o| {
+            o.operation = Some(Operation::List)
         }),
+        Flag::switch(
+            "update",
+            "Download channels: all, or those that are named.",
+            |o| {
+                o.operation = Some(Operation::Update);
+            },
+        ),
+        Flag::switch(
+            "list-generations",
+            "Print the generations of the channels.",
+            |o| {
+                o.operation = Some(Operation::ListGenerations);
+            },
+        ),
+        Flag::switch(
+            "rollback",
+            "Go back to the generation before, or to NUMBER.",
+            |o| {
+                o.operation = Some(Operation::Rollback);
+            },
+        ),
     ];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
@@ -58,7 +76,12 @@ impl Options for Channel {
 fn date(seconds: u64) -> String {
     let (year, month, day) = civil_from_days((seconds / 86_400) as i64);
     let rest = seconds % 86_400;
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }
 
 impl ClassicCommand for Channel {
@@ -77,9 +100,17 @@ impl ClassicCommand for Channel {
         let Some(operation) = self.operation else {
             return Err(UsageError::new("no command specified").into());
         };
-        let words: Vec<String> = self.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words: Vec<String> = self
+            .arguments
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
         let expect = |possible: std::ops::RangeInclusive<usize>, message: &str| {
-            if possible.contains(&words.len()) { Ok(()) } else { Err(UsageError::new(message)) }
+            if possible.contains(&words.len()) {
+                Ok(())
+            } else {
+                Err(UsageError::new(message))
+            }
         };
         let settings = &invocation.settings;
         // Listing and subscribing need no store, only the place of its state.
@@ -91,7 +122,11 @@ impl ClassicCommand for Channel {
             }
             Operation::List => {
                 expect(0..=0, "'--list' expects no arguments")?;
-                let text: String = channels.urls.iter().map(|(name, url)| format!("{name} {url}\n")).collect();
+                let text: String = channels
+                    .urls
+                    .iter()
+                    .map(|(name, url)| format!("{name} {url}\n"))
+                    .collect();
                 ui::print(&text)?;
             }
             Operation::Remove => {
@@ -115,17 +150,25 @@ impl ClassicCommand for Channel {
                 let generations = Generations::of(&channels.profile)?;
                 let mut text = String::new();
                 for generation in &generations.all {
-                    let mark = if generations.current == Some(generation.number) { "(current)" } else { "" };
-                    text += &format!("{:4}   {}   {mark}\n", generation.number, date(generation.created.min(now())));
+                    let mark = if generations.current == Some(generation.number) {
+                        "(current)"
+                    } else {
+                        ""
+                    };
+                    text += &format!(
+                        "{:4}   {}   {mark}\n",
+                        generation.number,
+                        date(generation.created.min(now()))
+                    );
                 }
                 ui::print(&text)?;
             }
             Operation::Rollback => {
                 expect(0..=1, "'--rollback' has at most one argument")?;
                 let number = match words.first() {
-                    Some(word) => {
-                        Some(word.parse().map_err(|_| UsageError::new(format!("invalid generation number '{word}'")))?)
-                    }
+                    Some(word) => Some(word.parse().map_err(|_| {
+                        UsageError::new(format!("invalid generation number '{word}'"))
+                    })?),
                     None => None,
                 };
                 let store = open_local(invocation)?;

@@ -113,9 +113,15 @@ impl Copy {
         for text in &self.paths {
             if self.derivation {
                 let path = store_path(from, text)?;
-                let path = if path.is_derivation() { Some(path) } else { from.path_info(&path)?.deriver.clone() };
+                let path = if path.is_derivation() {
+                    Some(path)
+                } else {
+                    from.path_info(&path)?.deriver.clone()
+                };
                 let shown = text.to_string_lossy();
-                wanted.insert(path.ok_or_else(|| Failure::message(format!("'{shown}' does not have a known derivation")))?);
+                wanted.insert(path.ok_or_else(|| {
+                    Failure::message(format!("'{shown}' does not have a known derivation"))
+                })?);
                 continue;
             }
             let derived = path_with_outputs(from, text, '^')?;
@@ -127,7 +133,11 @@ impl Copy {
                     from.build_paths(std::slice::from_ref(&derived), BuildMode::Normal)?;
                     let drv = store_path(from, without_outputs(text))?;
                     let outputs = from.query_derivation_outputs(&drv)?;
-                    let names = text.as_bytes().rsplit(|&c| c == b'^').next().unwrap_or_default();
+                    let names = text
+                        .as_bytes()
+                        .rsplit(|&c| c == b'^')
+                        .next()
+                        .unwrap_or_default();
                     let names = String::from_utf8_lossy(names).into_owned();
                     for (name, path) in outputs {
                         if names == "*" || names.split(',').any(|wanted| wanted == name) {
@@ -143,7 +153,10 @@ impl Copy {
 
 fn without_outputs(text: &OsStr) -> &OsStr {
     let bytes = text.as_bytes();
-    let end = bytes.iter().rposition(|&c| c == b'^').unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .rposition(|&c| c == b'^')
+        .unwrap_or(bytes.len());
     OsStr::from_bytes(&bytes[..end])
 }
 
@@ -158,14 +171,36 @@ pub struct CopyClosure {
 
 impl Options for CopyClosure {
     const FLAGS: &'static [Flag<Self>] = &[
-        Flag::switch("to", "Copy to the other store (the default).", |o| o.from = false),
+        Flag::switch("to", "Copy to the other store (the default).", |o| {
+            o.from = false
+        }),
         Flag::switch("from", "Copy from the other store.", |o| o.from = true),
-        Flag::switch("include-outputs", "Copy outputs of derivations, too.", |o| o.include_outputs = true),
-        Flag::switch("use-substitutes", "Let the receiving store fetch from its own caches.", |o: &mut Self| o.substitute = true)
-            .short('s'),
-        Flag::switch("gzip", "Accepted; what compresses is decided by the store.", |_| {}),
-        Flag::switch("bzip2", "Accepted; what compresses is decided by the store.", |_| {}),
-        Flag::switch("xz", "Accepted; what compresses is decided by the store.", |_| {}),
+        Flag::switch(
+            "include-outputs",
+            "Copy outputs of derivations, too.",
+            |o| o.include_outputs = true,
+        ),
+        Flag::switch(
+            "use-substitutes",
+            "Let the receiving store fetch from its own caches.",
+            |o: &mut Self| o.substitute = true,
+        )
+        .short('s'),
+        Flag::switch(
+            "gzip",
+            "Accepted; what compresses is decided by the store.",
+            |_| {},
+        ),
+        Flag::switch(
+            "bzip2",
+            "Accepted; what compresses is decided by the store.",
+            |_| {},
+        ),
+        Flag::switch(
+            "xz",
+            "Accepted; what compresses is decided by the store.",
+            |_| {},
+        ),
     ];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
@@ -194,7 +229,11 @@ STORE is a store's address (file:///cache, /mnt/root) or a host that is reached 
             format!("ssh://{host}")
         };
         let (here, there) = (open_store(invocation)?, open_named(invocation, &address)?);
-        let (from, to) = if self.from { (there, here) } else { (here, there) };
+        let (from, to) = if self.from {
+            (there, here)
+        } else {
+            (here, there)
+        };
         let mut wanted = BTreeSet::new();
         for path in paths {
             wanted.insert(store_path(&*from, path)?);
@@ -207,10 +246,16 @@ STORE is a store's address (file:///cache, /mnt/root) or a host that is reached 
                 }
             }
         }
-        let closure = ClosureOptions { include_outputs: self.include_outputs, ..ClosureOptions::default() };
+        let closure = ClosureOptions {
+            include_outputs: self.include_outputs,
+            ..ClosureOptions::default()
+        };
         let paths = from.closure(&wanted, closure)?;
         // Whoever may log in there is trusted with signing as well.
-        let options = CopyOptions { substitute: self.substitute, ..CopyOptions::default() };
+        let options = CopyOptions {
+            substitute: self.substitute,
+            ..CopyOptions::default()
+        };
         copy_paths(&*from, &*to, &paths, options)?;
         Ok(())
     }

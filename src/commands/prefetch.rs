@@ -39,29 +39,47 @@ impl Prefetch<'_> {
     fn name(&self) -> Result<&str, Failure> {
         let name = match self.name {
             Some(name) => name,
-            None => self.url.trim_end_matches('/').rsplit('/').next().unwrap_or_default(),
+            None => self
+                .url
+                .trim_end_matches('/')
+                .rsplit('/')
+                .next()
+                .unwrap_or_default(),
         };
         if name.is_empty() {
-            return Err(UsageError::new(format!("cannot figure out file name for '{}'", self.url)).into());
+            return Err(
+                UsageError::new(format!("cannot figure out file name for '{}'", self.url)).into(),
+            );
         }
         Ok(check_name(name.as_bytes())?)
     }
 
-    fn run(&self, invocation: &Invocation, store: &dyn Store) -> Result<(StorePath, Hash), Failure> {
+    fn run(
+        &self,
+        invocation: &Invocation,
+        store: &dyn Store,
+    ) -> Result<(StorePath, Hash), Failure> {
         let name = self.name()?;
-        let method = if self.unpack || self.executable { Method::NixArchive } else { Method::Flat };
+        let method = if self.unpack || self.executable {
+            Method::NixArchive
+        } else {
+            Method::Flat
+        };
         if let Some(hash) = self.expected {
             let address = ContentAddress { method, hash };
-            let path = store.dir().make_content_path(name, &address, &References::default())?;
+            let path = store
+                .dir()
+                .make_content_path(name, &address, &References::default())?;
             if store.is_valid(&path)? {
                 return Ok((path, hash));
             }
         }
         let directory = tempfile::Builder::new().prefix("rx-prefetch-").tempdir()?;
         let mut path = directory.path().join("file");
-        let mut download = Downloader::from_settings(&invocation.settings).open(&Request::get(self.url))?;
+        let mut download =
+            Downloader::from_settings(&invocation.settings).open(&Request::get(self.url))?;
         if self.unpack {
-            progress::info("unpacking...");
+            progress::talkative("unpacking...");
             path = directory.path().join("unpacked");
             std::fs::create_dir(&path)?;
             unpack(&mut download, &path, &Limits::default())?;
@@ -87,8 +105,14 @@ impl Prefetch<'_> {
             return Err(mismatch.into());
         }
         let contents = Contents::Path(&path);
-        let added =
-            store.add_to_store(name, contents, method, self.algorithm, &BTreeSet::new(), AddFlags::default())?;
+        let added = store.add_to_store(
+            name,
+            contents,
+            method,
+            self.algorithm,
+            &BTreeSet::new(),
+            AddFlags::default(),
+        )?;
         Ok((added, hash))
     }
 }
@@ -115,18 +139,40 @@ pub struct PrefetchUrl {
 
 impl Options for PrefetchUrl {
     const FLAGS: &'static [Flag<Self>] = &[
-        Flag::value("type", &["algorithm"], "md5, sha1, sha256 (the default), sha512 or blake3.", |o, values| {
-            let name = values.text()?;
-            o.algorithm = Some(Algorithm::parse(&name).map_err(|error| UsageError::new(error.to_string()))?);
-            Ok(())
+        Flag::value(
+            "type",
+            &["algorithm"],
+            "md5, sha1, sha256 (the default), sha512 or blake3.",
+            |o, values| {
+                let name = values.text()?;
+                o.algorithm = Some(
+                    Algorithm::parse(&name).map_err(|error| UsageError::new(error.to_string()))?,
+                );
+                Ok(())
+            },
+        ),
+        Flag::value(
+            "name",
+            &["name"],
+            "The name in the store, if not the end of the URL.",
+            |o, values| {
+                o.name = Some(values.text()?);
+                Ok(())
+            },
+        ),
+        Flag::switch("print-path", "Print the store path, too.", |o| {
+            o.print_path = true
         }),
-        Flag::value("name", &["name"], "The name in the store, if not the end of the URL.", |o, values| {
-            o.name = Some(values.text()?);
-            Ok(())
-        }),
-        Flag::switch("print-path", "Print the store path, too.", |o| o.print_path = true),
-        Flag::switch("unpack", "Unpack the archive and hash what is in it.", |o| o.unpack = true),
-        Flag::switch("executable", "Make the file executable and hash its archive.", |o| o.executable = true),
+        Flag::switch(
+            "unpack",
+            "Unpack the archive and hash what is in it.",
+            |o| o.unpack = true,
+        ),
+        Flag::switch(
+            "executable",
+            "Make the file executable and hash its archive.",
+            |o| o.executable = true,
+        ),
     ];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
@@ -153,7 +199,8 @@ impl ClassicCommand for PrefetchUrl {
             Some(text) => Some(Hash::parse_any(text.as_encoded_bytes(), Some(algorithm))?),
             None => None,
         };
-        let print_path = self.print_path || std::env::var_os("PRINT_PATH").is_some_and(|value| value == "1");
+        let print_path =
+            self.print_path || std::env::var_os("PRINT_PATH").is_some_and(|value| value == "1");
         let url = url.to_string_lossy();
         let prefetch = Prefetch {
             url: &url,
@@ -169,7 +216,11 @@ impl ClassicCommand for PrefetchUrl {
         if !print_path {
             progress::info(format_args!("path is '{path}'"));
         }
-        let format = if hash.algorithm() == Algorithm::Md5 { Format::Base16 } else { Format::Nix32 };
+        let format = if hash.algorithm() == Algorithm::Md5 {
+            Format::Base16
+        } else {
+            Format::Nix32
+        };
         let mut text = format!("{}\n", hash.format(format, false));
         if print_path {
             text += &format!("{path}\n");
@@ -209,7 +260,8 @@ impl Subcommand for PrefetchFile {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let algorithm = Algorithm::parse(&self.hash_type).map_err(|error| UsageError::new(error.to_string()))?;
+        let algorithm = Algorithm::parse(&self.hash_type)
+            .map_err(|error| UsageError::new(error.to_string()))?;
         let expected = match &self.expected_hash {
             Some(text) => Some(Hash::parse_any(text, Some(algorithm))?),
             None => None,
@@ -230,7 +282,11 @@ impl Subcommand for PrefetchFile {
         }
         progress::log(
             progress::Level::Notice,
-            format_args!("Downloaded '{}' to '{path}' (hash '{}').", self.url, hash.sri()),
+            format_args!(
+                "Downloaded '{}' to '{path}' (hash '{}').",
+                self.url,
+                hash.sri()
+            ),
         );
         Ok(())
     }

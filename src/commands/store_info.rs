@@ -31,8 +31,14 @@ impl Subcommand for StoreInfo {
         if matches!(scheme, "http" | "https" | "s3" | "file") {
             // A cache is reached by asking it something.
             let nobody = rx_store::path::StorePath::new([0; 20], b"x")?;
-            let downloader = rx_store::fetch::download::Downloader::from_settings(&invocation.settings);
-            let cache = rx_store::cache::BinaryCacheStore::open(text, store.dir().clone(), &downloader, None)?;
+            let downloader =
+                rx_store::fetch::download::Downloader::from_settings(&invocation.settings);
+            let cache = rx_store::cache::BinaryCacheStore::open(
+                text,
+                store.dir().clone(),
+                &downloader,
+                None,
+            )?;
             cache.info()?;
             store.is_valid(&nobody)?;
         }
@@ -50,7 +56,8 @@ impl Subcommand for StoreInfo {
             }
             return ui::print_json(&json.into());
         }
-        let notice = |line: String| rx_store::progress::log(rx_store::progress::Level::Notice, line);
+        let notice =
+            |line: String| rx_store::progress::log(rx_store::progress::Level::Notice, line);
         notice(format!("Store URL: {}", store.url()));
         if let Some(version) = version {
             notice(format!("Version: {version}"));

@@ -46,7 +46,11 @@ pub enum ChannelError {
 
 impl ChannelError {
     fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        ChannelError::File { action, path: path.display().to_string(), source }
+        ChannelError::File {
+            action,
+            path: path.display().to_string(),
+            source,
+        }
     }
 }
 
@@ -62,18 +66,28 @@ pub struct Channels {
 }
 
 fn is_name(name: &str) -> bool {
-    name.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == b'_')
-        && name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-'))
+    name.bytes()
+        .next()
+        .is_some_and(|c| c.is_ascii_alphanumeric() || c == b'_')
+        && name
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-'))
 }
 
 fn base_name(url: &str) -> &str {
-    url.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+    url.trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
 }
 
 /// The end of a URL that tells the version: `-24.05` of `…/nixos-24.05`.
 fn version_suffix(url: &str) -> &str {
     let name = base_name(url);
-    let at = name.as_bytes().windows(2).position(|pair| pair[0] == b'-' && pair[1].is_ascii_digit());
+    let at = name
+        .as_bytes()
+        .windows(2)
+        .position(|pair| pair[0] == b'-' && pair[1].is_ascii_digit());
     at.map_or("", |at| &name[at..])
 }
 
@@ -88,7 +102,11 @@ impl Channels {
             places.user_state_dir.join("profiles")
         };
         let under_home = |name: &str, xdg_name: &str| {
-            if xdg { places.user_state_dir.join(xdg_name) } else { places.home.join(name) }
+            if xdg {
+                places.user_state_dir.join(xdg_name)
+            } else {
+                places.home.join(name)
+            }
         };
         let mut channels = Channels {
             list: under_home(".nix-channels", "channels"),
@@ -101,7 +119,11 @@ impl Channels {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(channels),
             Err(e) => return Err(ChannelError::file("reading", &channels.list, e)),
         };
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        for line in text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
             let mut words = line.split_whitespace();
             let url = words.next().unwrap_or_default().trim_end_matches('/');
             let name = words.next().unwrap_or_else(|| base_name(url));
@@ -111,10 +133,17 @@ impl Channels {
     }
 
     fn write(&self) -> Result<(), ChannelError> {
-        let text: String = self.urls.iter().map(|(name, url)| format!("{url} {name}\n")).collect();
+        let text: String = self
+            .urls
+            .iter()
+            .map(|(name, url)| format!("{url} {name}\n"))
+            .collect();
         let fail = |e| ChannelError::file("writing", &self.list, e);
         // The list may be a link into a collection of the user's own files.
-        let list = self.list.canonicalize().unwrap_or_else(|_| self.list.clone());
+        let list = self
+            .list
+            .canonicalize()
+            .unwrap_or_else(|_| self.list.clone());
         let parent = list.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(fail)?;
         let mut file = tempfile::NamedTempFile::new_in(parent).map_err(fail)?;
@@ -127,7 +156,10 @@ impl Channels {
 
     /// Subscribes to a channel; its name follows from the URL unless it is given.
     pub fn add(&mut self, url: &str, name: Option<&str>) -> Result<(), ChannelError> {
-        if !["file://", "http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+        if !["file://", "http://", "https://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+        {
             return Err(ChannelError::Url(url.to_owned()));
         }
         let from_url = || {
@@ -157,12 +189,24 @@ impl Channels {
     /// The channels in the current generation, by name.
     fn installed(&self, store: &dyn Store) -> BTreeMap<String, StorePath> {
         let mut found = BTreeMap::new();
-        let Ok(target) = std::fs::read_link(&self.profile) else { return found };
+        let Ok(target) = std::fs::read_link(&self.profile) else {
+            return found;
+        };
         let link = self.profile.parent().unwrap_or(Path::new(".")).join(target);
-        let Ok(environment) = std::fs::read_link(link) else { return found };
+        let Ok(environment) = std::fs::read_link(link) else {
+            return found;
+        };
         use std::os::unix::ffi::OsStrExt;
-        let real = store.dir().parse(environment.as_os_str().as_bytes()).ok().and_then(|path| store.real_path(&path));
-        for entry in std::fs::read_dir(real.unwrap_or(environment)).into_iter().flatten().flatten() {
+        let real = store
+            .dir()
+            .parse(environment.as_os_str().as_bytes())
+            .ok()
+            .and_then(|path| store.real_path(&path));
+        for entry in std::fs::read_dir(real.unwrap_or(environment))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name != "manifest.nix"
                 && let Ok(target) = std::fs::read_link(entry.path())
@@ -174,9 +218,15 @@ impl Channels {
         found
     }
 
-    fn install(&self, store: &dyn Store, channels: &BTreeMap<String, StorePath>) -> Result<Generation, ChannelError> {
-        let elements: Vec<Element> =
-            channels.values().map(|path| Element::new(path.name(), path.clone(), "builtin")).collect();
+    fn install(
+        &self,
+        store: &dyn Store,
+        channels: &BTreeMap<String, StorePath>,
+    ) -> Result<Generation, ChannelError> {
+        let elements: Vec<Element> = channels
+            .values()
+            .map(|path| Element::new(path.name(), path.clone(), "builtin"))
+            .collect();
         let environment = build_environment(store, &elements)?;
         Ok(Generations::add(store, &self.profile, &environment)?)
     }
@@ -185,16 +235,22 @@ impl Channels {
     fn fetch(&self, fetcher: &Fetcher, name: &str, url: &str) -> Result<StorePath, ChannelError> {
         const ARCHIVES: [&str; 4] = [".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"];
         let first = fetcher.download_file(url, base_name(url), &[])?;
-        let archive = if ARCHIVES.iter().any(|suffix| first.store_path.name().ends_with(suffix)) {
+        let archive = if ARCHIVES
+            .iter()
+            .any(|suffix| first.store_path.name().ends_with(suffix))
+        {
             first
         } else {
             // From where the first request ended, so that all parts are of one release.
             let base = first.effective_url.as_str();
-            let xz = fetcher.download_file(&format!("{base}/nixexprs.tar.xz"), "nixexprs.tar.xz", &[]);
+            let xz =
+                fetcher.download_file(&format!("{base}/nixexprs.tar.xz"), "nixexprs.tar.xz", &[]);
             match xz {
-                Err(InputError::Download(_)) => {
-                    fetcher.download_file(&format!("{base}/nixexprs.tar.bz2"), "nixexprs.tar.bz2", &[])?
-                }
+                Err(InputError::Download(_)) => fetcher.download_file(
+                    &format!("{base}/nixexprs.tar.bz2"),
+                    "nixexprs.tar.bz2",
+                    &[],
+                )?,
                 other => other?,
             }
         };
@@ -216,12 +272,18 @@ impl Channels {
     }
 
     /// Downloads the named channels, or all if none is named, and makes a new generation of them.
-    pub fn update(&self, fetcher: &Fetcher, names: &BTreeSet<String>) -> Result<Generation, ChannelError> {
+    pub fn update(
+        &self,
+        fetcher: &Fetcher,
+        names: &BTreeSet<String>,
+    ) -> Result<Generation, ChannelError> {
         let store = &**fetcher.store();
         let before = self.installed(store);
         let mut now = BTreeMap::new();
         for (name, url) in &self.urls {
-            let keep = before.get(name).filter(|_| !names.is_empty() && !names.contains(name));
+            let keep = before
+                .get(name)
+                .filter(|_| !names.is_empty() && !names.contains(name));
             let path = match keep {
                 Some(path) => path.clone(),
                 None => self.fetch(fetcher, name, url)?,
@@ -239,9 +301,11 @@ impl Channels {
         let directory = &self.expressions;
         if directory.is_symlink() {
             // Very old installations had a link to one expression here.
-            std::fs::remove_file(directory).map_err(|e| ChannelError::file("removing", directory, e))?;
+            std::fs::remove_file(directory)
+                .map_err(|e| ChannelError::file("removing", directory, e))?;
         }
-        std::fs::create_dir_all(directory).map_err(|e| ChannelError::file("creating directory", directory, e))?;
+        std::fs::create_dir_all(directory)
+            .map_err(|e| ChannelError::file("creating directory", directory, e))?;
         let link = directory.join("channels");
         if std::fs::read_link(&link).is_ok_and(|target| target == self.profile) {
             return Ok(());
@@ -269,22 +333,40 @@ mod tests {
     fn the_list_is_kept_in_the_users_file() {
         let dir = tempfile::tempdir().unwrap();
         let mut list = channels(dir.path());
-        list.add("https://example.org/nixos-unstable", None).unwrap();
+        list.add("https://example.org/nixos-unstable", None)
+            .unwrap();
         list.add("https://example.org/x", Some("nixpkgs")).unwrap();
         assert_eq!(
             std::fs::read_to_string(dir.path().join(".nix-channels")).unwrap(),
             "https://example.org/nixos-unstable nixos\nhttps://example.org/x nixpkgs\n"
         );
         assert_eq!(channels(dir.path()).urls, list.urls);
-        assert!(matches!(list.add("ftp://x/y", None), Err(ChannelError::Url(_))));
-        assert!(matches!(list.add("https://x/y", Some("../z")), Err(ChannelError::Name(_))));
-        std::fs::write(dir.path().join(".nix-channels"), "# comment\n\n https://h/a/ \n").unwrap();
-        assert_eq!(channels(dir.path()).urls, BTreeMap::from([("a".to_owned(), "https://h/a".to_owned())]));
+        assert!(matches!(
+            list.add("ftp://x/y", None),
+            Err(ChannelError::Url(_))
+        ));
+        assert!(matches!(
+            list.add("https://x/y", Some("../z")),
+            Err(ChannelError::Name(_))
+        ));
+        std::fs::write(
+            dir.path().join(".nix-channels"),
+            "# comment\n\n https://h/a/ \n",
+        )
+        .unwrap();
+        assert_eq!(
+            channels(dir.path()).urls,
+            BTreeMap::from([("a".to_owned(), "https://h/a".to_owned())])
+        );
     }
 
     #[test]
     fn versions_are_found_in_urls() {
-        for (url, want) in [("https://h/nixos-24.05", "-24.05"), ("https://h/nixos-unstable", ""), ("https://h/a-1-b", "-1-b")] {
+        for (url, want) in [
+            ("https://h/nixos-24.05", "-24.05"),
+            ("https://h/nixos-unstable", ""),
+            ("https://h/a-1-b", "-1-b"),
+        ] {
             assert_eq!(version_suffix(url), want);
         }
     }

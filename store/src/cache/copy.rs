@@ -90,7 +90,7 @@ pub fn copy_paths(
     let activity = Activity::start(
         Level::Info,
         ActivityKind::CopyPaths,
-        format!("copying {} paths...", missing.len()),
+        format!("copying {} paths", missing.len()),
         &[],
     );
     activity.set_expected(ActivityKind::CopyPath, bytes);

@@ -8,10 +8,10 @@
 //!     system = "builtin"; type = "derivation"; } ]
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::generations::ProfileError;
-use crate::derivation::{Derivation, DerivationError, Output};
+use crate::derivation::{BasicDerivation, Derivation, DerivationError, Output};
 use crate::path::{StoreDir, StorePath};
 use crate::store::{AddFlags, BuildMode, DerivedPath, OutputsSpec, Store, StoreError};
 
@@ -83,7 +83,11 @@ pub fn manifest_text(dir: &StoreDir, elements: &[Element]) -> String {
         if let Some(derivation) = &element.derivation {
             attributes.push(("drvPath".to_owned(), path(derivation)));
         }
-        let names: Vec<String> = element.outputs.iter().map(|(name, _)| quote(name)).collect();
+        let names: Vec<String> = element
+            .outputs
+            .iter()
+            .map(|(name, _)| quote(name))
+            .collect();
         attributes.push(("outputs".to_owned(), format!("[ {} ]", names.join(" "))));
         for (number, (name, output)) in element.outputs.iter().enumerate() {
             attributes.push((name.clone(), format!("{{ outPath = {}; }}", path(output))));
@@ -113,7 +117,12 @@ pub fn environment_derivation(
         words.push(element.active.to_string());
         words.push(element.priority.to_string());
         words.push(element.outputs.len().to_string());
-        words.extend(element.outputs.iter().map(|(_, path)| dir.display(path).to_string()));
+        words.extend(
+            element
+                .outputs
+                .iter()
+                .map(|(_, path)| dir.display(path).to_string()),
+        );
     }
     let variables = [
         ("allowSubstitutes", String::new()),
@@ -121,7 +130,13 @@ pub fn environment_derivation(
         ("manifest", dir.display(manifest).to_string()),
         ("preferLocalBuild", "1".to_owned()),
     ];
-    builtin_derivation(dir, "user-environment", "builtin:buildenv", &variables, manifest)
+    builtin_derivation(
+        dir,
+        "user-environment",
+        "builtin:buildenv",
+        &variables,
+        manifest,
+    )
 }
 
 /// A derivation of a built-in builder with one source.
@@ -132,33 +147,57 @@ pub(crate) fn builtin_derivation(
     variables: &[(&str, String)],
     source: &StorePath,
 ) -> Result<Derivation, StoreError> {
-    let mut derivation = Derivation::default();
-    derivation.name = name.to_owned();
-    derivation.outputs.insert("out".to_owned(), Output::Deferred);
-    derivation.input_sources = BTreeSet::from([source.clone()]);
-    derivation.platform = b"builtin".to_vec();
-    derivation.builder = builder.as_bytes().to_vec();
-    let always = [("builder", builder.to_owned()), ("name", name.to_owned()), ("system", "builtin".to_owned())];
+    let basic = BasicDerivation {
+        name: name.to_owned(),
+        outputs: BTreeMap::from([("out".to_owned(), Output::Deferred)]),
+        input_sources: BTreeSet::from([source.clone()]),
+        platform: b"builtin".to_vec(),
+        builder: builder.as_bytes().to_vec(),
+        ..BasicDerivation::default()
+    };
+    let mut derivation = Derivation {
+        basic,
+        input_derivations: BTreeMap::new(),
+    };
+    let always = [
+        ("builder", builder.to_owned()),
+        ("name", name.to_owned()),
+        ("system", "builtin".to_owned()),
+    ];
     for (key, value) in variables.iter().chain(&always) {
-        derivation.env.insert(key.as_bytes().to_vec(), value.as_bytes().to_vec());
+        derivation
+            .env
+            .insert(key.as_bytes().to_vec(), value.as_bytes().to_vec());
     }
     derivation.fill_in_output_paths::<DerivationError>(dir, &mut |input| {
-        Err(DerivationError::ShouldBeDeferred(dir.display(input).to_string()))
+        Err(DerivationError::ShouldBeDeferred(
+            dir.display(input).to_string(),
+        ))
     })?;
     Ok(derivation)
 }
 
 /// Builds a derivation with the one output `out`, and gives that.
-pub(crate) fn build_output(store: &dyn Store, derivation: &Derivation) -> Result<StorePath, StoreError> {
+pub(crate) fn build_output(
+    store: &dyn Store,
+    derivation: &Derivation,
+) -> Result<StorePath, StoreError> {
     let drv = store.write_derivation(derivation, AddFlags::default())?;
     let wanted = DerivedPath::built(drv.clone(), OutputsSpec::parse("out")?);
     store.build_paths(&[wanted], BuildMode::Normal)?;
     let outputs = store.query_derivation_outputs(&drv)?;
-    outputs.get("out").cloned().flatten().ok_or(StoreError::Format("the derivation has no output 'out'"))
+    outputs
+        .get("out")
+        .cloned()
+        .flatten()
+        .ok_or(StoreError::Format("the derivation has no output 'out'"))
 }
 
 /// Builds the environment of these elements.
-pub fn build_environment(store: &dyn Store, elements: &[Element]) -> Result<StorePath, ProfileError> {
+pub fn build_environment(
+    store: &dyn Store,
+    elements: &[Element],
+) -> Result<StorePath, ProfileError> {
     let dir = store.dir();
     let mut references: BTreeSet<StorePath> = BTreeSet::new();
     for element in elements {
@@ -166,7 +205,12 @@ pub fn build_environment(store: &dyn Store, elements: &[Element]) -> Result<Stor
         references.extend(element.derivation.clone());
     }
     let text = manifest_text(dir, elements);
-    let manifest = store.add_text("env-manifest.nix", text.as_bytes(), &references, AddFlags::default())?;
+    let manifest = store.add_text(
+        "env-manifest.nix",
+        text.as_bytes(),
+        &references,
+        AddFlags::default(),
+    )?;
     let derivation = environment_derivation(dir, elements, &manifest)?;
     Ok(build_output(store, &derivation)?)
 }
@@ -184,21 +228,46 @@ mod tests {
     fn the_same_things_installed_give_the_known_path() {
         // As the reference installs two channels.
         let elements = [
-            Element::new("foo-1.2.tar.xz-1.2.tar.xz", path("y7yjfsiba1x083622d4nl9c9b8v809qv-foo-1.2.tar.xz-1.2.tar.xz"), "builtin"),
-            Element::new("nixpkgs-24.05", path("c47im4apjyga4aq9jzqh5s9aa1aqk80h-nixpkgs-24.05"), "builtin"),
+            Element::new(
+                "foo-1.2.tar.xz-1.2.tar.xz",
+                path("y7yjfsiba1x083622d4nl9c9b8v809qv-foo-1.2.tar.xz-1.2.tar.xz"),
+                "builtin",
+            ),
+            Element::new(
+                "nixpkgs-24.05",
+                path("c47im4apjyga4aq9jzqh5s9aa1aqk80h-nixpkgs-24.05"),
+                "builtin",
+            ),
         ];
         let store = MemoryStore::new(StoreDir::default());
-        let references = elements.iter().map(|element| element.outputs[0].1.clone()).collect();
+        let references = elements
+            .iter()
+            .map(|element| element.outputs[0].1.clone())
+            .collect();
         let text = manifest_text(store.dir(), &elements);
-        let manifest = store.add_text("env-manifest.nix", text.as_bytes(), &references, AddFlags::default()).unwrap();
-        assert_eq!(manifest.to_string(), "pgxraa8nqi2ni4y8w57a02vg2irlaax9-env-manifest.nix");
+        let manifest = store
+            .add_text(
+                "env-manifest.nix",
+                text.as_bytes(),
+                &references,
+                AddFlags::default(),
+            )
+            .unwrap();
+        assert_eq!(
+            manifest.to_string(),
+            "pgxraa8nqi2ni4y8w57a02vg2irlaax9-env-manifest.nix"
+        );
         let derivation = environment_derivation(store.dir(), &elements, &manifest).unwrap();
         assert_eq!(
             derivation.path(store.dir()).unwrap().to_string(),
             "1nxf4pfs8gyfswnl62svd9lapn8f7f5b-user-environment.drv"
         );
         assert_eq!(
-            derivation.output_paths(store.dir()).unwrap()[0].1.as_ref().unwrap().to_string(),
+            derivation.output_paths(store.dir()).unwrap()[0]
+                .1
+                .as_ref()
+                .unwrap()
+                .to_string(),
             "7dvkgxw0lkra9g3ayp1d4gbnfg8yd3in-user-environment"
         );
     }

@@ -42,7 +42,11 @@ pub enum ProfileError {
 
 impl ProfileError {
     fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
-        ProfileError::File { action, path: path.display().to_string(), source }
+        ProfileError::File {
+            action,
+            path: path.display().to_string(),
+            source,
+        }
     }
 }
 
@@ -68,11 +72,20 @@ pub struct Generations {
 
 /// The number in `NAME-NUMBER-link`.
 fn number_of(profile_name: &str, link_name: &str) -> Option<u64> {
-    link_name.strip_prefix(profile_name)?.strip_prefix('-')?.strip_suffix("-link")?.parse().ok()
+    link_name
+        .strip_prefix(profile_name)?
+        .strip_prefix('-')?
+        .strip_suffix("-link")?
+        .parse()
+        .ok()
 }
 
 fn name_of(profile: &Path) -> String {
-    profile.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    profile
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn directory_of(profile: &Path) -> PathBuf {
@@ -106,9 +119,13 @@ fn replace_link(target: &Path, link: &Path) -> Result<(), ProfileError> {
 /// Nobody else numbers or deletes generations while the result lives.
 fn lock(profile: &Path) -> Result<PathLocks, ProfileError> {
     let directory = directory_of(profile);
-    std::fs::create_dir_all(&directory).map_err(|e| ProfileError::file("creating directory", &directory, e))?;
+    std::fs::create_dir_all(&directory)
+        .map_err(|e| ProfileError::file("creating directory", &directory, e))?;
     let mut locks = PathLocks::acquire([profile.to_owned()], &mut |path| {
-        crate::progress::info(format_args!("waiting for lock on profile '{}'", path.display()));
+        crate::progress::info(format_args!(
+            "waiting for lock on profile '{}'",
+            path.display()
+        ));
     })
     .map_err(|e| ProfileError::file("locking", profile, e))?;
     locks.set_deletion(true);
@@ -126,12 +143,20 @@ impl Generations {
             Err(e) => return Err(ProfileError::file("reading directory", &directory, e)),
         };
         for entry in entries {
-            let entry = entry.map_err(|e| ProfileError::file("reading directory", &directory, e))?;
-            if let Some(number) = entry.file_name().to_str().and_then(|link| number_of(&name, link))
+            let entry =
+                entry.map_err(|e| ProfileError::file("reading directory", &directory, e))?;
+            if let Some(number) = entry
+                .file_name()
+                .to_str()
+                .and_then(|link| number_of(&name, link))
                 && let Ok(metadata) = entry.path().symlink_metadata()
             {
                 let created = metadata.mtime().max(0) as u64;
-                found.all.push(Generation { number, link: entry.path(), created });
+                found.all.push(Generation {
+                    number,
+                    link: entry.path(),
+                    created,
+                });
             }
         }
         found.all.sort_by_key(|generation| generation.number);
@@ -143,7 +168,10 @@ impl Generations {
 
     /// The generation with this number.
     pub fn get(&self, number: u64) -> Result<&Generation, ProfileError> {
-        self.all.iter().find(|generation| generation.number == number).ok_or(ProfileError::NoGeneration(number))
+        self.all
+            .iter()
+            .find(|generation| generation.number == number)
+            .ok_or(ProfileError::NoGeneration(number))
     }
 
     /// The newest generation that is older than the current one.
@@ -158,10 +186,16 @@ impl Generations {
 
     /// Makes a store path the newest generation and switches to it. If it is that already, nothing
     /// is made.
-    pub fn add(store: &dyn Store, profile: &Path, path: &StorePath) -> Result<Generation, ProfileError> {
+    pub fn add(
+        store: &dyn Store,
+        profile: &Path,
+        path: &StorePath,
+    ) -> Result<Generation, ProfileError> {
         let _lock = lock(profile)?;
         let existing = Self::of(profile)?;
-        let wanted = PathBuf::from(std::ffi::OsString::from(store.dir().display(path).to_string()));
+        let wanted = PathBuf::from(std::ffi::OsString::from(
+            store.dir().display(path).to_string(),
+        ));
         if let Some(newest) = existing.all.last()
             && std::fs::read_link(&newest.link).is_ok_and(|target| target == wanted)
         {
@@ -173,7 +207,11 @@ impl Generations {
         // What a crash left under this name was never a generation.
         let _ = std::fs::remove_file(&link);
         store.add_permanent_root(path, &link)?;
-        let generation = Generation { number, link, created: crate::fetch::time::now() };
+        let generation = Generation {
+            number,
+            link,
+            created: crate::fetch::time::now(),
+        };
         switch_to(profile, &generation)?;
         Ok(generation)
     }
@@ -190,7 +228,9 @@ impl Generations {
             crate::progress::Level::Notice,
             format_args!(
                 "switching profile from version {} to {}",
-                generations.current.map_or_else(|| "none".to_owned(), |number| number.to_string()),
+                generations
+                    .current
+                    .map_or_else(|| "none".to_owned(), |number| number.to_string()),
                 chosen.number
             ),
         );
@@ -206,13 +246,17 @@ impl Generations {
             return Err(ProfileError::Current(profile.display().to_string()));
         }
         let generation = generations.get(number)?;
-        std::fs::remove_file(&generation.link).map_err(|e| ProfileError::file("removing", &generation.link, e))
+        std::fs::remove_file(&generation.link)
+            .map_err(|e| ProfileError::file("removing", &generation.link, e))
     }
 }
 
 fn switch_to(profile: &Path, generation: &Generation) -> Result<(), ProfileError> {
     // Relative, so that the directory can be moved or seen under another root.
-    let target = generation.link.file_name().map_or_else(|| generation.link.clone(), PathBuf::from);
+    let target = generation
+        .link
+        .file_name()
+        .map_or_else(|| generation.link.clone(), PathBuf::from);
     if std::fs::read_link(profile).is_ok_and(|current| current == target) {
         return Ok(());
     }
@@ -227,7 +271,9 @@ mod tests {
     use crate::store::{AddFlags, LocalConfig, LocalStore};
 
     fn text(store: &dyn Store, name: &str) -> StorePath {
-        store.add_text(name, name.as_bytes(), &BTreeSet::new(), AddFlags::default()).unwrap()
+        store
+            .add_text(name, name.as_bytes(), &BTreeSet::new(), AddFlags::default())
+            .unwrap()
     }
 
     #[test]
@@ -238,7 +284,10 @@ mod tests {
         assert_eq!(Generations::of(&profile).unwrap(), Generations::default());
         let (a, b) = (text(&store, "a"), text(&store, "b"));
         for (path, number) in [(&a, 1), (&a, 1), (&b, 2), (&a, 3)] {
-            assert_eq!(Generations::add(&store, &profile, path).unwrap().number, number);
+            assert_eq!(
+                Generations::add(&store, &profile, path).unwrap().number,
+                number
+            );
         }
         let generations = Generations::of(&profile).unwrap();
         assert_eq!((generations.all.len(), generations.current), (3, Some(3)));
@@ -246,8 +295,16 @@ mod tests {
         assert_eq!(std::fs::read_link(&profile).unwrap(), Path::new("p-2-link"));
         assert!(Generations::delete(&profile, 2).is_err());
         Generations::delete(&profile, 1).unwrap();
-        assert_eq!(Generations::switch(&profile, None).unwrap_err().to_string(), "no profile version older than the current (2) exists");
-        assert_eq!(Generations::switch(&profile, Some(9)).unwrap_err().to_string(), "profile version 9 does not exist");
+        assert_eq!(
+            Generations::switch(&profile, None).unwrap_err().to_string(),
+            "no profile version older than the current (2) exists"
+        );
+        assert_eq!(
+            Generations::switch(&profile, Some(9))
+                .unwrap_err()
+                .to_string(),
+            "profile version 9 does not exist"
+        );
         let roots = store.find_roots(false).unwrap();
         assert!(roots.contains_key(&a) && roots.contains_key(&b));
     }

@@ -13,6 +13,6 @@
 mod environment;
 mod generations;
 
-pub(crate) use environment::{build_output, builtin_derivation};
 pub use environment::{Element, build_environment, environment_derivation, manifest_text};
+pub(crate) use environment::{build_output, builtin_derivation};
 pub use generations::{Generation, Generations, ProfileError};

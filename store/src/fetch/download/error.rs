@@ -155,14 +155,13 @@ impl DownloadError {
                 Ok(error) => *error,
                 Err(other) => DownloadError::Setup(other.to_string()),
             };
-        } else {
-            DownloadError::Transport {
-                verb: "download",
-                url: url.to_owned(),
-                what: "Unrecognized or bad HTTP Content or Transfer-Encoding",
-                code: 61,
-                detail: "the compressed data is damaged".into(),
-            }
+        }
+        DownloadError::Transport {
+            verb: "download",
+            url: url.to_owned(),
+            what: "Unrecognized or bad HTTP Content or Transfer-Encoding",
+            code: 61,
+            detail: "the compressed data is damaged".into(),
         }
     }
 }

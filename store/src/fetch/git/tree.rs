@@ -327,10 +327,10 @@ fn collect_blobs(entries: &BTreeMap<Vec<u8>, Node>, repo: usize, out: &mut Vec<S
                 content: Content::Blob(number, id),
                 ..
             }
-            | Node::Symlink(Content::Blob(number, id)) => {
-                if *number == repo {
-                    out.push(id.clone());
-                }
+            | Node::Symlink(Content::Blob(number, id))
+                if *number == repo =>
+            {
+                out.push(id.clone());
             }
             _ => {}
         }

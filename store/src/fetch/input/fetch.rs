@@ -575,7 +575,7 @@ impl Fetcher {
         let _activity = Activity::start(
             Level::Info,
             ActivityKind::Unknown,
-            format!("unpacking '{url}'..."),
+            format!("unpacking '{url}'"),
             &[],
         );
         let directory = tempfile::Builder::new()

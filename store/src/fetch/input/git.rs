@@ -437,12 +437,13 @@ impl Fetcher {
                 cache_key: Some(key),
             });
         }
-        let large = match lfs {
-            true => Some(Arc::new(LfsSource::new(
+        let large = if lfs {
+            Some(Arc::new(LfsSource::new(
                 self.downloader.clone(),
                 &Url::parse(input.attrs.str("url")?)?,
-            )?)),
-            false => None,
+            )?))
+        } else {
+            None
         };
         let mut tree = GitTree::of_commit(repo, &revision, export_ignore, large)?;
         if submodules {

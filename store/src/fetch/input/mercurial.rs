@@ -120,11 +120,15 @@ impl Fetcher {
     ) -> Result<(StorePath, Input), InputError> {
         if !self.settings.allow_dirty {
             return Err(InputError::Other(format!(
-                "Mercurial tree {local:?} is unclean"
+                "Mercurial tree \"{}\" is unclean",
+                local.display()
             )));
         }
         if self.settings.warn_dirty {
-            crate::progress::warn(format_args!("Mercurial tree {local:?} is unclean"));
+            crate::progress::warn(format_args!(
+                "Mercurial tree \"{}\" is unclean",
+                local.display()
+            ));
         }
         let mut input = input.clone();
         let branch = hg(&[OsStr::new("branch"), OsStr::new("-R"), local.as_os_str()])?;
