@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use rx_store::settings::{Feature, INFOS, Settings, info};
 
-use crate::cli::{Category, Invocation, JsonOptions, Subcommand};
+use crate::cli::{Category, Invocation, JsonOptions, Subcommand, suggest};
+use crate::ui::report::Report;
 use crate::ui::{self, Failure, UsageError};
 
 /// Arguments of `rx config show`.
@@ -16,10 +17,18 @@ pub struct ConfigShow {
     name: Option<String>,
 }
 
-/// There is no setting of this name.
-#[derive(Debug, thiserror::Error)]
-#[error("could not find setting '{0}'")]
-struct NoSetting(String);
+/// There is no setting of this name: no usage error in the reference, hence none here.
+fn no_setting(name: &str) -> Failure {
+    let mut report = Report::new(format!("could not find setting '{name}'"));
+    let near = suggest::nearest(name, INFOS.iter().map(|info| info.name));
+    report
+        .help
+        .extend(near.map(|near| format!("did you mean '{near}'?")));
+    Failure::Report {
+        report: Box::new(report),
+        status: 1,
+    }
+}
 
 impl Subcommand for ConfigShow {
     const PATH: &'static str = "config show";
@@ -37,7 +46,10 @@ impl Subcommand for ConfigShow {
                 let shown =
                     info(&name).filter(|info| info.name == name && visible(info.feature, settings));
                 let value = shown.and_then(|info| settings.value_text(info.name));
-                ui::print(&format!("{}\n", value.ok_or(NoSetting(name))?))
+                match value {
+                    Some(value) => ui::print(&format!("{value}\n")),
+                    None => Err(no_setting(&name)),
+                }
             }
             None if self.json.json => self.json.print(&all_json(settings)),
             None => ui::print(&all_text(settings)),

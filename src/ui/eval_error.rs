@@ -46,6 +46,9 @@ pub fn eval_report(evaluator: &Evaluator, error: &Error) -> Report {
             .help
             .extend(advice::for_evaluation(error.kind, &report));
     }
+    if report.help.is_empty() && error.kind == ErrorKind::Type {
+        report.help.extend(builtin_usage(&report));
+    }
     report
 }
 

@@ -180,10 +180,11 @@ impl Report {
             last = &frame.text;
             text += &format!("\n       {} {}", paint.dim("…"), indent(&frame.text));
             if let Some(label) = &frame.place {
-                let place = label.source.place(label.span.start);
-                text += &format!("\n         at {}", paint.place(&show_place(&place)));
                 if all {
                     text += &snippet(label, style);
+                } else {
+                    let place = paint.place(&show_place(&label.place()));
+                    text += &format!("\n         at {place}");
                 }
             }
         }
