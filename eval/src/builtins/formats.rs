@@ -143,8 +143,13 @@ const TIMESTAMPS: &str = "parse-toml-timestamps";
 
 fn from_toml(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
-    let text = vm.expect_plain_str(args[0], pos, "while evaluating the argument passed to builtins.fromTOML")?;
-    let failed = |what: Vec<u8>| Error::other([b"while parsing TOML: ".to_vec(), what].concat()).at(pos);
+    let text = vm.expect_plain_str(
+        args[0],
+        pos,
+        "while evaluating the argument passed to builtins.fromTOML",
+    )?;
+    let failed =
+        |what: Vec<u8>| Error::other([b"while parsing TOML: ".to_vec(), what].concat()).at(pos);
     let document = toml::parse(text).map_err(|error| failed(error.0))?;
     toml_value(vm, &document, document.root(), pos)
 }
@@ -160,7 +165,9 @@ fn toml_value(vm: &mut Vm, document: &Document, id: Id, pos: Pos) -> Result {
         }
         Node::Timestamp(text) => {
             if !vm.ev.has_feature(TIMESTAMPS) {
-                return Err(Error::other("while parsing TOML: Dates and times are not supported").at(pos));
+                return Err(
+                    Error::other("while parsing TOML: Dates and times are not supported").at(pos),
+                );
             }
             let (kind, text) = (vm.str(b"timestamp"), vm.str(text.as_bytes()));
             let mut set = AttrsBuilder::new(2);

@@ -70,7 +70,11 @@ pub(super) enum Adding {
 
 impl Document {
     pub(super) fn new() -> Self {
-        let mut document = Self { nodes: Vec::new(), origins: Vec::new(), ranges: Vec::new() };
+        let mut document = Self {
+            nodes: Vec::new(),
+            origins: Vec::new(),
+            ranges: Vec::new(),
+        };
         document.add(Node::Table(BTreeMap::new()), Origin::Explicit, 0..0);
         document
     }
@@ -131,7 +135,9 @@ impl Document {
         range: Range<usize>,
         adding: Adding,
     ) -> Result<Id> {
-        let Some((last, way)) = path.split_last() else { return Ok(table) };
+        let Some((last, way)) = path.split_last() else {
+            return Ok(table);
+        };
         let mut at = table;
         for key in way {
             at = self.step(at, key, range.clone(), adding)?;
@@ -206,7 +212,11 @@ impl Document {
     fn step(&mut self, table: Id, key: &[u8], range: Range<usize>, adding: Adding) -> Result<Id> {
         let dotted = matches!(adding, Adding::Value(_));
         let Some(known) = self.child(table, key) else {
-            let origin = if dotted { Origin::Dotted } else { Origin::Implicit };
+            let origin = if dotted {
+                Origin::Dotted
+            } else {
+                Origin::Implicit
+            };
             let new = self.table(origin, range);
             self.put(table, key, new);
             return Ok(new);
@@ -222,7 +232,10 @@ impl Document {
                 known,
                 range,
                 "toml::insert_value: reopening a table using dotted keys",
-                ["dotted key cannot reopen a table", "this table is already closed"],
+                [
+                    "dotted key cannot reopen a table",
+                    "this table is already closed",
+                ],
             ),
             (Node::Table(_), _) => Ok(known),
             (Node::Array(_), Origin::Tables) if dotted => self.clash(
@@ -231,7 +244,9 @@ impl Document {
                 "toml::insert_value:dotted key cannot reopen an array-of-tables",
                 ["inserting this", "to this array-of-tables."],
             ),
-            (Node::Array(elements), Origin::Tables) => Ok(elements.last().copied().unwrap_or(known)),
+            (Node::Array(elements), Origin::Tables) => {
+                Ok(elements.last().copied().unwrap_or(known))
+            }
             _ if self.holds_tables(known) => self.clash(
                 known,
                 range,
@@ -250,7 +265,10 @@ impl Document {
     fn holds_tables(&self, id: Id) -> bool {
         match &self.nodes[id] {
             Node::Array(elements) => {
-                !elements.is_empty() && elements.iter().all(|element| matches!(self.nodes[*element], Node::Table(_)))
+                !elements.is_empty()
+                    && elements
+                        .iter()
+                        .all(|element| matches!(self.nodes[*element], Node::Table(_)))
             }
             _ => false,
         }
@@ -265,6 +283,10 @@ impl Document {
         labels: [&'static str; 2],
     ) -> Result<Id> {
         let labels = vec![(range, labels[0]), (self.ranges[known].clone(), labels[1])];
-        Err(Box::new(Problem { title, labels, hints: &[] }))
+        Err(Box::new(Problem {
+            title,
+            labels,
+            hints: &[],
+        }))
     }
 }

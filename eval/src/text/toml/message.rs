@@ -43,18 +43,29 @@ pub(super) fn fail_with_hints<T>(
     label: &'static str,
     hints: &'static [&'static str],
 ) -> Result<T> {
-    Err(Box::new(Problem { title, labels: vec![(range, label)], hints }))
+    Err(Box::new(Problem {
+        title,
+        labels: vec![(range, label)],
+        hints,
+    }))
 }
 
 impl Problem {
     /// The message, with excerpts of the text.
     pub(super) fn render(&self, text: &[u8]) -> TomlError {
-        let lines: Vec<usize> = self.labels.iter().map(|(range, _)| line_of(text, range.start).0).collect();
+        let lines: Vec<usize> = self
+            .labels
+            .iter()
+            .map(|(range, _)| line_of(text, range.start).0)
+            .collect();
         let width = lines.iter().max().map_or(1, |line| line.to_string().len());
         let margin = " ".repeat(width + 2);
         let mut out = format!("[error] {}\n --> fromTOML\n", self.title).into_bytes();
         for (index, (range, label)) in self.labels.iter().enumerate() {
-            let label = Label { range: range.clone(), text: label };
+            let label = Label {
+                range: range.clone(),
+                text: label,
+            };
             if index > 0 {
                 out.extend(format!("{margin}| ...\n").into_bytes());
             }
@@ -72,18 +83,38 @@ impl Problem {
 fn line_of(text: &[u8], at: usize) -> (usize, usize) {
     let before = &text[..at.min(text.len())];
     let number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    (number, before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1))
+    (
+        number,
+        before
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |newline| newline + 1),
+    )
 }
 
 fn excerpt(text: &[u8], label: &Label<'_>, width: usize, margin: &str, out: &mut Vec<u8>) {
     let (number, start) = line_of(text, label.range.start);
-    let line = text[start..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = text[start..]
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
     out.extend(format!(" {number:>width$} | ").into_bytes());
     line.iter().for_each(|byte| show(*byte, out));
     out.push(b'\n');
     let column = label.range.start.saturating_sub(start);
-    let marked = label.range.len().clamp(1, (line.len() + 1).saturating_sub(column).max(1));
-    out.extend(format!("{margin}| {}{}-- {}\n", " ".repeat(column), "^".repeat(marked), label.text).into_bytes());
+    let marked = label
+        .range
+        .len()
+        .clamp(1, (line.len() + 1).saturating_sub(column).max(1));
+    out.extend(
+        format!(
+            "{margin}| {}{}-- {}\n",
+            " ".repeat(column),
+            "^".repeat(marked),
+            label.text
+        )
+        .into_bytes(),
+    );
 }
 
 /// Bytes that a terminal would not show are spelled out.

@@ -17,7 +17,11 @@ use super::scalar;
 
 /// Reads a document.
 pub(super) fn parse(text: &[u8]) -> std::result::Result<Document, TomlError> {
-    let mut parser = Parser { text, at: 0, document: Document::new() };
+    let mut parser = Parser {
+        text,
+        at: 0,
+        document: Document::new(),
+    };
     if text.starts_with(b"\xef\xbb\xbf") {
         parser.at = 3;
     }
@@ -64,7 +68,11 @@ impl Parser<'_> {
     }
 
     fn newline(&mut self) -> bool {
-        let length = if self.rest().starts_with(b"\r\n") { 2 } else { usize::from(self.peek() == Some(b'\n')) };
+        let length = if self.rest().starts_with(b"\r\n") {
+            2
+        } else {
+            usize::from(self.peek() == Some(b'\n'))
+        };
         self.at += length;
         length > 0
     }
@@ -77,7 +85,10 @@ impl Parser<'_> {
         while let Some(length) = scalar::plain_length(self.rest()) {
             self.at += length;
         }
-        if self.at == self.text.len() || matches!(self.peek(), Some(b'\n')) || self.rest().starts_with(b"\r\n") {
+        if self.at == self.text.len()
+            || matches!(self.peek(), Some(b'\n'))
+            || self.rest().starts_with(b"\r\n")
+        {
             return Ok(());
         }
         fail_with_hints(
@@ -116,8 +127,11 @@ impl Parser<'_> {
         let double = self.rest().starts_with(b"[[");
         self.at += if double { 2 } else { 1 };
         self.skip_spaces();
-        let title =
-            if double { "toml::parse_file: invalid array-table key" } else { "toml::parse_file: invalid table key" };
+        let title = if double {
+            "toml::parse_file: invalid array-table key"
+        } else {
+            "toml::parse_file: invalid table key"
+        };
         let path = match self.key() {
             Ok(path) => path,
             Err(problem) if problem.title == INVALID_KEY => {
@@ -129,7 +143,11 @@ impl Parser<'_> {
         self.skip_spaces();
         let closed = self.eat(b']') && (!double || self.eat(b']'));
         if !closed {
-            return fail(title, self.here(), if double { "expected ]]" } else { "expected ]" });
+            return fail(
+                title,
+                self.here(),
+                if double { "expected ]]" } else { "expected ]" },
+            );
         }
         let range = start..self.at;
         self.skip_spaces();
@@ -138,7 +156,11 @@ impl Parser<'_> {
             let title = "toml::parse_file: newline (or EOF) expected";
             return fail(title, self.here(), "expected 0x0a(LINE FEED) or \n");
         }
-        let adding = if double { Adding::Tables } else { Adding::Table };
+        let adding = if double {
+            Adding::Tables
+        } else {
+            Adding::Table
+        };
         let root = self.document.root();
         self.document.insert(root, &path, range, adding)
     }
@@ -147,11 +169,16 @@ impl Parser<'_> {
     fn key_value(&mut self, table: Id) -> Result<()> {
         let (path, range) = self.key_and_equals()?;
         let value = self.value()?;
-        self.document.insert(table, &path, range, Adding::Value(value))?;
+        self.document
+            .insert(table, &path, range, Adding::Value(value))?;
         self.skip_spaces();
         self.comment()?;
         if self.at < self.text.len() && !self.newline() {
-            return fail("toml::parse_table: newline (LF / CRLF) or EOF is expected", self.here(), "here");
+            return fail(
+                "toml::parse_table: newline (LF / CRLF) or EOF is expected",
+                self.here(),
+                "here",
+            );
         }
         Ok(())
     }
@@ -197,7 +224,11 @@ impl Parser<'_> {
             Some(b'\'') => self.literal_string(),
             _ => {
                 let bare = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-                let length = self.rest().iter().position(|byte| !bare(byte)).unwrap_or(self.rest().len());
+                let length = self
+                    .rest()
+                    .iter()
+                    .position(|byte| !bare(byte))
+                    .unwrap_or(self.rest().len());
                 if length == 0 {
                     return fail_with_hints(
                         INVALID_KEY,
@@ -221,7 +252,9 @@ impl Parser<'_> {
             let mut value = match self.peek() {
                 Some(b'[') => {
                     self.at += 1;
-                    let array = self.document.add(Node::Array(Vec::new()), Origin::Value, start..start);
+                    let array =
+                        self.document
+                            .add(Node::Array(Vec::new()), Origin::Value, start..start);
                     self.skip_blank()?;
                     if !self.eat(b']') {
                         open.push(Open::Array(array));
@@ -261,7 +294,8 @@ impl Parser<'_> {
                         value = array;
                     }
                     Some(Open::Inline(table, path, range)) => {
-                        self.document.insert(table, &path, range, Adding::Value(value))?;
+                        self.document
+                            .insert(table, &path, range, Adding::Value(value))?;
                         if let Some((path, range)) = self.after_entry(table)? {
                             open.push(Open::Inline(table, path, range));
                             break;

@@ -4,10 +4,14 @@ use super::document::Node;
 use super::message::{Result, fail, fail_with_hints};
 use super::parse::Parser;
 
-const INTEGER_HINTS: &[&str] =
-    &["valid  : -42, 1_000, 1_2_3_4_5, 0xC0FFEE, 0b0010, 0o755", "invalid: _42, 1__000, 0123"];
-const FLOAT_HINTS: &[&str] =
-    &["valid  : +1.0, -2e-2, 3.141_592_653_589, inf, nan", "invalid: .0, 1., _1.0, 1.0_, 1_.0, 1.0__0"];
+const INTEGER_HINTS: &[&str] = &[
+    "valid  : -42, 1_000, 1_2_3_4_5, 0xC0FFEE, 0b0010, 0o755",
+    "invalid: _42, 1__000, 0123",
+];
+const FLOAT_HINTS: &[&str] = &[
+    "valid  : +1.0, -2e-2, 3.141_592_653_589, inf, nan",
+    "invalid: .0, 1., _1.0, 1.0_, 1_.0, 1.0__0",
+];
 const DATE_HINTS: &[&str] = &[
     "valid  : 1979-05-27T07:32:00-07:00, 1979-05-27 07:32:00.999999Z",
     "invalid: 1979-05-27T7:32:00-7:00, 1979-05-27 7:32-00:30",
@@ -18,8 +22,10 @@ const TIME_HINTS: &[&str] = &[
 ];
 const OFFSET_HINTS: &[&str] = &["valid  : +09:00, -05:30", "invalid: +9:00,  -5:30"];
 
-const NOT_INF: &str = "toml::parse_value: `inf` must be in lowercase. A string must be surrounded by quotes.";
-const NOT_NAN: &str = "toml::parse_value: `nan` must be in lowercase. A string must be surrounded by quotes.";
+const NOT_INF: &str =
+    "toml::parse_value: `inf` must be in lowercase. A string must be surrounded by quotes.";
+const NOT_NAN: &str =
+    "toml::parse_value: `nan` must be in lowercase. A string must be surrounded by quotes.";
 
 /// The length of the character at the beginning: a tab, a printable one, or valid UTF-8 of several bytes.
 pub(super) fn plain_length(text: &[u8]) -> Option<usize> {
@@ -74,8 +80,7 @@ impl Parser<'_> {
                 return Ok(Node::Bool(value));
             }
         }
-        let title =
-            "toml::parse_boolean: invalid boolean: boolean must be `true` or `false`, in lowercase. string must be surrounded by `\"`";
+        let title = "toml::parse_boolean: invalid boolean: boolean must be `true` or `false`, in lowercase. string must be surrounded by `\"`";
         fail(title, self.here(), "expected true or false")
     }
 
@@ -120,7 +125,11 @@ impl Parser<'_> {
 
     /// A newline in a multi-line string, kept as it is.
     fn line_end(&mut self, out: &mut Vec<u8>) -> bool {
-        let length = if self.rest().starts_with(b"\r\n") { 2 } else { usize::from(self.peek() == Some(b'\n')) };
+        let length = if self.rest().starts_with(b"\r\n") {
+            2
+        } else {
+            usize::from(self.peek() == Some(b'\n'))
+        };
         out.extend_from_slice(&self.text[self.at..self.at + length]);
         self.at += length;
         length > 0
@@ -128,7 +137,12 @@ impl Parser<'_> {
 
     /// The end of a multi-line string: three quotes, of which the last three of up to five count.
     fn closing(&mut self, quote: u8, out: &mut Vec<u8>) -> bool {
-        let quotes = self.rest().iter().take_while(|byte| **byte == quote).count().min(5);
+        let quotes = self
+            .rest()
+            .iter()
+            .take_while(|byte| **byte == quote)
+            .count()
+            .min(5);
         if quotes >= 3 {
             out.extend(std::iter::repeat_n(quote, quotes - 3));
             self.at += quotes;
@@ -204,13 +218,21 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn unicode(&mut self, digits: usize, start: usize, title: &'static str, out: &mut Vec<u8>) -> Result<()> {
+    fn unicode(
+        &mut self,
+        digits: usize,
+        start: usize,
+        title: &'static str,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let code = self
             .rest()
             .get(..digits)
             .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
             .and_then(|digits| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        let Some(code) = code else { return fail(title, start..start + 1, "expected \"") };
+        let Some(code) = code else {
+            return fail(title, start..start + 1, "expected \"");
+        };
         self.at += digits;
         match char::from_u32(code) {
             Some(c) => {
@@ -291,7 +313,12 @@ impl Parser<'_> {
 
     fn bad_digit<T>(&self) -> Result<T> {
         let title = "bad integer: invalid digit after an integer";
-        fail_with_hints(title, self.here(), "this digit is not allowed", INTEGER_HINTS)
+        fail_with_hints(
+            title,
+            self.here(),
+            "this digit is not allowed",
+            INTEGER_HINTS,
+        )
     }
 
     fn bad_underscore<T>(&self) -> Result<T> {
@@ -360,15 +387,26 @@ impl Parser<'_> {
         }
         self.at = integer_end;
         match self.peek() {
-            Some(b'.' | b'e' | b'E') => {
-                fail_with_hints("bad float: invalid format", self.here(), "here", FLOAT_HINTS)
-            }
+            Some(b'.' | b'e' | b'E') => fail_with_hints(
+                "bad float: invalid format",
+                self.here(),
+                "here",
+                FLOAT_HINTS,
+            ),
             Some(b'_') => self.bad_underscore(),
-            Some(b'0') => fail_with_hints("bad integer: leading zero", self.here(), "here", INTEGER_HINTS),
+            Some(b'0') => fail_with_hints(
+                "bad integer: leading zero",
+                self.here(),
+                "here",
+                INTEGER_HINTS,
+            ),
             Some(b'1'..=b'9') => self.bad_digit(),
-            Some(b':' | b'-' | b'T') => {
-                fail_with_hints("bad datetime: invalid format", self.here(), "here", DATE_HINTS)
-            }
+            Some(b':' | b'-' | b'T') => fail_with_hints(
+                "bad datetime: invalid format",
+                self.here(),
+                "here",
+                DATE_HINTS,
+            ),
             _ => match number.parse() {
                 Ok(n) => Ok(Node::Int(n)),
                 Err(_) => fail(
@@ -403,7 +441,9 @@ impl Parser<'_> {
         if let Some(time) = self.time()? {
             return Ok(Some(Node::Timestamp(time)));
         }
-        let Some(date) = self.date()? else { return Ok(None) };
+        let Some(date) = self.date()? else {
+            return Ok(None);
+        };
         let separated = match self.rest() {
             [b'T' | b't', ..] => true,
             [b' ', digit, ..] => digit.is_ascii_digit(),
@@ -415,14 +455,26 @@ impl Parser<'_> {
         self.at += 1;
         let Some(time) = self.time()? else {
             let shape = b"00:00:00";
-            let wrong = shape.iter().zip(self.rest()).position(|(want, byte)| match want {
-                b'0' => !byte.is_ascii_digit(),
-                colon => byte != colon,
-            });
+            let wrong = shape
+                .iter()
+                .zip(self.rest())
+                .position(|(want, byte)| match want {
+                    b'0' => !byte.is_ascii_digit(),
+                    colon => byte != colon,
+                });
             let wrong = wrong.unwrap_or(self.rest().len().min(shape.len()));
-            let label = if shape.get(wrong) == Some(&b':') { "expected :" } else { "expected digit [0-9]" };
+            let label = if shape.get(wrong) == Some(&b':') {
+                "expected :"
+            } else {
+                "expected digit [0-9]"
+            };
             self.at += wrong;
-            return fail_with_hints("bad time: must be HH:MM:SS.subsec", self.here(), label, TIME_HINTS);
+            return fail_with_hints(
+                "bad time: must be HH:MM:SS.subsec",
+                self.here(),
+                label,
+                TIME_HINTS,
+            );
         };
         let offset = self.offset()?;
         debug_assert!(self.at > start);
@@ -448,7 +500,10 @@ impl Parser<'_> {
     }
 
     fn date(&mut self) -> Result<Option<String>> {
-        let Some([year, month, day]) = self.shaped(b"0000-00-00").and_then(|n| <[u32; 3]>::try_from(n).ok()) else {
+        let Some([year, month, day]) = self
+            .shaped(b"0000-00-00")
+            .and_then(|n| <[u32; 3]>::try_from(n).ok())
+        else {
             return Ok(None);
         };
         let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -470,11 +525,18 @@ impl Parser<'_> {
 
     fn time(&mut self) -> Result<Option<String>> {
         const TITLE: &str = "toml::parse_local_time: invalid time.";
-        let Some([hour, minute, second]) = self.shaped(b"00:00:00").and_then(|n| <[u32; 3]>::try_from(n).ok()) else {
+        let Some([hour, minute, second]) = self
+            .shaped(b"00:00:00")
+            .and_then(|n| <[u32; 3]>::try_from(n).ok())
+        else {
             return Ok(None);
         };
         if hour > 23 || minute > 59 {
-            return fail(TITLE, self.here(), "hour must be 00-23, minute must be 00-59.");
+            return fail(
+                TITLE,
+                self.here(),
+                "hour must be 00-23, minute must be 00-59.",
+            );
         }
         if second > 60 {
             return fail(TITLE, self.here(), "second must be 00-60.");
@@ -482,7 +544,11 @@ impl Parser<'_> {
         self.at += 8;
         let mut time = format!("{hour:02}:{minute:02}:{second:02}");
         if let [b'.', fraction @ ..] = self.rest() {
-            let digits: Vec<u8> = fraction.iter().copied().take_while(u8::is_ascii_digit).collect();
+            let digits: Vec<u8> = fraction
+                .iter()
+                .copied()
+                .take_while(u8::is_ascii_digit)
+                .collect();
             if !digits.is_empty() {
                 self.at += 1 + digits.len();
                 time += &subseconds(&digits);
@@ -496,11 +562,21 @@ impl Parser<'_> {
             self.at += 1;
             return Ok("Z".into());
         }
-        let Some(sign @ (b'+' | b'-')) = self.peek() else { return Ok(String::new()) };
+        let Some(sign @ (b'+' | b'-')) = self.peek() else {
+            return Ok(String::new());
+        };
         self.at += 1;
-        let Some([hour, minute]) = self.shaped(b"00:00").and_then(|n| <[u32; 2]>::try_from(n).ok()) else {
+        let Some([hour, minute]) = self
+            .shaped(b"00:00")
+            .and_then(|n| <[u32; 2]>::try_from(n).ok())
+        else {
             let title = "bad offset: must be [+-]HH:MM or Z";
-            return fail_with_hints(title, self.here(), "expected z or Z or digit [0-9]", OFFSET_HINTS);
+            return fail_with_hints(
+                title,
+                self.here(),
+                "expected z or Z or digit [0-9]",
+                OFFSET_HINTS,
+            );
         };
         if hour > 24 || minute > 60 {
             return fail(
@@ -514,15 +590,30 @@ impl Parser<'_> {
             return Ok("Z".into());
         }
         let minutes = 60 * hour + minute;
-        Ok(format!("{}{:02}:{:02}", char::from(sign), minutes / 60, minutes % 60))
+        Ok(format!(
+            "{}{:02}:{:02}",
+            char::from(sign),
+            minutes / 60,
+            minutes % 60
+        ))
     }
 }
 
 /// The fraction of a second in thousandths, millionths or billionths, whichever loses nothing; zero is left out.
 fn subseconds(digits: &[u8]) -> String {
-    let mut padded = digits.iter().copied().chain(std::iter::repeat(b'0')).take(9).map(char::from).collect::<String>();
+    let mut padded = digits
+        .iter()
+        .copied()
+        .chain(std::iter::repeat(b'0'))
+        .take(9)
+        .map(char::from)
+        .collect::<String>();
     while !padded.is_empty() && padded.ends_with("000") {
         padded.truncate(padded.len() - 3);
     }
-    if padded.is_empty() { padded } else { format!(".{padded}") }
+    if padded.is_empty() {
+        padded
+    } else {
+        format!(".{padded}")
+    }
 }

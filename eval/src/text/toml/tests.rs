@@ -9,13 +9,22 @@ fn show(document: &Document, id: Id) -> String {
         Node::Text(text) => format!("{:?}", String::from_utf8_lossy(text)),
         Node::Timestamp(text) => text.clone(),
         Node::Array(elements) => {
-            let elements: Vec<_> = elements.iter().map(|element| show(document, *element)).collect();
+            let elements: Vec<_> = elements
+                .iter()
+                .map(|element| show(document, *element))
+                .collect();
             format!("[{}]", elements.join(","))
         }
         Node::Table(entries) => {
             let entries: Vec<_> = entries
                 .iter()
-                .map(|(key, value)| format!("{}={}", String::from_utf8_lossy(key), show(document, *value)))
+                .map(|(key, value)| {
+                    format!(
+                        "{}={}",
+                        String::from_utf8_lossy(key),
+                        show(document, *value)
+                    )
+                })
                 .collect();
             format!("{{{}}}", entries.join(","))
         }
@@ -30,15 +39,29 @@ fn read(text: &str) -> String {
 }
 
 fn title(text: &str) -> String {
-    read(text).lines().next().unwrap_or_default().trim_start_matches("[error] ").to_owned()
+    read(text)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("[error] ")
+        .to_owned()
 }
 
 #[test]
 fn values_of_all_kinds_are_read() {
     let cases = [
-        ("a = 0xDEAD_beef\nb = 0o17\nc = 0b101\nd = -1_000", "{a=3735928559,b=15,c=5,d=-1000}"),
-        ("a = 1.5e3\nb = -inf\nc = 1_1.0_1", "{a=1500.0,b=-inf,c=11.01}"),
-        ("a = [1, [], {b.c = 'x'}, # c\n true,\n]", "{a=[1,[],{b={c=\"x\"}},true]}"),
+        (
+            "a = 0xDEAD_beef\nb = 0o17\nc = 0b101\nd = -1_000",
+            "{a=3735928559,b=15,c=5,d=-1000}",
+        ),
+        (
+            "a = 1.5e3\nb = -inf\nc = 1_1.0_1",
+            "{a=1500.0,b=-inf,c=11.01}",
+        ),
+        (
+            "a = [1, [], {b.c = 'x'}, # c\n true,\n]",
+            "{a=[1,[],{b={c=\"x\"}},true]}",
+        ),
         ("a = \"\"\"\nx\\\n   y\"\"\"\"\"", "{a=\"xy\\\"\\\"\"}"),
         ("a.\"b.c\".d = 1", "{a={b.c={d=1}}}"),
         ("[[a]]\nb=1\n[[a]]\n[a.c]\nd=1", "{a=[{b=1},{c={d=1}}]}"),
@@ -67,11 +90,26 @@ fn dates_are_read_and_written_in_one_form() {
 #[test]
 fn a_table_is_defined_once() {
     let cases = [
-        ("[a]\n[a]", "toml::insert_value: failed to insert a table, table already defined"),
-        ("a = 1\na = 2", "toml::insert_value: failed to insert a value, value already exists"),
-        ("a = {}\na.b = 1", "toml::insert_value: failed to insert a value: inline table is immutable"),
-        ("[a.b]\n[a]\nb.c = 1", "toml::insert_value: reopening a table using dotted keys"),
-        ("a = [{}]\n[[a]]", "toml::insert_value: failed to insert a table, inline array of tables is immutable"),
+        (
+            "[a]\n[a]",
+            "toml::insert_value: failed to insert a table, table already defined",
+        ),
+        (
+            "a = 1\na = 2",
+            "toml::insert_value: failed to insert a value, value already exists",
+        ),
+        (
+            "a = {}\na.b = 1",
+            "toml::insert_value: failed to insert a value: inline table is immutable",
+        ),
+        (
+            "[a.b]\n[a]\nb.c = 1",
+            "toml::insert_value: reopening a table using dotted keys",
+        ),
+        (
+            "a = [{}]\n[[a]]",
+            "toml::insert_value: failed to insert a table, inline array of tables is immutable",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(title(text), expected, "{text}");
