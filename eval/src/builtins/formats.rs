@@ -87,7 +87,7 @@ impl Vm {
         let mut open: Vec<Open> = Vec::new();
         let mut result = Value::NULL;
         for (count, event) in Events::new(text).enumerate() {
-            if count & 0xfff == 0 {
+            if count.is_multiple_of(4096) {
                 self.check()?;
             }
             let value = match event.map_err(|error| Error::other(error.0))? {

@@ -258,6 +258,7 @@ fn cached_power(e: i32) -> (Wide, i32) {
 
 /// 10^-300, 10^-292 … 10^324, rounded to 64 bits.
 #[rustfmt::skip]
+#[expect(clippy::unreadable_literal, reason = "significands have no thousands")]
 const POWERS: [(u64, i32); 79] = [
     (0xAB70FE17C79AC6CA, -1060), (0xFF77B1FCBEBCDC4F, -1034), (0xBE5691EF416BD60C, -1007),
     (0x8DD01FAD907FFC3C, -980), (0xD3515C2831559A83, -954), (0x9D71AC8FADA6C9B5, -927),

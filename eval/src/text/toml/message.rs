@@ -82,7 +82,7 @@ impl Problem {
 /// The number of the line that holds a byte (from 1), and where it begins.
 fn line_of(text: &[u8], at: usize) -> (usize, usize) {
     let before = &text[..at.min(text.len())];
-    let number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let number = memchr::memchr_iter(b'\n', before).count() + 1;
     (
         number,
         before
@@ -99,7 +99,9 @@ fn excerpt(text: &[u8], label: &Label<'_>, width: usize, margin: &str, out: &mut
         .next()
         .unwrap_or_default();
     out.extend(format!(" {number:>width$} | ").into_bytes());
-    line.iter().for_each(|byte| show(*byte, out));
+    for byte in line {
+        show(*byte, out);
+    }
     out.push(b'\n');
     let column = label.range.start.saturating_sub(start);
     let marked = label
