@@ -44,7 +44,12 @@ struct OtherFormat {
     promised: Format,
 }
 
-fn hash_path(path: &Path, method: Method, algorithm: Algorithm) -> Result<Hash, Failure> {
+fn hash_path(
+    path: &Path,
+    method: Method,
+    algorithm: Algorithm,
+    invocation: &Invocation,
+) -> Result<Hash, Failure> {
     match method {
         Method::Flat => {
             let error = |error| CannotRead {
@@ -58,7 +63,12 @@ fn hash_path(path: &Path, method: Method, algorithm: Algorithm) -> Result<Hash, 
             if path.symlink_metadata().is_err() {
                 return Err(NoPath(path.to_owned()).into());
             }
-            Ok(nar::dump(path, Hasher::new(algorithm))?.finish())
+            let hasher = Hasher::new(algorithm);
+            Ok(if invocation.settings.use_case_hack {
+                nar::dump_case_hacked(path, hasher)?.finish()
+            } else {
+                nar::dump(path, hasher)?.finish()
+            })
         }
     }
 }
@@ -172,7 +182,7 @@ impl ClassicCommand for ClassicHash {
         let algorithm = self.algorithm.unwrap_or(Algorithm::Md5);
         check_algorithm(algorithm, invocation)?;
         for path in &self.arguments {
-            let hash = hash_path(Path::new(path), self.method, algorithm)?;
+            let hash = hash_path(Path::new(path), self.method, algorithm, invocation)?;
             text += &show_truncated(&hash, format, self.truncate);
         }
         ui::print(&text)
@@ -267,7 +277,7 @@ fn print_hashes(
     check_algorithm(algorithm, invocation)?;
     let mut text = String::new();
     for path in paths {
-        text += &show(&hash_path(path, method, algorithm)?, format);
+        text += &show(&hash_path(path, method, algorithm, invocation)?, format);
     }
     ui::print(&text)
 }

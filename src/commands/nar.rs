@@ -44,7 +44,7 @@ macro_rules! packers {
             const CATEGORY: Category = Category::Utility;
 
             fn run(self, _: &Invocation) -> Result<(), Failure> {
-                write_archive(&self.path)
+                write_archive(Path::new(&self.path))
             }
         }
     )* };
@@ -202,7 +202,8 @@ pub struct NarLs {
     /// The archive.
     nar: PathBuf,
     /// The path inside of it.
-    path: PathBuf,
+    #[arg(value_parser = clap::builder::ValueParser::os_string())]
+    path: std::ffi::OsString,
 }
 
 impl Subcommand for NarLs {
@@ -211,7 +212,7 @@ impl Subcommand for NarLs {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, _: &Invocation) -> Result<(), Failure> {
-        self.list.print(&read_listing(&self.nar)?, &self.path)
+        self.list.print(&read_listing(&self.nar)?, Path::new(&self.path))
     }
 }
 
@@ -221,7 +222,8 @@ pub struct NarCat {
     /// The archive.
     nar: PathBuf,
     /// The file inside of it.
-    path: PathBuf,
+    #[arg(value_parser = clap::builder::ValueParser::os_string())]
+    path: std::ffi::OsString,
 }
 
 impl Subcommand for NarCat {
@@ -235,8 +237,8 @@ impl Subcommand for NarCat {
             Lookup::Found(Listing {
                 kind: ListingKind::Regular { offset, size, .. },
             }) => (*offset, *size),
-            Lookup::Found(_) => return Err(NoFile(self.path).into()),
-            Lookup::Missing => return Err(NoPath(self.path).into()),
+            Lookup::Found(_) => return Err(NoFile(self.path.into()).into()),
+            Lookup::Missing => return Err(NoPath(self.path.into()).into()),
         };
         let mut file = File::open(&self.nar)?;
         file.seek(SeekFrom::Start(offset))?;

@@ -265,8 +265,11 @@ impl EvalStore for BackedStore {
             .real_path(&object)?
             .into_os_string()
             .into_vec();
+        use std::os::unix::ffi::OsStrExt;
         real.extend_from_slice(&rest);
-        (real != path).then_some(real)
+        // What is only at the logical place, being of another store, is read there.
+        let there = std::path::Path::new(std::ffi::OsStr::from_bytes(&real)).symlink_metadata().is_ok();
+        (real != path && there).then_some(real)
     }
 
     fn flush(&self) -> Result<()> {

@@ -328,8 +328,8 @@ impl ClassicCommand for StoreCommand {
             Operation::RegisterValidity => self.register_validity(invocation),
             Operation::CheckValidity => self.check_validity(invocation),
             Operation::Gc => self.collect_garbage(invocation),
-            Operation::Dump => self.dump(),
-            Operation::Restore => self.restore(),
+            Operation::Dump => self.dump(invocation),
+            Operation::Restore => self.restore(invocation),
             Operation::Export => self.export(invocation),
             Operation::Import => self.import(invocation),
             Operation::Init => {

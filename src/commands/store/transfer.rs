@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rx_store::content_address::Method;
 use rx_store::hash::Algorithm;
@@ -85,25 +85,26 @@ impl StoreCommand {
         Ok(())
     }
 
-    pub(super) fn dump(self) -> Result<(), Failure> {
+    pub(super) fn dump(self, invocation: &Invocation) -> Result<(), Failure> {
         self.only(&[])?;
         let [path] = self.arguments.as_slice() else {
             return Err(UsageError::new("only one argument allowed").into());
         };
-        dump_to_stdout(Path::new(path))
+        dump_to_stdout(Path::new(path), invocation)
     }
 
-    pub(super) fn restore(self) -> Result<(), Failure> {
+    pub(super) fn restore(self, invocation: &Invocation) -> Result<(), Failure> {
         self.only(&[])?;
         let [path] = self.arguments.as_slice() else {
             return Err(UsageError::new("only one argument allowed").into());
         };
-        let path = std::path::absolute(path)?;
-        Ok(nar::restore(
-            std::io::stdin().lock(),
-            &path,
-            nar::RestoreOptions::default(),
-        )?)
+        let destination = destination(path)?;
+        let options = nar::RestoreOptions {
+            case_hack: invocation.settings.use_case_hack,
+            keep_root: true,
+            ..nar::RestoreOptions::default()
+        };
+        Ok(nar::restore(std::io::stdin().lock(), &destination, options)?)
     }
 
     pub(super) fn export(self, invocation: &Invocation) -> Result<(), Failure> {
@@ -128,9 +129,30 @@ impl StoreCommand {
     }
 }
 
+/// A path that something new can be made at: its last component must be a name.
+fn destination(path: &OsStr) -> Result<PathBuf, Failure> {
+    let bytes = path.as_encoded_bytes();
+    if bytes.is_empty() {
+        return Err(Failure::message("destination path is empty"));
+    }
+    for last in ["..", "."] {
+        if bytes.ends_with(format!("/{last}").as_bytes()) || bytes == last.as_bytes() {
+            return Err(Failure::message(format!(
+                "path \"{}\" ends in '{last}', which is not a valid filename",
+                path.display()
+            )));
+        }
+    }
+    Ok(std::path::absolute(path)?)
+}
+
 /// Writes the archive of a file or tree to standard output.
-pub fn dump_to_stdout(path: &Path) -> Result<(), Failure> {
-    let mut out = nar::dump(path, ui::stdout())?;
+fn dump_to_stdout(path: &Path, invocation: &Invocation) -> Result<(), Failure> {
+    let mut out = if invocation.settings.use_case_hack {
+        nar::dump_case_hacked(path, ui::stdout())?
+    } else {
+        nar::dump(path, ui::stdout())?
+    };
     out.flush()?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use rustix::fs::{self as rfs, AtFlags, FileType, Mode, OFlags};
 
-use super::{MAX_DEPTH, NarError, Writer};
+use super::{CASE_HACK_SUFFIX, MAX_DEPTH, NarError, Writer};
 
 /// What a file is, as filters see it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +59,14 @@ pub fn dump<W: Write>(path: &Path, out: W) -> Result<W, NarError> {
     Dumper::new(path, out, None)?.run()
 }
 
+/// Writes the archive of a tree that was unpacked with [`super::RestoreOptions::case_hack`]: the suffixes that kept
+/// names apart are removed again.
+pub fn dump_case_hacked<W: Write>(path: &Path, out: W) -> Result<W, NarError> {
+    let mut dumper = Dumper::new(path, out, None)?;
+    dumper.case_hack = true;
+    dumper.run()
+}
+
 /// Writes the archive of the entries below `path` that the filter keeps.
 pub fn dump_filtered<W: Write>(
     path: &Path,
@@ -71,7 +79,15 @@ pub fn dump_filtered<W: Write>(
 struct Level {
     /// Shared, so that an entry can be opened while the dumper changes.
     fd: Rc<OwnedFd>,
-    entries: std::vec::IntoIter<(CString, FileType)>,
+    entries: std::vec::IntoIter<Entry>,
+}
+
+struct Entry {
+    /// The name on disk.
+    name: CString,
+    /// The name in the archive, where it is another one.
+    shown: Option<CString>,
+    kind: FileType,
 }
 
 struct Dumper<'a, 'f, W: Write> {
@@ -80,6 +96,7 @@ struct Dumper<'a, 'f, W: Write> {
     levels: Vec<Level>,
     buffer: Vec<u8>,
     filter: Option<&'a mut Filter<'f>>,
+    case_hack: bool,
 }
 
 /// A file up to this size is read with one call.
@@ -93,6 +110,7 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
             levels: Vec::new(),
             buffer: vec![0; READ],
             filter,
+            case_hack: false,
         })
     }
 
@@ -101,9 +119,9 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
             .map_err(|_| NarError::BadName(self.path.display().to_string()))?;
         let stat = rfs::statat(rfs::CWD, &root, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| NarError::file("getting status of", &self.path, e))?;
-        self.object(rfs::CWD, &root, FileType::from_raw_mode(stat.st_mode))?;
+        self.object(rfs::CWD, &root, b"", FileType::from_raw_mode(stat.st_mode))?;
         while let Some(level) = self.levels.last_mut() {
-            let Some((name, kind)) = level.entries.next() else {
+            let Some(Entry { name, shown, kind }) = level.entries.next() else {
                 self.levels.pop();
                 self.writer.end_directory()?;
                 if !self.levels.is_empty() {
@@ -125,7 +143,8 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
                 None => true,
                 Some(filter) => filter(&self.path, kind.into()).ok_or(NarError::Filter)?,
             };
-            let entered = keep && self.object(fd, &name, kind)?;
+            let shown = shown.as_ref().unwrap_or(&name).as_bytes();
+            let entered = keep && self.object(fd, &name, shown, kind)?;
             if !entered {
                 self.path.pop();
             }
@@ -138,19 +157,20 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
         &mut self,
         parent: BorrowedFd<'_>,
         name: &CString,
+        shown: &[u8],
         kind: FileType,
     ) -> Result<bool, NarError> {
         match kind {
             FileType::RegularFile => {
                 let fd = open(parent, name, OFlags::empty())
                     .map_err(|e| NarError::file("opening", &self.path, e))?;
-                self.regular(name, fd)?;
+                self.regular(shown, fd)?;
                 Ok(false)
             }
             FileType::Symlink => {
                 let target = rfs::readlinkat(parent, name, Vec::new())
                     .map_err(|e| NarError::file("reading symbolic link", &self.path, e))?;
-                self.writer.symlink(name.as_bytes(), target.as_bytes())?;
+                self.writer.symlink(shown, target.as_bytes())?;
                 Ok(false)
             }
             FileType::Directory => {
@@ -159,10 +179,10 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
                 }
                 let fd = open(parent, name, OFlags::DIRECTORY)
                     .map_err(|e| NarError::file("opening directory", &self.path, e))?;
-                let mut entries = read_directory(fd.as_fd())
+                let entries = read_directory(fd.as_fd())
                     .map_err(|e| NarError::file("reading directory", &self.path, e))?;
-                entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-                self.writer.directory(name.as_bytes())?;
+                let entries = self.sorted(entries)?;
+                self.writer.directory(shown)?;
                 self.levels.push(Level {
                     fd: Rc::new(fd),
                     entries: entries.into_iter(),
@@ -173,7 +193,38 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
         }
     }
 
-    fn regular(&mut self, name: &CString, fd: OwnedFd) -> Result<(), NarError> {
+    /// Entries in the order of their names in the archive.
+    fn sorted(&self, entries: Vec<(CString, FileType)>) -> Result<Vec<Entry>, NarError> {
+        let mut entries: Vec<Entry> = entries
+            .into_iter()
+            .map(|(name, kind)| {
+                let end = memchr::memmem::find(name.as_bytes(), CASE_HACK_SUFFIX);
+                let shown = match end {
+                    Some(end) if self.case_hack => CString::new(&name.as_bytes()[..end]).ok(),
+                    _ => None,
+                };
+                Entry { name, shown, kind }
+            })
+            .collect();
+        entries.sort_unstable_by(|a, b| {
+            a.shown.as_ref().unwrap_or(&a.name).cmp(b.shown.as_ref().unwrap_or(&b.name))
+        });
+        for pair in entries.windows(2) {
+            let [a, b] = pair else { continue };
+            if a.shown.as_ref().unwrap_or(&a.name) == b.shown.as_ref().unwrap_or(&b.name) {
+                let place = |entry: &Entry| {
+                    self.path
+                        .join(std::ffi::OsStr::from_bytes(entry.name.as_bytes()))
+                        .display()
+                        .to_string()
+                };
+                return Err(NarError::Collision(place(a), place(b)));
+            }
+        }
+        Ok(entries)
+    }
+
+    fn regular(&mut self, name: &[u8], fd: OwnedFd) -> Result<(), NarError> {
         let stat =
             rfs::fstat(&fd).map_err(|e| NarError::file("getting status of", &self.path, e))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -181,7 +232,7 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
         }
         let size = stat.st_size as u64;
         self.writer
-            .file(name.as_bytes(), stat.st_mode & 0o100 != 0, size)?;
+            .file(name, stat.st_mode & 0o100 != 0, size)?;
         let mut file = File::from(fd);
         let mut left = size;
         while left > 0 {

@@ -31,7 +31,7 @@ use std::io;
 use thiserror::Error;
 
 pub(crate) use dump::read_directory;
-pub use dump::{FileKind, Filter, dump, dump_filtered};
+pub use dump::{FileKind, Filter, dump, dump_case_hacked, dump_filtered};
 pub use listing::{Listing, ListingKind, Lookup};
 pub use read::{Event, Reader};
 pub(crate) use restore::STORE_TIME;
@@ -51,6 +51,9 @@ pub const MAX_NAME: usize = 255;
 /// The longest target of a symbolic link.
 pub const MAX_TARGET: usize = 4095;
 
+/// What keeps names apart that differ only in case, where a file system takes them for one: this and a number.
+pub const CASE_HACK_SUFFIX: &[u8] = b"~nix~case~hack~";
+
 /// Why an archive could not be written or read.
 #[derive(Debug, Error)]
 pub enum NarError {
@@ -58,7 +61,7 @@ pub enum NarError {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// A file of the tree failed.
-    #[error("{action} '{path}': {error}")]
+    #[error("{action} \"{path}\": {error}")]
     File {
         /// What was being done.
         action: &'static str,
@@ -108,6 +111,9 @@ pub enum NarError {
     /// Neither file, directory nor link.
     #[error("file '{0}' has an unsupported type")]
     UnsupportedType(String),
+    /// Two names are one once suffixes are removed.
+    #[error("file name collision between '{0}' and '{1}'")]
+    Collision(String, String),
     /// A file gave more or fewer bytes than its size said.
     #[error("file '{0}' changed while it was read")]
     Changed(String),

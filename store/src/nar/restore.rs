@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustc_hash::FxHashMap;
 use rustix::fs::{self as rfs, AtFlags, Mode, OFlags, Timespec, Timestamps};
 
 use super::{Event, NarError, Reader};
@@ -21,6 +22,11 @@ use crate::remove::remove_tree_at;
 pub struct RestoreOptions {
     /// Give files the modes (0444, 0555) and the time (one second after the epoch) of store objects at once.
     pub canonical: bool,
+    /// Keep names apart that differ only in case, by suffixes.
+    pub case_hack: bool,
+    /// When it fails, leave the directory that the root was to become, empty: a second try then fails in the same way
+    /// as programs know it, instead of looking like a first one.
+    pub keep_root: bool,
 }
 
 /// Makes the tree at `dest`, which must not exist.
@@ -62,24 +68,33 @@ pub fn restore_events<R: BufRead>(
 ) -> Result<(), NarError> {
     let mut restorer = Restorer {
         open: Vec::new(),
+        names: Vec::new(),
         path: shown.to_owned(),
         options,
         made_root: false,
+        root_is_directory: false,
     };
     let result = restorer.run(reader, parent, name);
     if result.is_err() && restorer.made_root {
+        let keep = options.keep_root && restorer.root_is_directory;
         drop(restorer);
         // What failed is reported; a failure to tidy up has nobody to hear it.
         let _ = remove_tree_at(parent, name);
+        if keep {
+            let _ = rfs::mkdirat(parent, name, Mode::from_raw_mode(0o777));
+        }
     }
     result
 }
 
 struct Restorer {
     open: Vec<OwnedFd>,
+    /// With the case hack: names in every open directory, in lower case, with how often they came.
+    names: Vec<FxHashMap<Vec<u8>, u32>>,
     path: PathBuf,
     options: RestoreOptions,
     made_root: bool,
+    root_is_directory: bool,
 }
 
 /// The time that all files in a store have.
@@ -93,6 +108,24 @@ pub(crate) const STORE_TIME: Timestamps = Timestamps {
         tv_nsec: 0,
     },
 };
+
+/// The name with a suffix when one that differs only in case came before.
+fn distinct_name(names: Option<&mut FxHashMap<Vec<u8>, u32>>, name: &[u8]) -> Vec<u8> {
+    let mut name = name.to_vec();
+    let Some(names) = names else { return name };
+    match names.get_mut(&name.to_ascii_lowercase()) {
+        Some(count) => {
+            *count += 1;
+            let count = count.to_string();
+            name.extend_from_slice(super::CASE_HACK_SUFFIX);
+            name.extend_from_slice(count.as_bytes());
+        }
+        None => {
+            names.insert(name.to_ascii_lowercase(), 0);
+        }
+    }
+    name
+}
 
 impl Restorer {
     fn run<R: BufRead>(
@@ -119,7 +152,8 @@ impl Restorer {
             let name = if at_root {
                 root.clone()
             } else {
-                self.path.push(std::ffi::OsStr::from_bytes(name));
+                let name = distinct_name(self.names.last_mut(), name);
+                self.path.push(std::ffi::OsStr::from_bytes(&name));
                 CString::new(name)
                     .map_err(|_| NarError::BadName(self.path.display().to_string()))?
             };
@@ -134,6 +168,10 @@ impl Restorer {
                     let fd = rfs::openat(parent, &name, flags, Mode::empty())
                         .map_err(|e| NarError::file("opening directory", &self.path, e))?;
                     self.open.push(fd);
+                    self.root_is_directory |= at_root;
+                    if self.options.case_hack {
+                        self.names.push(FxHashMap::default());
+                    }
                     continue;
                 }
                 Event::Symlink { target, .. } => {
@@ -187,6 +225,7 @@ impl Restorer {
     }
 
     fn end_directory(&mut self) -> Result<(), NarError> {
+        self.names.pop();
         if let Some(fd) = self.open.pop()
             && self.options.canonical
         {
@@ -234,7 +273,7 @@ mod tests {
         let nar = sample().to_nar().unwrap();
         for canonical in [false, true] {
             let dest = temp.path().join(format!("x{canonical}"));
-            restore(&nar[..], &dest, RestoreOptions { canonical }).unwrap();
+            restore(&nar[..], &dest, RestoreOptions { canonical, ..Default::default() }).unwrap();
             assert_eq!(dump(&dest, Vec::new()).unwrap(), nar);
         }
         let made = temp.path().join("xtrue");
@@ -263,7 +302,7 @@ mod tests {
         let nar = sample().to_nar().unwrap();
         let dest = temp.path().join("x");
         for end in (0..nar.len()).step_by(if nar.len() > 4000 { 977 } else { 1 }) {
-            assert!(restore(&nar[..end], &dest, RestoreOptions { canonical: true }).is_err());
+            assert!(restore(&nar[..end], &dest, RestoreOptions { canonical: true, ..Default::default() }).is_err());
             assert!(std::fs::symlink_metadata(&dest).is_err(), "left at {end}");
         }
     }
@@ -278,6 +317,25 @@ mod tests {
             assert!(restore(&nar[..], &dest, RestoreOptions::default()).is_err());
         }
         assert_eq!(std::fs::read(&dest).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn names_that_differ_only_in_case_can_be_kept_apart_and_put_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let dest = temp.path().join("x");
+        let tree = Tree::Directory(BTreeMap::from([
+            (b"FOO".to_vec(), Tree::file("1")),
+            (b"Foo".to_vec(), Tree::Directory(BTreeMap::new())),
+            (b"foo".to_vec(), Tree::file("3")),
+        ]));
+        let nar = tree.to_nar().unwrap();
+        let options = RestoreOptions { case_hack: true, ..RestoreOptions::default() };
+        restore(&nar[..], &dest, options).unwrap();
+        assert!(dest.join("Foo~nix~case~hack~1").is_dir());
+        assert!(dest.join("foo~nix~case~hack~2").is_file());
+        assert_eq!(super::super::dump_case_hacked(&dest, Vec::new()).unwrap(), nar);
+        std::fs::write(dest.join("foo~nix~case~hack~3"), "").unwrap();
+        assert!(super::super::dump_case_hacked(&dest, Vec::new()).is_err());
     }
 
     #[test]

@@ -44,6 +44,18 @@ pub enum StoreError {
         /// What the system says.
         error: io::Error,
     },
+    /// The database is somebody else's.
+    #[error(
+        "opening lock file \"{path}\": {error}\n\
+         This command may have been run as non-root in a single-user Nix installation,\n\
+         or the Nix daemon may have crashed."
+    )]
+    NotOurs {
+        /// The lock file.
+        path: String,
+        /// What the system says.
+        error: io::Error,
+    },
     /// Reading or writing a stream failed.
     #[error(transparent)]
     Io(#[from] io::Error),

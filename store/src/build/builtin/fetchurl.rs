@@ -60,7 +60,7 @@ fn fetch(builtin: &Builtin<'_>, url: &str, main: &str, out: &Path) -> Result<(),
         } else {
             source
         };
-        let options = RestoreOptions { canonical: false };
+        let options = RestoreOptions::default();
         nar::restore(BufReader::new(reader), out, options).map_err(|error| error.to_string())?;
     } else {
         write(source, out)?;

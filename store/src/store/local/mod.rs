@@ -124,8 +124,12 @@ impl LocalStore {
         if !config.read_only {
             reserve_space(&db_dir.join("reserved"), config.reserved_space);
             let path = db_dir.join("big-lock");
-            let file = open_lock_file(&path)
-                .map_err(|e| StoreError::file("opening lock file", &path, e))?;
+            let file = open_lock_file(&path).map_err(|e| match e.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    StoreError::NotOurs { path: path.display().to_string(), error: e }
+                }
+                _ => StoreError::file("opening lock file", &path, e),
+            })?;
             lock(&file, LockKind::Read).map_err(|e| StoreError::file("locking", &path, e))?;
             big_lock = Some(file);
         }
