@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rx_eval::interp::CopyMode;
+use rx_eval::interp::{Coercion, CopyMode};
 use rx_eval::packages::Assertions;
-use rx_eval::value::Context;
-use rx_eval::{Origin, Value};
+use rx_eval::value::{Context, ContextElement, View};
+use rx_eval::{Origin, Pos, Value};
 use rx_store::path::StorePath;
 use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, SingleDerivedPath, Store};
 use serde_json::{Map, json};
@@ -156,7 +156,11 @@ impl BuildNew {
         };
         let path = if path == b"." { &b""[..] } else { path };
         let found = session.vm.find_along(path, &session.auto_args, root);
-        let (value, _) = session.check(found)?;
+        let (value, pos) = session.check(found)?;
+        if let Some(path) = self.named_by_string(session, value, pos)? {
+            wanted.push(path);
+            return Ok(());
+        }
         let packages = session
             .vm
             .packages(value, b"", &session.auto_args, Assertions::Fail);
@@ -173,6 +177,53 @@ impl BuildNew {
             });
         }
         Ok(())
+    }
+
+    /// What a string stands for: the one thing in its context.
+    fn named_by_string(
+        &self,
+        session: &mut EvalSession,
+        value: Value,
+        pos: Pos,
+    ) -> Result<Option<DerivedPath>, Failure> {
+        let forced = session.vm.force(value);
+        let value = session.check(forced)?;
+        if !matches!(value.view(), View::Str(_)) {
+            return Ok(None);
+        }
+        let (mut text, mut context) = (Vec::new(), Context::EMPTY);
+        let coerced = session.vm.coerce_to_string(
+            value,
+            &mut text,
+            &mut context,
+            Coercion::segment(false),
+            pos,
+            "while evaluating what is to be built",
+        );
+        session.check(coerced)?;
+        let shown = String::from_utf8_lossy(&text);
+        let [element] = context.elements() else {
+            return Err(Failure::message(format!(
+                "string '{shown}' has {} entries in its context. It should only have exactly one entry",
+                context.elements().len()
+            )));
+        };
+        let dir = session.vm.ev.store_dir.clone();
+        Ok(Some(match element {
+            ContextElement::Opaque(path) => DerivedPath::Opaque(dir.parse(path)?),
+            ContextElement::DrvDeep(path) => {
+                return Err(Failure::message(format!(
+                    "string '{shown}' has a context which refers to a complete source and binary closure. This is not supported at this time: '{}'",
+                    String::from_utf8_lossy(path)
+                )));
+            }
+            ContextElement::Built { drv, output } => DerivedPath::Built {
+                drv: Arc::new(SingleDerivedPath::Opaque(dir.parse(drv.store_path())?)),
+                outputs: OutputsSpec::Names(BTreeSet::from([
+                    String::from_utf8_lossy(output).into_owned(),
+                ])),
+            },
+        }))
     }
 
     /// The link of the first thing has the plain name, others a number; outputs have a suffix.

@@ -333,12 +333,6 @@ pub fn current_activity() -> ActivityId {
     CURRENT.get()
 }
 
-/// Does something as a part of the activity `id`, for threads that start work for another.
-pub fn within<T>(id: ActivityId, work: impl FnOnce() -> T) -> T {
-    let _entered = Entered(CURRENT.replace(id));
-    work()
-}
-
 /// Keeps the terminal free while it lives, for a question or a child process that draws itself.
 pub struct Pause(Arc<dyn Logger>);
 

@@ -363,6 +363,13 @@ impl Job<'_> {
         .map_err(BuildError::misc)?;
         write_files(&workspace.build, &environment, user)?;
 
+        progress::log(
+            Level::Chatty,
+            format_args!(
+                "executing builder '{}'",
+                String::from_utf8_lossy(&request.derivation.builder)
+            ),
+        );
         let verb = match request.mode {
             BuildMode::Normal => "building",
             BuildMode::Repair => "repairing outputs of",

@@ -529,16 +529,15 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
     fn spawn(&self, job: Job) {
         let context = self.context;
         let sender = self.sender.clone();
-        let parent = self.activities.builds.id();
         self.scope.spawn(move || {
-            let message = progress::within(parent, || match job {
+            let message = match job {
                 Job::Build(goal, loaded, path, mode, sources) => {
                     let result = run_build(context, &loaded, &path, mode, &sources);
                     let job = Job::Build(goal, loaded, path, mode, sources);
                     Message::Built(goal, Box::new(job), result)
                 }
                 Job::Fetch(goal, fetch) => Message::Fetched(goal, run_fetch(context, &fetch)),
-            });
+            };
             // The scheduler outlives its jobs.
             let _ = sender.send(message);
         });
