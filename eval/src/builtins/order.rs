@@ -98,7 +98,7 @@ fn generic_closure(vm: &mut Vm, args: &[Value]) -> Result {
     let operator = vm.expect_function(operator, pos, what)?;
 
     let key_cache = SelectCache::default();
-    let mut work = std::collections::VecDeque::from_iter(start.iter());
+    let mut work = start.iter().collect::<std::collections::VecDeque<_>>();
     let mut keys = KeySet::default();
     let mut result = Vec::new();
     while let Some(element) = work.pop_front() {
