@@ -22,6 +22,9 @@ pub fn parse_form(ast: &Ast, paths: &Paths<'_>) -> Vec<u8> {
 /// The printed form of one expression.
 pub fn expr(ast: &Ast, id: ExprId, paths: &Paths<'_>) -> Vec<u8> {
     let mut out = Vec::new();
+    if id == ast.root() {
+        out.reserve(ast.len() * 12);
+    }
     Printer {
         ast,
         paths,
@@ -63,6 +66,14 @@ enum Step {
     Expr(ExprId),
     /// Function and arguments without the parentheses.
     Call(ExprId),
+    /// A space, then an argument.
+    Argument(ExprId),
+    /// A plus, then a part of a string.
+    Part(ExprId),
+    /// An element of a list, in parentheses.
+    Element(ExprId),
+    /// `name = value; `
+    Binding(Symbol, ExprId),
     Symbol(Symbol),
     Text(&'static str),
 }
@@ -80,6 +91,25 @@ impl Printer<'_, '_> {
             match step {
                 Step::Expr(id) => self.expr(id),
                 Step::Call(id) => self.call(id),
+                Step::Argument(id) => {
+                    self.text(" ");
+                    self.expr(id);
+                }
+                Step::Part(id) => {
+                    self.text(" + ");
+                    self.expr(id);
+                }
+                Step::Element(id) => {
+                    self.text("(");
+                    self.steps.push(Step::Text(") "));
+                    self.expr(id);
+                }
+                Step::Binding(name, value) => {
+                    identifier(name.name(), self.out);
+                    self.text(" = ");
+                    self.steps.push(Step::Text("; "));
+                    self.expr(value);
+                }
                 Step::Symbol(symbol) => identifier(symbol.name(), self.out),
                 Step::Text(text) => self.out.extend_from_slice(text.as_bytes()),
             }
@@ -106,11 +136,11 @@ impl Printer<'_, '_> {
             Expr::Interp(parts) | Expr::PathInterp(parts) => {
                 self.text("(");
                 self.steps.push(Step::Text(")"));
-                for (index, part) in self.ast.parts(parts).iter().enumerate().rev() {
-                    self.steps.push(Step::Expr(part.expr));
-                    if index > 0 {
-                        self.steps.push(Step::Text(" + "));
-                    }
+                let parts = self.ast.parts(parts);
+                self.steps
+                    .extend(parts.iter().skip(1).rev().map(|part| Step::Part(part.expr)));
+                if let Some(first) = parts.first() {
+                    self.steps.push(Step::Expr(first.expr));
                 }
             }
             Expr::Select { base, path } => self.select(base, path, None),
@@ -139,9 +169,13 @@ impl Printer<'_, '_> {
             Expr::List(elements) => {
                 self.text("[ ");
                 self.steps.push(Step::Text("]"));
-                for &element in self.ast.list(elements).iter().rev() {
-                    self.plan([Step::Text("("), Step::Expr(element), Step::Text(") ")]);
-                }
+                self.steps.extend(
+                    self.ast
+                        .list(elements)
+                        .iter()
+                        .rev()
+                        .map(|&element| Step::Element(element)),
+                );
             }
             Expr::Attrs(set) => {
                 let recursive = self.ast.set(set).recursive;
@@ -208,9 +242,13 @@ impl Printer<'_, '_> {
     fn call(&mut self, id: ExprId) {
         match self.ast.expr(id) {
             Expr::Call { func, args } => {
-                for &arg in self.ast.list(args).iter().rev() {
-                    self.plan([Step::Text(" "), Step::Expr(arg)]);
-                }
+                self.steps.extend(
+                    self.ast
+                        .list(args)
+                        .iter()
+                        .rev()
+                        .map(|&arg| Step::Argument(arg)),
+                );
                 self.steps.push(Step::Call(func));
             }
             Expr::Neg(operand) => self.plan([Step::Text("__sub 0 "), Step::Expr(operand)]),
@@ -284,7 +322,7 @@ impl Printer<'_, '_> {
                 .push(Step::Text(if formals.is_empty() { "..." } else { ", ..." }));
         }
         let mut formals: Vec<_> = formals.iter().collect();
-        formals.sort_by_key(|formal| formal.name.name());
+        formals.sort_by_cached_key(|formal| formal.name.name());
         for (index, formal) in formals.into_iter().enumerate().rev() {
             if let Some(default) = formal.default {
                 self.plan([Step::Text(" ? "), Step::Expr(default)]);
@@ -309,15 +347,10 @@ impl Printer<'_, '_> {
             ]);
         }
         let mut bindings: Vec<_> = self.ast.bindings(set).iter().collect();
-        bindings.sort_by_key(|binding| binding.name.name());
+        bindings.sort_by_cached_key(|binding| binding.name.name());
         for binding in bindings.iter().rev() {
             if let BindingValue::Plain(value) = binding.value {
-                self.plan([
-                    Step::Symbol(binding.name),
-                    Step::Text(" = "),
-                    Step::Expr(value),
-                    Step::Text("; "),
-                ]);
+                self.steps.push(Step::Binding(binding.name, value));
             }
         }
         self.inherits(
