@@ -13,7 +13,10 @@ pub fn launch(name: &str) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let rx = here.with_file_name("rx");
-    let error = Command::new(&rx).arg0(name).args(std::env::args_os().skip(1)).exec();
+    let error = Command::new(&rx)
+        .arg0(name)
+        .args(std::env::args_os().skip(1))
+        .exec();
     eprintln!("error: cannot run '{}': {error}", rx.display());
     ExitCode::FAILURE
 }

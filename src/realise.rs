@@ -28,7 +28,11 @@ pub fn realise(
 ) -> Result<(), Failure> {
     if run == Run::Dry || (settings.print_missing && progress::wanted(Level::Info)) {
         let missing = store.query_missing(paths)?;
-        let level = if run == Run::Dry { Level::Error } else { Level::Info };
+        let level = if run == Run::Dry {
+            Level::Error
+        } else {
+            Level::Info
+        };
         show_missing(store, &missing, level)?;
     }
     if run == Run::Dry {
@@ -88,7 +92,10 @@ pub fn show_missing(store: &dyn Store, missing: &Missing, level: Level) -> Resul
     }
     if !missing.unknown.is_empty() {
         let list: String = missing.unknown.iter().map(show).collect();
-        progress::log(level, "don't know how to build these paths:".to_owned() + &list);
+        progress::log(
+            level,
+            "don't know how to build these paths:".to_owned() + &list,
+        );
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rx_store::path::{PathError, StorePath};
-use rx_store::store::closure::{ClosureOptions, topological_paths};
 use rx_store::store::address::{StoreAddress, Target};
+use rx_store::store::closure::{ClosureOptions, topological_paths};
 use rx_store::store::{DerivedPath, LocalStore, MemoryStore, OutputsSpec, Store};
 
 use crate::cli::Invocation;
@@ -25,7 +25,9 @@ pub fn open_named(invocation: &Invocation, address: &str) -> Result<Arc<dyn Stor
     let parsed = StoreAddress::parse(address)?;
     if matches!(&parsed.target, Target::Scheme { scheme, .. } if scheme == "dummy") {
         let dir = invocation.settings.places.store_dir.as_os_str().as_bytes();
-        return Ok(Arc::new(MemoryStore::new(rx_store::path::StoreDir::new(dir)?)));
+        return Ok(Arc::new(MemoryStore::new(rx_store::path::StoreDir::new(
+            dir,
+        )?)));
     }
     Ok(rx_store::open::open(&invocation.settings, address)?)
 }
@@ -37,7 +39,9 @@ pub fn open_local(invocation: &Invocation) -> Result<Arc<LocalStore>, Failure> {
         Target::Auto | Target::Local(_) => {
             Ok(rx_store::open::open_local(&invocation.settings, &address)?)
         }
-        _ => Err(Failure::message("you don't have sufficient rights to use this command")),
+        _ => Err(Failure::message(
+            "you don't have sufficient rights to use this command",
+        )),
     }
 }
 

@@ -58,11 +58,9 @@ impl Options for Build {
             },
         )
         .short('o'),
-        Flag::switch(
-            "no-out-link",
-            "Do not link the results.",
-            |o: &mut Self| o.no_link = true,
-        )
+        Flag::switch("no-out-link", "Do not link the results.", |o: &mut Self| {
+            o.no_link = true
+        })
         .alias(&["no-link"]),
         Flag::switch(
             "dry-run",
@@ -88,11 +86,7 @@ impl Options for Build {
                 Ok(())
             },
         ),
-        Flag::switch(
-            "add-drv-link",
-            "Has no effect any more.",
-            |_: &mut Self| {},
-        ),
+        Flag::switch("add-drv-link", "Has no effect any more.", |_: &mut Self| {}),
         Flag::switch(
             "indirect",
             "Has no effect any more: all roots are indirect.",

@@ -63,7 +63,11 @@ impl Subcommand for BuildNew {
             Ok((self.wanted(session, &*store)?, store))
         })?;
         store.flush()?;
-        let run = if self.build.dry_run { Run::Dry } else { Run::Real };
+        let run = if self.build.dry_run {
+            Run::Dry
+        } else {
+            Run::Real
+        };
         let mode = match self.build.mode {
             Wish::Normal => BuildMode::Normal,
             Wish::Repair => BuildMode::Repair,
@@ -93,9 +97,7 @@ fn results(store: &dyn Store, wanted: &[DerivedPath]) -> Result<Vec<Built>, Fail
         .iter()
         .map(|path| {
             let outputs = match path {
-                DerivedPath::Opaque(path) => {
-                    BTreeMap::from([(String::new(), Some(path.clone()))])
-                }
+                DerivedPath::Opaque(path) => BTreeMap::from([(String::new(), Some(path.clone()))]),
                 DerivedPath::Built { drv, outputs } => store
                     .query_derivation_outputs(drv.base())?
                     .into_iter()
@@ -220,7 +222,7 @@ impl BuildNew {
             ContextElement::Built { drv, output } => DerivedPath::Built {
                 drv: Arc::new(SingleDerivedPath::Opaque(dir.parse(drv.store_path())?)),
                 outputs: OutputsSpec::Names(BTreeSet::from([
-                    String::from_utf8_lossy(output).into_owned(),
+                    String::from_utf8_lossy(output).into_owned()
                 ])),
             },
         }))
@@ -245,7 +247,11 @@ impl BuildNew {
         if self.build.no_out_link {
             return Ok(());
         }
-        let base = self.build.out_link.clone().unwrap_or_else(|| "result".into());
+        let base = self
+            .build
+            .out_link
+            .clone()
+            .unwrap_or_else(|| "result".into());
         let base = std::path::absolute(PathBuf::from(base))?;
         for (number, (_, outputs)) in built.iter().enumerate() {
             for (name, path) in outputs {

@@ -40,8 +40,9 @@ fn split_name(name: &str) -> (&str, &str) {
 
 /// Removes the name of an output at the end.
 fn strip_output(text: &str) -> &str {
-    const OUTPUTS: [&str; 9] =
-        ["bin", "dev", "lib", "man", "doc", "info", "devdoc", "static", "debug"];
+    const OUTPUTS: [&str; 9] = [
+        "bin", "dev", "lib", "man", "doc", "info", "devdoc", "static", "debug",
+    ];
     match text.rsplit_once('-') {
         Some((rest, output)) if OUTPUTS.contains(&output) => rest,
         _ => text,
@@ -53,8 +54,10 @@ fn packages(store: &dyn Store, argument: &OsString) -> Result<Packages, Failure>
     let mut all = Packages::new();
     for path in store.closure(&start, ClosureOptions::default())? {
         let (package, version) = split_name(path.name());
-        *all.entry(package.to_owned()).or_default().entry(version.to_owned()).or_default() +=
-            store.path_info(&path)?.nar_size;
+        *all.entry(package.to_owned())
+            .or_default()
+            .entry(version.to_owned())
+            .or_default() += store.path_info(&path)?.nar_size;
     }
     Ok(all)
 }
@@ -63,8 +66,10 @@ fn versions(of: &BTreeSet<&str>) -> String {
     if of.is_empty() {
         return "∅".to_owned();
     }
-    let words: Vec<&str> =
-        of.iter().map(|version| if version.is_empty() { "ε" } else { version }).collect();
+    let words: Vec<&str> = of
+        .iter()
+        .map(|version| if version.is_empty() { "ε" } else { version })
+        .collect();
     words.join(", ")
 }
 
@@ -81,11 +86,20 @@ impl Subcommand for DiffClosures {
         let none = BTreeMap::new();
         let mut text = String::new();
         for name in names {
-            let (old, new) = (before.get(name).unwrap_or(&none), after.get(name).unwrap_or(&none));
-            let removed: BTreeSet<&str> =
-                old.keys().filter(|v| !new.contains_key(*v)).map(String::as_str).collect();
-            let added: BTreeSet<&str> =
-                new.keys().filter(|v| !old.contains_key(*v)).map(String::as_str).collect();
+            let (old, new) = (
+                before.get(name).unwrap_or(&none),
+                after.get(name).unwrap_or(&none),
+            );
+            let removed: BTreeSet<&str> = old
+                .keys()
+                .filter(|v| !new.contains_key(*v))
+                .map(String::as_str)
+                .collect();
+            let added: BTreeSet<&str> = new
+                .keys()
+                .filter(|v| !old.contains_key(*v))
+                .map(String::as_str)
+                .collect();
             let (old_size, new_size): (u64, u64) = (old.values().sum(), new.values().sum());
             let changed = old_size.abs_diff(new_size) >= NOTABLE;
             if removed.is_empty() && added.is_empty() && !changed {
@@ -97,7 +111,11 @@ impl Subcommand for DiffClosures {
             }
             if changed {
                 let sign = if new_size > old_size { '+' } else { '-' };
-                let colour = if new_size > old_size { "\x1b[31;1m" } else { "\x1b[32;1m" };
+                let colour = if new_size > old_size {
+                    "\x1b[31;1m"
+                } else {
+                    "\x1b[32;1m"
+                };
                 let size = ui::render_size(old_size.abs_diff(new_size));
                 items.push(format!("{colour}{sign}{size}\x1b[0m"));
             }

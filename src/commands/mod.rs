@@ -3,9 +3,12 @@
 mod build;
 mod build_new;
 mod channel;
+mod collect_garbage;
 mod completions;
 mod config;
 mod copy;
+mod derivation;
+mod diff_closures;
 mod doc;
 mod doctor;
 mod eval;
@@ -14,21 +17,19 @@ mod help;
 mod instantiate;
 mod key;
 mod links;
+mod log;
 mod nar;
 pub mod parse;
-mod prefetch;
-mod derivation;
-mod diff_closures;
-mod log;
 mod path_info;
+mod prefetch;
+pub mod store;
 mod store_add;
 mod store_check;
 mod store_gc;
+mod store_info;
 mod store_read;
 mod store_signatures;
 mod why_depends;
-pub mod store;
-mod store_info;
 
 use crate::cli::{ClassicEntry, Entry};
 
@@ -38,6 +39,7 @@ pub fn classic() -> &'static [ClassicEntry] {
         ClassicEntry::of::<channel::Channel>(),
         ClassicEntry::of::<copy::CopyClosure>(),
         ClassicEntry::of::<build::Build>(),
+        ClassicEntry::of::<collect_garbage::CollectGarbage>(),
         ClassicEntry::of::<hash::ClassicHash>(),
         ClassicEntry::of::<instantiate::Instantiate>(),
         ClassicEntry::of::<prefetch::PrefetchUrl>(),

@@ -104,6 +104,9 @@ impl ListArgs {
                     _ => b".",
                 };
                 self.line(kind, name, &mut text);
+                if self.recursive {
+                    self.list(found, name, &mut text);
+                }
             }
         }
         ui::print_bytes(&text)
@@ -212,7 +215,8 @@ impl Subcommand for NarLs {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, _: &Invocation) -> Result<(), Failure> {
-        self.list.print(&read_listing(&self.nar)?, Path::new(&self.path))
+        self.list
+            .print(&read_listing(&self.nar)?, Path::new(&self.path))
     }
 }
 

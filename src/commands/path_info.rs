@@ -64,8 +64,11 @@ fn closure_size(store: &dyn Store, path: &StorePath) -> Result<u64, Failure> {
 impl PathInfoCommand {
     fn print_table(&self, store: &dyn Store, paths: &[StorePath]) -> Result<(), Failure> {
         let columns = self.size || self.closure_size || self.sigs;
-        let width =
-            paths.iter().map(|p| store.dir().display(p).to_string().len()).max().unwrap_or(0);
+        let width = paths
+            .iter()
+            .map(|p| store.dir().display(p).to_string().len())
+            .max()
+            .unwrap_or(0);
         let mut text = String::new();
         for path in paths {
             let shown = store.dir().display(path).to_string();
@@ -151,7 +154,11 @@ impl PathInfoCommand {
 
 /// Store paths are whole in the first version and base names in the second.
 fn print_path(store: &dyn Store, path: &StorePath, version: u64) -> String {
-    if version == 1 { store.dir().display(path).to_string() } else { path.to_string() }
+    if version == 1 {
+        store.dir().display(path).to_string()
+    } else {
+        path.to_string()
+    }
 }
 
 fn info_json(store: &dyn Store, info: &PathInfo, version: u64) -> Map<String, Value> {
@@ -163,10 +170,16 @@ fn info_json(store: &dyn Store, info: &PathInfo, version: u64) -> Map<String, Va
         Some(address) => json!({"hash": address.hash.sri(), "method": address.method.name()}),
     };
     map.insert("ca".into(), address);
-    map.insert("deriver".into(), info.deriver.as_ref().map_or(Value::Null, path));
+    map.insert(
+        "deriver".into(),
+        info.deriver.as_ref().map_or(Value::Null, path),
+    );
     map.insert("narHash".into(), info.nar_hash.sri().into());
     map.insert("narSize".into(), info.nar_size.into());
-    map.insert("references".into(), info.references.iter().map(path).collect());
+    map.insert(
+        "references".into(),
+        info.references.iter().map(path).collect(),
+    );
     map.insert("registrationTime".into(), info.registration_time.into());
     let signatures = info.signatures.iter().map(|s| Value::from(s.to_string()));
     map.insert("signatures".into(), signatures.collect());

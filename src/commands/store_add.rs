@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use rx_store::content_address::Method;
 use rx_store::hash::Algorithm;
 use rx_store::path::StoreDir;
-use rx_store::store::memory::compute_path;
 use rx_store::store::Contents;
+use rx_store::store::memory::compute_path;
 
 use super::store::{add_path, base_name};
 use crate::cli::{Category, Invocation, Subcommand};
@@ -34,9 +34,16 @@ impl Common {
         method: Method,
         algorithm: Algorithm,
     ) -> Result<(), Failure> {
-        let name = self.name.unwrap_or_else(|| base_name(self.path.as_os_str()));
+        let name = self
+            .name
+            .unwrap_or_else(|| base_name(self.path.as_os_str()));
         if self.dry_run {
-            let dir = invocation.settings.places.store_dir.as_os_str().as_encoded_bytes();
+            let dir = invocation
+                .settings
+                .places
+                .store_dir
+                .as_os_str()
+                .as_encoded_bytes();
             let dir = StoreDir::new(dir)?;
             let absolute = std::path::absolute(&self.path)?;
             let contents = Contents::Path(&absolute);
@@ -105,6 +112,7 @@ impl Subcommand for StoreAddPath {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        self.common.run(invocation, Method::NixArchive, Algorithm::Sha256)
+        self.common
+            .run(invocation, Method::NixArchive, Algorithm::Sha256)
     }
 }

@@ -129,10 +129,16 @@ impl Subcommand for StoreFsck {
         let store = open_local(invocation)?;
         let report = store.fsck()?;
         for path in &report.removed {
-            progress::info(format_args!("removed entry of '{}'", store.dir().display(path)));
+            progress::info(format_args!(
+                "removed entry of '{}'",
+                store.dir().display(path)
+            ));
         }
         for path in &report.restored {
-            progress::info(format_args!("restored entry of '{}'", store.dir().display(path)));
+            progress::info(format_args!(
+                "restored entry of '{}'",
+                store.dir().display(path)
+            ));
         }
         for name in &report.unknown {
             progress::info(format_args!(

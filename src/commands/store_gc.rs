@@ -27,7 +27,11 @@ impl Subcommand for StoreGc {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let action = if self.dry_run { GcAction::ReturnDead } else { GcAction::DeleteDead };
+        let action = if self.dry_run {
+            GcAction::ReturnDead
+        } else {
+            GcAction::DeleteDead
+        };
         let mut options = GcOptions::new(action);
         if let Some(max) = &self.max {
             options.max_freed = rx_store::settings::parse_size(max).map_err(UsageError::new)?;
@@ -58,8 +62,11 @@ impl Subcommand for StoreDelete {
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let store = open_store(invocation)?;
-        let action =
-            if self.recursive { GcAction::DeleteDead } else { GcAction::DeleteSpecific };
+        let action = if self.recursive {
+            GcAction::DeleteDead
+        } else {
+            GcAction::DeleteSpecific
+        };
         let mut options = GcOptions::new(action);
         options.ignore_liveness = self.ignore_liveness;
         options.paths = named_paths(&*store, &self.paths)?;

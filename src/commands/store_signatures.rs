@@ -84,7 +84,9 @@ impl Subcommand for StoreCopySigs {
         for path in self.paths.resolve(&*store)? {
             let own = store.path_info(&path)?;
             for other in &others {
-                let Some(info) = other.query_path_info(&path)? else { continue };
+                let Some(info) = other.query_path_info(&path)? else {
+                    continue;
+                };
                 // A signature is for certain contents and references.
                 if info.nar_hash == own.nar_hash
                     && info.nar_size == own.nar_size

@@ -105,9 +105,18 @@ fn distances(
         let references: Vec<StorePath> =
             store.path_info(path)?.references.iter().cloned().collect();
         for reference in &references {
-            referrers.entry(reference.clone()).or_default().push(path.clone());
+            referrers
+                .entry(reference.clone())
+                .or_default()
+                .push(path.clone());
         }
-        graph.insert(path.clone(), Node { references, distance: usize::MAX });
+        graph.insert(
+            path.clone(),
+            Node {
+                references,
+                distance: usize::MAX,
+            },
+        );
     }
     if let Some(node) = graph.get_mut(dependency) {
         node.distance = 0;
@@ -170,10 +179,19 @@ impl Printer<'_> {
             }
             let known = self.visited.contains(&step.path);
             let dim = if known { SEEN } else { "" };
-            let arrow = if self.precise && !step.first.is_empty() { "→ " } else { "" };
-            let end = if self.precise || !step.first.is_empty() { NORMAL } else { "" };
+            let arrow = if self.precise && !step.first.is_empty() {
+                "→ "
+            } else {
+                ""
+            };
+            let end = if self.precise || !step.first.is_empty() {
+                NORMAL
+            } else {
+                ""
+            };
             write!(self.out, "{}{dim}{arrow}", step.first)?;
-            self.out.extend_from_slice(&self.store.dir().print(&step.path));
+            self.out
+                .extend_from_slice(&self.store.dir().print(&step.path));
             writeln!(self.out, "{end}")?;
             if step.path == *self.dependency && !self.all && self.package != self.dependency {
                 return Ok(());
@@ -192,7 +210,12 @@ impl Printer<'_> {
     /// What the path refers to on the way to the dependency, the shortest way first.
     fn steps(&self, step: &Step) -> Result<Vec<Step>, Failure> {
         let mut next: Vec<(usize, StorePath)> = Vec::new();
-        for reference in self.graph.get(&step.path).into_iter().flat_map(|n| &n.references) {
+        for reference in self
+            .graph
+            .get(&step.path)
+            .into_iter()
+            .flat_map(|n| &n.references)
+        {
             if *reference == step.path && self.package != self.dependency {
                 continue;
             }
@@ -206,8 +229,10 @@ impl Printer<'_> {
         next.sort_by_key(|(distance, _)| *distance);
         let hits = if self.precise {
             let wanted: Vec<&StorePath> = next.iter().map(|(_, path)| path).collect();
-            let place =
-                self.store.real_path(&step.path).unwrap_or_else(|| shown(self.store, &step.path));
+            let place = self
+                .store
+                .real_path(&step.path)
+                .unwrap_or_else(|| shown(self.store, &step.path));
             find_references(&place, &wanted)?
         } else {
             BTreeMap::new()
@@ -246,8 +271,16 @@ fn find_references(
     let mut found: BTreeMap<StorePath, Vec<String>> = BTreeMap::new();
     let mut todo = vec![root.to_owned()];
     while let Some(path) = todo.pop() {
-        let inside = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        let inside = if inside.is_empty() { "/".to_owned() } else { inside };
+        let inside = path
+            .strip_prefix(root)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
+        let inside = if inside.is_empty() {
+            "/".to_owned()
+        } else {
+            inside
+        };
         let stat = path.symlink_metadata()?;
         if stat.is_dir() {
             let mut entries = Vec::new();
@@ -273,16 +306,22 @@ fn find_references(
             let (start, end) = if link {
                 (0, contents.len())
             } else {
-                (at.saturating_sub(MARGIN), (at + 32 + MARGIN).min(contents.len()))
+                (
+                    at.saturating_sub(MARGIN),
+                    (at + 32 + MARGIN).min(contents.len()),
+                )
             };
             let before = printable(&contents[start..at]);
             let after = printable(&contents[at + 32..end]);
             let context = format!("{before}{FOUND}{digits}{NORMAL}{after}");
-            found.entry((*reference).clone()).or_default().push(if link {
-                format!("{inside} -> {context}")
-            } else {
-                format!("{inside}: …{context}…")
-            });
+            found
+                .entry((*reference).clone())
+                .or_default()
+                .push(if link {
+                    format!("{inside} -> {context}")
+                } else {
+                    format!("{inside}: …{context}…")
+                });
         }
     }
     Ok(found)
@@ -291,6 +330,12 @@ fn find_references(
 fn printable(bytes: &[u8]) -> String {
     bytes
         .iter()
-        .map(|&c| if c.is_ascii_graphic() || c == b' ' { char::from(c) } else { '.' })
+        .map(|&c| {
+            if c.is_ascii_graphic() || c == b' ' {
+                char::from(c)
+            } else {
+                '.'
+            }
+        })
         .collect()
 }

@@ -3,8 +3,8 @@
 pub mod base32;
 pub mod build;
 pub mod cache;
-pub mod channel;
 pub mod canonical;
+pub mod channel;
 pub mod content_address;
 pub mod crash;
 pub mod derivation;

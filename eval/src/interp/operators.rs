@@ -285,7 +285,9 @@ impl Vm {
 }
 
 fn text_of(value: Value) -> Result<Str> {
-    value.as_str().ok_or_else(|| Error::other("expected a string"))
+    value
+        .as_str()
+        .ok_or_else(|| Error::other("expected a string"))
 }
 
 /// An arithmetic operation, with its words for messages.

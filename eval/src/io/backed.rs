@@ -268,7 +268,9 @@ impl EvalStore for BackedStore {
         use std::os::unix::ffi::OsStrExt;
         real.extend_from_slice(&rest);
         // What is only at the logical place, being of another store, is read there.
-        let there = std::path::Path::new(std::ffi::OsStr::from_bytes(&real)).symlink_metadata().is_ok();
+        let there = std::path::Path::new(std::ffi::OsStr::from_bytes(&real))
+            .symlink_metadata()
+            .is_ok();
         (real != path && there).then_some(real)
     }
 

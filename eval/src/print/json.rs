@@ -14,21 +14,33 @@ impl Vm {
     pub fn refuse_thunks(&mut self, value: Value, pos: Pos) -> Result<()> {
         self.check()?;
         match value.peel().view() {
-            View::Thunk(_) => Err(Error::new(ErrorKind::Type, "cannot convert a thunk to JSON").at(pos)),
+            View::Thunk(_) => {
+                Err(Error::new(ErrorKind::Type, "cannot convert a thunk to JSON").at(pos))
+            }
             View::List(list) => list
                 .iter()
                 .try_for_each(|element| self.deeper(|vm| vm.refuse_thunks(element, pos))),
             View::Attrs(attrs) => {
                 // These are printed as strings.
-                if attrs.get(known::TO_STRING).or(attrs.get(known::OUT_PATH)).is_some() {
+                if attrs
+                    .get(known::TO_STRING)
+                    .or(attrs.get(known::OUT_PATH))
+                    .is_some()
+                {
                     return Ok(());
                 }
                 let entries = attrs.entries(&mut self.heap);
                 for (i, (name, value)) in entries.iter().enumerate() {
                     let at = entries.pos(i);
-                    self.deeper(|vm| vm.refuse_thunks(value, at)).context(at, || {
-                        [b"while evaluating attribute '".as_slice(), symbol::name(name), b"'"].concat()
-                    })?;
+                    self.deeper(|vm| vm.refuse_thunks(value, at))
+                        .context(at, || {
+                            [
+                                b"while evaluating attribute '".as_slice(),
+                                symbol::name(name),
+                                b"'",
+                            ]
+                            .concat()
+                        })?;
                 }
                 Ok(())
             }

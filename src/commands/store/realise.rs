@@ -26,7 +26,11 @@ impl StoreCommand {
             missing.unknown.clear();
         }
         if invocation.settings.print_missing {
-            let level = if self.has("--dry-run") { Level::Error } else { Level::Info };
+            let level = if self.has("--dry-run") {
+                Level::Error
+            } else {
+                Level::Info
+            };
             show_missing(&*store, &missing, level)?;
         }
         if self.has("--dry-run") {

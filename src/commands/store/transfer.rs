@@ -104,7 +104,11 @@ impl StoreCommand {
             keep_root: true,
             ..nar::RestoreOptions::default()
         };
-        Ok(nar::restore(std::io::stdin().lock(), &destination, options)?)
+        Ok(nar::restore(
+            std::io::stdin().lock(),
+            &destination,
+            options,
+        )?)
     }
 
     pub(super) fn export(self, invocation: &Invocation) -> Result<(), Failure> {

@@ -606,13 +606,25 @@ fn outputs_that_archives_cannot_hold_are_refused() {
     let store = TestStore::new();
     let drv = script(&store, "fifo", &["out"], "/usr/bin/mkfifo $out");
     let error = failure(&store, &drv, TOOLS);
-    assert!(error.message.contains("unsupported type"), "{}", error.message);
+    assert!(
+        error.message.contains("unsupported type"),
+        "{}",
+        error.message
+    );
     let drv = script(&store, "open", &["out"], "echo > $out; /bin/chmod 666 $out");
     let error = failure(&store, &drv, TOOLS);
-    assert!(error.message.contains("suspicious ownership"), "{}", error.message);
+    assert!(
+        error.message.contains("suspicious ownership"),
+        "{}",
+        error.message
+    );
     let drv = script(&store, "none", &["out"], ":");
     let error = failure(&store, &drv, "");
-    assert!(error.message.contains("failed to produce output path"), "{}", error.message);
+    assert!(
+        error.message.contains("failed to produce output path"),
+        "{}",
+        error.message
+    );
 }
 
 #[test]
@@ -623,7 +635,11 @@ fn outputs_that_refer_to_each_other_in_a_circle_are_refused() {
     let store = TestStore::new();
     let drv = script(&store, "circle", &["a", "b"], "echo $b > $a; echo $a > $b");
     let error = failure(&store, &drv, "");
-    assert!(error.message.contains("cycle detected"), "{}", error.message);
+    assert!(
+        error.message.contains("cycle detected"),
+        "{}",
+        error.message
+    );
 }
 
 #[test]

@@ -207,7 +207,10 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
             })
             .collect();
         entries.sort_unstable_by(|a, b| {
-            a.shown.as_ref().unwrap_or(&a.name).cmp(b.shown.as_ref().unwrap_or(&b.name))
+            a.shown
+                .as_ref()
+                .unwrap_or(&a.name)
+                .cmp(b.shown.as_ref().unwrap_or(&b.name))
         });
         for pair in entries.windows(2) {
             let [a, b] = pair else { continue };
@@ -231,8 +234,7 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
             return Err(NarError::Changed(self.path.display().to_string()));
         }
         let size = stat.st_size as u64;
-        self.writer
-            .file(name, stat.st_mode & 0o100 != 0, size)?;
+        self.writer.file(name, stat.st_mode & 0o100 != 0, size)?;
         let mut file = File::from(fd);
         let mut left = size;
         while left > 0 {

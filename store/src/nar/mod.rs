@@ -114,6 +114,11 @@ pub enum NarError {
     /// Two names are one once suffixes are removed.
     #[error("file name collision between '{0}' and '{1}'")]
     Collision(String, String),
+    /// A name with the suffix stands in the archive itself.
+    #[error(
+        "bad archive: NAR contains file name '{0}' that collides with case-hacked file name '{1}'"
+    )]
+    HackedCollision(String, String),
     /// A file gave more or fewer bytes than its size said.
     #[error("file '{0}' changed while it was read")]
     Changed(String),

@@ -87,10 +87,13 @@ pub fn restore_events<R: BufRead>(
     result
 }
 
+/// Names in lower case: how each was first written, and how many differing in case followed.
+type CaseNames = FxHashMap<Vec<u8>, (Vec<u8>, u32)>;
+
 struct Restorer {
     open: Vec<OwnedFd>,
-    /// With the case hack: names in every open directory, in lower case, with how often they came.
-    names: Vec<FxHashMap<Vec<u8>, u32>>,
+    /// With the case hack: names in every open directory.
+    names: Vec<CaseNames>,
     path: PathBuf,
     options: RestoreOptions,
     made_root: bool,
@@ -110,21 +113,23 @@ pub(crate) const STORE_TIME: Timestamps = Timestamps {
 };
 
 /// The name with a suffix when one that differs only in case came before.
-fn distinct_name(names: Option<&mut FxHashMap<Vec<u8>, u32>>, name: &[u8]) -> Vec<u8> {
-    let mut name = name.to_vec();
-    let Some(names) = names else { return name };
-    match names.get_mut(&name.to_ascii_lowercase()) {
-        Some(count) => {
-            *count += 1;
-            let count = count.to_string();
-            name.extend_from_slice(super::CASE_HACK_SUFFIX);
-            name.extend_from_slice(count.as_bytes());
-        }
-        None => {
-            names.insert(name.to_ascii_lowercase(), 0);
+fn distinct_name(names: Option<&mut CaseNames>, name: &[u8]) -> Result<Vec<u8>, NarError> {
+    let Some(names) = names else {
+        return Ok(name.to_vec());
+    };
+    let Some((_, count)) = names.get_mut(&name.to_ascii_lowercase()) else {
+        names.insert(name.to_ascii_lowercase(), (name.to_vec(), 0));
+        return Ok(name.to_vec());
+    };
+    *count += 1;
+    let suffixed = [name, super::CASE_HACK_SUFFIX, count.to_string().as_bytes()].concat();
+    match names.get(&suffixed.to_ascii_lowercase()) {
+        None => Ok(suffixed),
+        Some((other, _)) => {
+            let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+            Err(NarError::HackedCollision(text(name), text(other)))
         }
     }
-    name
 }
 
 impl Restorer {
@@ -152,7 +157,7 @@ impl Restorer {
             let name = if at_root {
                 root.clone()
             } else {
-                let name = distinct_name(self.names.last_mut(), name);
+                let name = distinct_name(self.names.last_mut(), name)?;
                 self.path.push(std::ffi::OsStr::from_bytes(&name));
                 CString::new(name)
                     .map_err(|_| NarError::BadName(self.path.display().to_string()))?
@@ -170,7 +175,7 @@ impl Restorer {
                     self.open.push(fd);
                     self.root_is_directory |= at_root;
                     if self.options.case_hack {
-                        self.names.push(FxHashMap::default());
+                        self.names.push(CaseNames::default());
                     }
                     continue;
                 }
@@ -273,7 +278,15 @@ mod tests {
         let nar = sample().to_nar().unwrap();
         for canonical in [false, true] {
             let dest = temp.path().join(format!("x{canonical}"));
-            restore(&nar[..], &dest, RestoreOptions { canonical, ..Default::default() }).unwrap();
+            restore(
+                &nar[..],
+                &dest,
+                RestoreOptions {
+                    canonical,
+                    ..Default::default()
+                },
+            )
+            .unwrap();
             assert_eq!(dump(&dest, Vec::new()).unwrap(), nar);
         }
         let made = temp.path().join("xtrue");
@@ -302,7 +315,17 @@ mod tests {
         let nar = sample().to_nar().unwrap();
         let dest = temp.path().join("x");
         for end in (0..nar.len()).step_by(if nar.len() > 4000 { 977 } else { 1 }) {
-            assert!(restore(&nar[..end], &dest, RestoreOptions { canonical: true, ..Default::default() }).is_err());
+            assert!(
+                restore(
+                    &nar[..end],
+                    &dest,
+                    RestoreOptions {
+                        canonical: true,
+                        ..Default::default()
+                    }
+                )
+                .is_err()
+            );
             assert!(std::fs::symlink_metadata(&dest).is_err(), "left at {end}");
         }
     }
@@ -329,11 +352,17 @@ mod tests {
             (b"foo".to_vec(), Tree::file("3")),
         ]));
         let nar = tree.to_nar().unwrap();
-        let options = RestoreOptions { case_hack: true, ..RestoreOptions::default() };
+        let options = RestoreOptions {
+            case_hack: true,
+            ..RestoreOptions::default()
+        };
         restore(&nar[..], &dest, options).unwrap();
         assert!(dest.join("Foo~nix~case~hack~1").is_dir());
         assert!(dest.join("foo~nix~case~hack~2").is_file());
-        assert_eq!(super::super::dump_case_hacked(&dest, Vec::new()).unwrap(), nar);
+        assert_eq!(
+            super::super::dump_case_hacked(&dest, Vec::new()).unwrap(),
+            nar
+        );
         std::fs::write(dest.join("foo~nix~case~hack~3"), "").unwrap();
         assert!(super::super::dump_case_hacked(&dest, Vec::new()).is_err());
     }

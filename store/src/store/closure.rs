@@ -159,7 +159,10 @@ pub fn sort_by_walking<S: Store + ?Sized>(
     paths: &BTreeSet<StorePath>,
 ) -> Result<Vec<StorePath>, StoreError> {
     topological_order(paths, |path| {
-        Ok(store.query_path_info(path)?.map(|info| info.references.clone()).unwrap_or_default())
+        Ok(store
+            .query_path_info(path)?
+            .map(|info| info.references.clone())
+            .unwrap_or_default())
     })
 }
 

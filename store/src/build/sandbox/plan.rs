@@ -65,11 +65,7 @@ pub(super) struct BindPlan {
 impl Plan {
     pub(super) fn new(spec: &SandboxSpec) -> Result<Self, SandboxError> {
         Ok(Self {
-            isolation: spec
-                .isolation
-                .as_ref()
-                .map(RootPlan::new)
-                .transpose()?,
+            isolation: spec.isolation.as_ref().map(RootPlan::new).transpose()?,
             identity: match &spec.user {
                 None => Identity::Unchanged,
                 Some(user) => Identity::Switch {

@@ -296,7 +296,14 @@ impl LocalStore {
             match &spooled {
                 Spooled::Memory(nar) => {
                     let mut reader = Reader::new(&nar[..]);
-                    nar::restore_at(&mut reader, place, RestoreOptions { canonical: true, ..RestoreOptions::default() })?;
+                    nar::restore_at(
+                        &mut reader,
+                        place,
+                        RestoreOptions {
+                            canonical: true,
+                            ..RestoreOptions::default()
+                        },
+                    )?;
                 }
                 Spooled::Restored(dir) => rename_canonical(dir, place)?,
             }
@@ -334,7 +341,10 @@ impl LocalStore {
                 hasher: Hasher::new(Algorithm::Sha256),
             };
             let mut reader = Reader::new(hashing);
-            let options = RestoreOptions { canonical: true, ..RestoreOptions::default() };
+            let options = RestoreOptions {
+                canonical: true,
+                ..RestoreOptions::default()
+            };
             nar::restore_events(
                 &mut reader,
                 temp.fd.as_fd(),

@@ -26,7 +26,9 @@ fn config(dir: &Path) -> LocalConfig {
 
 fn tree(seed: u64) -> Tree {
     let file = |n: u64| Tree::file(format!("{seed} {n} ").repeat(500));
-    let inner = (0..10).map(|n| (format!("f{n}").into_bytes(), file(n))).collect();
+    let inner = (0..10)
+        .map(|n| (format!("f{n}").into_bytes(), file(n)))
+        .collect();
     Tree::Directory(BTreeMap::from([
         (b"d".to_vec(), Tree::Directory(inner)),
         (b"l".to_vec(), Tree::Symlink(b"d".to_vec())),
@@ -62,8 +64,9 @@ fn work(store: &LocalStore, seed: u64) {
     for n in 0..5 {
         let references = before.iter().cloned().collect();
         let text = format!("{seed} {n}");
-        let path =
-            store.add_text("text", text.as_bytes(), &references, AddFlags::default()).unwrap();
+        let path = store
+            .add_text("text", text.as_bytes(), &references, AddFlags::default())
+            .unwrap();
         before = Some(path);
     }
     add_tree(store, &tree(seed));
@@ -73,14 +76,18 @@ fn work(store: &LocalStore, seed: u64) {
     let drv = Derivation::parse(store.dir(), DRV.as_bytes(), "c").unwrap();
     store.write_derivation(&drv, AddFlags::default()).unwrap();
     store.flush().unwrap();
-    store.collect_garbage(&GcOptions::new(GcAction::DeleteDead)).unwrap();
+    store
+        .collect_garbage(&GcOptions::new(GcAction::DeleteDead))
+        .unwrap();
 }
 
 /// Not a test of its own: what the children run.
 #[test]
 #[ignore = "run by the other tests of this file"]
 fn child() {
-    let Some(dir) = std::env::var_os(STORE) else { return };
+    let Some(dir) = std::env::var_os(STORE) else {
+        return;
+    };
     let seed = std::env::var(SEED).unwrap().parse().unwrap();
     let store = LocalStore::open(config(Path::new(&dir))).unwrap();
     work(&store, seed);
@@ -89,7 +96,12 @@ fn child() {
 fn start_child(dir: &Path, seed: u64, crash_at: Option<&str>) -> std::process::Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "store::local::crash_tests::child", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "store::local::crash_tests::child",
+            "--ignored",
+            "--nocapture",
+        ])
         .env(STORE, dir)
         .env(SEED, seed.to_string())
         .env_remove("RX_CRASH_AT")
@@ -110,11 +122,16 @@ impl Survivor {
     fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
         let store = LocalStore::open(config(&temp.path().join("root"))).unwrap();
-        let base = store.add_text("base", b"base", &BTreeSet::new(), AddFlags::default()).unwrap();
+        let base = store
+            .add_text("base", b"base", &BTreeSet::new(), AddFlags::default())
+            .unwrap();
         let references = BTreeSet::from([base]);
-        let keeper =
-            store.add_text("keeper", b"keeper", &references, AddFlags::default()).unwrap();
-        store.add_permanent_root(&keeper, &temp.path().join("root-link")).unwrap();
+        let keeper = store
+            .add_text("keeper", b"keeper", &references, AddFlags::default())
+            .unwrap();
+        store
+            .add_permanent_root(&keeper, &temp.path().join("root-link"))
+            .unwrap();
         Survivor { temp, keeper }
     }
 
@@ -124,8 +141,15 @@ impl Survivor {
 
     fn check(&self, what: &str) {
         let store = LocalStore::open(config(&self.dir())).unwrap();
-        assert!(!store.verify(true, false).unwrap(), "{what}: verification finds errors");
-        assert_eq!(store.read_file(&self.keeper, b"").unwrap(), b"keeper", "{what}");
+        assert!(
+            !store.verify(true, false).unwrap(),
+            "{what}: verification finds errors"
+        );
+        assert_eq!(
+            store.read_file(&self.keeper, b"").unwrap(),
+            b"keeper",
+            "{what}"
+        );
         let closure = BTreeSet::from([self.keeper.clone()]);
         let closure = store.closure(&closure, ClosureOptions::default()).unwrap();
         assert_eq!(closure.len(), 2, "{what}: something valid was lost");
@@ -137,7 +161,9 @@ impl Survivor {
     /// After a collection nothing is left but what the root needs.
     fn check_clean(&self, what: &str) {
         let store = LocalStore::open(config(&self.dir())).unwrap();
-        store.collect_garbage(&GcOptions::new(GcAction::DeleteDead)).unwrap();
+        store
+            .collect_garbage(&GcOptions::new(GcAction::DeleteDead))
+            .unwrap();
         assert_eq!(store.all_valid_paths().unwrap().len(), 2, "{what}");
         let left = fs::read_dir(&store.config.real_store_dir).unwrap().count();
         assert_eq!(left, 3, "{what}: something was left behind");
@@ -165,7 +191,12 @@ fn dying_at_every_step_of_adding_registering_and_collecting_loses_nothing() {
     ];
     let survivor = Survivor::new();
     // Something to collect.
-    assert!(start_child(&survivor.dir(), 1, None).wait().unwrap().success());
+    assert!(
+        start_child(&survivor.dir(), 1, None)
+            .wait()
+            .unwrap()
+            .success()
+    );
     let mut died = 0;
     let mut seed = 2;
     for point in points {
@@ -173,16 +204,32 @@ fn dying_at_every_step_of_adding_registering_and_collecting_loses_nothing() {
             let at = format!("{point}@{times}");
             seed += 1;
             // Large trees take another way through a private directory.
-            let seed = if point == "add:renamed" { seed * 16 } else { seed };
-            let status = start_child(&survivor.dir(), seed, Some(&at)).wait().unwrap();
+            let seed = if point == "add:renamed" {
+                seed * 16
+            } else {
+                seed
+            };
+            let status = start_child(&survivor.dir(), seed, Some(&at))
+                .wait()
+                .unwrap();
             died += usize::from(!status.success());
             survivor.check(&at);
             // The same work again finds what was left and succeeds.
-            assert!(start_child(&survivor.dir(), seed, None).wait().unwrap().success(), "{at}");
+            assert!(
+                start_child(&survivor.dir(), seed, None)
+                    .wait()
+                    .unwrap()
+                    .success(),
+                "{at}"
+            );
             survivor.check(&at);
         }
     }
-    assert!(died >= 2 * points.len(), "only {died} of {} died", 3 * points.len());
+    assert!(
+        died >= 2 * points.len(),
+        "only {died} of {} died",
+        3 * points.len()
+    );
     survivor.check_clean("at the end");
 }
 
@@ -205,7 +252,15 @@ fn two_hundred_kills_at_random_moments_lose_nothing() {
         }
     }
     survivor.check("at the end");
-    assert!(start_child(&survivor.dir(), 1000, None).wait().unwrap().success());
+    assert!(
+        start_child(&survivor.dir(), 1000, None)
+            .wait()
+            .unwrap()
+            .success()
+    );
     survivor.check_clean("at the end");
-    assert!(died > 20, "only {died} children were killed while they worked");
+    assert!(
+        died > 20,
+        "only {died} children were killed while they worked"
+    );
 }

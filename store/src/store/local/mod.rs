@@ -25,6 +25,8 @@
 
 mod add;
 mod config;
+#[cfg(test)]
+mod crash_tests;
 pub mod db;
 mod gc;
 mod logs;
@@ -32,8 +34,6 @@ mod optimise;
 mod roots;
 mod spool;
 mod temp_roots;
-#[cfg(test)]
-mod crash_tests;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -125,9 +125,10 @@ impl LocalStore {
             reserve_space(&db_dir.join("reserved"), config.reserved_space);
             let path = db_dir.join("big-lock");
             let file = open_lock_file(&path).map_err(|e| match e.kind() {
-                std::io::ErrorKind::PermissionDenied => {
-                    StoreError::NotOurs { path: path.display().to_string(), error: e }
-                }
+                std::io::ErrorKind::PermissionDenied => StoreError::NotOurs {
+                    path: path.display().to_string(),
+                    error: e,
+                },
                 _ => StoreError::file("opening lock file", &path, e),
             })?;
             lock(&file, LockKind::Read).map_err(|e| StoreError::file("locking", &path, e))?;
@@ -388,8 +389,10 @@ impl LocalStore {
                     }
                 }
             }
-            let mut closure: BTreeSet<StorePath> =
-                seen.into_iter().map(|row| db.path_of_row(row)).collect::<Result<_, _>>()?;
+            let mut closure: BTreeSet<StorePath> = seen
+                .into_iter()
+                .map(|row| db.path_of_row(row))
+                .collect::<Result<_, _>>()?;
             closure.append(&mut strangers);
             Ok(closure)
         })
@@ -440,10 +443,15 @@ fn sort_in_graph(
         Done,
     }
     // Nodes are numbered anew in the order of their paths, which is the order in which neighbours are visited.
-    let nodes: Vec<u32> = paths.iter().filter_map(|p| graph.nodes.get(p).copied()).collect();
+    let nodes: Vec<u32> = paths
+        .iter()
+        .filter_map(|p| graph.nodes.get(p).copied())
+        .collect();
     if nodes.len() != paths.len() {
         // Something is not valid any more; then there is nothing to gain.
-        return Err(StoreError::Format("a path became invalid while it was sorted"));
+        return Err(StoreError::Format(
+            "a path became invalid while it was sorted",
+        ));
     }
     let mut rank = vec![u32::MAX; graph.paths.len()];
     for (n, &node) in nodes.iter().enumerate() {
@@ -495,7 +503,11 @@ fn sort_in_graph(
             }
         }
     }
-    Ok(order.into_iter().rev().map(|node| graph.paths[node as usize].clone()).collect())
+    Ok(order
+        .into_iter()
+        .rev()
+        .map(|node| graph.paths[node as usize].clone())
+        .collect())
 }
 
 fn prepare_directories(config: &LocalConfig, db_dir: &Path) -> Result<(), StoreError> {

@@ -119,7 +119,10 @@ impl<'s> Spool<'s> {
                     block: Vec::new(),
                     at: 0,
                 });
-                let options = RestoreOptions { canonical: true, ..RestoreOptions::default() };
+                let options = RestoreOptions {
+                    canonical: true,
+                    ..RestoreOptions::default()
+                };
                 nar::restore_events(
                     &mut reader,
                     parent.as_fd(),

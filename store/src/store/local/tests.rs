@@ -641,8 +641,10 @@ fn large_sets_are_sorted_as_small_ones_are() {
     let f = fixture();
     let mut paths: Vec<StorePath> = Vec::new();
     for n in 0..1200usize {
-        let references: Vec<&StorePath> =
-            [n / 2, n / 3, n.saturating_sub(7)].into_iter().filter_map(|i| paths.get(i)).collect();
+        let references: Vec<&StorePath> = [n / 2, n / 3, n.saturating_sub(7)]
+            .into_iter()
+            .filter_map(|i| paths.get(i))
+            .collect();
         let path = f.text(&format!("t{n}"), "x", &references);
         paths.push(path);
     }
