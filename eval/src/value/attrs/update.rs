@@ -13,8 +13,10 @@ use crate::value::{Tag, Value};
 const CACHED: usize = 128;
 /// Up to this many words in all, it is remembered when it is gone a second time.
 const CACHED_LATER: usize = 8192;
-/// A layer must be this many times larger than the one over it; else the two become one.
+/// Neighbouring layers stay apart when one is this many times larger than the other.
 const GROWTH: usize = 4;
+/// A set has at most this many layers: a name that it lacks is looked for in all of them.
+const MOST_LAYERS: usize = 8;
 
 /// How the words of `a // b` come from those of `a` and `b`.
 #[derive(Debug)]
@@ -163,24 +165,29 @@ impl Attrs {
     }
 }
 
-/// Joins layers until each is much larger than the one over it.
+/// Joins neighbours of about the same size, and the smallest ones when there are too many layers.
+///
+/// A set that is much smaller or much larger than its neighbour stays a layer of its own: joining them would copy the
+/// large one for the sake of the small one.
 fn compact(heap: &mut Heap, layers: &mut SmallVec<[Attrs; 8]>) {
-    let mut i = layers.len() - 1;
-    while i > 0 {
-        if layers[i - 1].size() * GROWTH > layers[i].size() {
-            layers[i - 1] = join_uncached(heap, layers[i], layers[i - 1]);
-            layers.remove(i);
-            // The joined layer may now be too large for the one under it.
-            i = i.min(layers.len() - 1).max(1);
-            if layers.len() == 1 {
-                return;
-            }
-            if i < layers.len() - 1 && layers[i].size() * GROWTH > layers[i + 1].size() {
-                i += 1;
-                continue;
-            }
-        }
-        i -= 1;
+    let similar = |a: usize, b: usize| a * GROWTH > b && b * GROWTH > a;
+    while layers.len() > 1 {
+        let sizes = layers
+            .iter()
+            .map(|l| l.size())
+            .collect::<SmallVec<[usize; 16]>>();
+        let newer = sizes
+            .windows(2)
+            .position(|pair| similar(pair[0], pair[1]))
+            .or_else(|| {
+                let smallest = |&i: &usize| sizes[i] + sizes[i + 1];
+                (sizes.len() > MOST_LAYERS)
+                    .then(|| (0..sizes.len() - 1).min_by_key(smallest))
+                    .flatten()
+            });
+        let Some(newer) = newer else { return };
+        layers[newer] = join_uncached(heap, layers[newer + 1], layers[newer]);
+        layers.remove(newer + 1);
     }
 }
 
