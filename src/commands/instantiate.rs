@@ -249,7 +249,7 @@ impl Run<'_> {
             let text = self.session.check(text)?;
             let slash = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
             let origin = Origin::File(path.clone().into());
-            return self.parse(&origin, text.into(), &path[..slash.max(1)]);
+            return self.parse(&origin, text, &path[..slash.max(1)]);
         }
         let value = self.session.eval_file(argument)?;
         self.value(value)

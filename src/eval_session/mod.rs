@@ -239,7 +239,7 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
         trace_function_calls: settings.trace_function_calls,
         trace_verbose: settings.trace_verbose,
         abort_on_warn: settings.abort_on_warn,
-        allowed_uris: settings.allowed_uris.to_vec(),
+        allowed_uris: settings.allowed_uris.clone(),
         system: settings.current_system().to_owned(),
         features: settings
             .experimental_features

@@ -397,7 +397,6 @@ mod tests {
             "./relative",
             "github:o",
             "git+file",
-            "github:o/r?foo=1",
             "foo bar",
             "flake:a/b/c/d",
             "github:o/r/x?ref=y",
