@@ -61,7 +61,7 @@ impl Compact<'_> {
     pub(super) fn uri(&mut self, start: u32, end: u32) {
         if self.options.url_literals != Lint::Ignore {
             let message = format!(
-                "URL literals are {}. Consider using a string literal \"{}\" instead",
+                "URL literals are {}. Consider using a string literal \"{}\" instead (lint-url-literals)",
                 if self.options.url_literals == Lint::Fatal {
                     "disallowed"
                 } else {
@@ -90,8 +90,7 @@ impl Compact<'_> {
     pub(super) fn path_text(&mut self, kind: K, start: u32, end: u32) {
         let first = self.source[start as usize];
         if kind != K::PathText {
-            let advice =
-                "Consider replacing path literal '{}' by a string, relative path, or parameter";
+            let advice = "Consider replacing path literal '{}' by a string, relative path, or parameter (lint-absolute-path-literals)";
             if kind == K::HomePath && self.options.absolute_path_literals != Lint::Ignore {
                 let message = format!(
                     "home path literals are not portable. {}",
@@ -111,7 +110,7 @@ impl Compact<'_> {
             {
                 let shown = self.shown(start, end);
                 let message = format!(
-                    "relative path literal '{shown}' should be prefixed with '.' for clarity: './{shown}'"
+                    "relative path literal '{shown}' should be prefixed with '.' for clarity: './{shown}' (lint-short-path-literals)"
                 );
                 self.lint(self.options.short_path_literals, start, end, message);
             }
