@@ -44,7 +44,8 @@ pub(crate) fn too_long(source: &[u8]) -> Option<ParseFailure> {
     })
 }
 
-/// Puts the findings in order. Errors of tokens come before what the grammar says of the same token.
+/// Puts the findings in order. Errors of tokens come before what the grammar says of the same token, and that before what
+/// the construct would mean.
 pub(crate) fn settle(
     mut ast: Ast,
     lexical: Vec<Diagnostic>,
@@ -55,13 +56,14 @@ pub(crate) fn settle(
         return Ok(ast);
     }
     let by_start = |diagnostic: Diagnostic| (diagnostic.range.start, diagnostic);
-    let mut errors: Vec<Found> = lexical.into_iter().map(by_start).chain(semantic).collect();
+    let mut errors: Vec<Found> = lexical.into_iter().map(by_start).collect();
     for diagnostic in syntactic {
         match diagnostic.severity {
             Severity::Error => errors.push(by_start(diagnostic)),
             Severity::Warning => ast.warnings.push(diagnostic),
         }
     }
+    errors.extend(semantic);
     if errors.is_empty() {
         return Ok(ast);
     }
