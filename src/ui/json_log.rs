@@ -65,6 +65,8 @@ fn with_fields(mut object: Map<String, Value>, fields: &[Field]) -> Value {
         });
         object.insert("fields".into(), fields.collect());
     }
+    // Programs look for the members in the reference's order, that of their names.
+    object.sort_keys();
     object.into()
 }
 

@@ -6,16 +6,14 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{Gid, Uid};
 
 use super::BuildMode;
 use super::backend::Backend;
@@ -28,9 +26,11 @@ use super::layout;
 use super::log::{BuildLog, LogFile};
 use super::options::Options;
 use super::outputs::{Finished, FinishedBuild, finish_outputs};
+use super::report::{known_output_list, log_excerpt};
 use super::sandbox::{
     self, BuildUser, BuildUsers, ExitStatus, SandboxError, SandboxSpec, SandboxUser,
 };
+use super::workspace::{Workspace, make_private_dir, refuse_world_writable, write_files};
 use crate::content_address::output_path_name;
 use crate::derivation::{BasicDerivation, Kind, output_placeholder, rewrite};
 use crate::fetch::download::Downloader;
@@ -118,33 +118,6 @@ struct Job<'a> {
     request: &'a BuildRequest,
     store: &'a dyn Backend,
     settings: &'a Settings,
-}
-
-/// What a running build has made on the host, removed in the end.
-struct Workspace {
-    /// Ours alone; the build directory is in it if the builder is isolated.
-    top: PathBuf,
-    /// The build directory.
-    build: PathBuf,
-    /// Root, store and `/tmp` of an isolated builder.
-    chroot: Option<PathBuf>,
-    keep: bool,
-}
-
-impl Drop for Workspace {
-    fn drop(&mut self) {
-        let remove = |path: &Path| {
-            if let Err(error) = remove_tree(path) {
-                progress::warn(format!("cannot remove '{}': {error}", path.display()));
-            }
-        };
-        if let Some(chroot) = &self.chroot {
-            remove(chroot);
-        }
-        if !self.keep {
-            remove(&self.top);
-        }
-    }
 }
 
 /// Paths that the builder is told, and what follows from them.
@@ -913,145 +886,4 @@ fn all_valid(known: &BTreeMap<String, Option<KnownOutput>>) -> Option<BTreeMap<S
             _ => None,
         })
         .collect()
-}
-
-/// The outputs that would have been, for the report of a failure.
-pub fn known_output_list(store: &dyn Backend, derivation: &BasicDerivation) -> String {
-    let mut paths: Vec<StorePath> = derivation
-        .output_paths(store.dir())
-        .into_iter()
-        .flatten()
-        .filter_map(|(_, path)| path)
-        .collect();
-    paths.sort();
-    if paths.is_empty() {
-        return String::new();
-    }
-    paths
-        .iter()
-        .fold("\nOutput paths:".to_owned(), |text, path| {
-            text + &format!("\n  {}", store.dir().display(path))
-        })
-}
-
-/// The log from its first error on, at least the last `least` lines, at most a few hundred.
-fn log_excerpt(log: &BuildLog, least: u64) -> String {
-    const MOST: usize = 500;
-    let (lines, before) = log.tail();
-    let lines: Vec<&str> = lines.collect();
-    if lines.is_empty() {
-        return String::new();
-    }
-    let least = usize::try_from(least).unwrap_or(MOST);
-    let first_error = lines
-        .iter()
-        .position(|line| looks_like_error(line))
-        // What came just before an error often explains it.
-        .map_or(lines.len(), |at| at.saturating_sub(3));
-    let start = first_error
-        .min(lines.len().saturating_sub(least))
-        .max(lines.len().saturating_sub(MOST.max(least)));
-    let shown = &lines[start..];
-    let heading = if start == 0 && before == 0 {
-        format!("\nLog ({} lines):\n", shown.len())
-    } else {
-        format!("\nLast {} log lines:\n", shown.len())
-    };
-    shown
-        .iter()
-        .fold(heading, |text, line| text + "> " + line + "\n")
-}
-
-fn looks_like_error(line: &str) -> bool {
-    let lower = line.to_ascii_lowercase();
-    [
-        "error:",
-        "error ",
-        "fatal:",
-        "failed",
-        "undefined reference",
-        "no such file",
-        "not found",
-    ]
-    .iter()
-    .any(|sign| lower.contains(sign))
-}
-
-/// A directory that only we may enter, under a name that nobody has.
-fn make_private_dir(parent: &Path) -> Result<PathBuf, BuildError> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    loop {
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path = parent.join(format!("nix-{}-{number}", std::process::id()));
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                return Err(BuildError::misc(format!(
-                    "creating directory '{}': {error}",
-                    path.display()
-                )));
-            }
-        }
-    }
-}
-
-fn refuse_world_writable(path: &Path) -> Result<(), BuildError> {
-    for path in path.ancestors() {
-        let status = rustix::fs::lstat(path).map_err(BuildError::misc)?;
-        let link =
-            rustix::fs::FileType::from_raw_mode(status.st_mode) == rustix::fs::FileType::Symlink;
-        if link || status.st_mode & 0o002 != 0 {
-            return Err(BuildError::misc(format!(
-                "Path '{}' is world-writable or a symlink. That's not allowed for security.",
-                path.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Writes the files that the builder finds; the directory is still empty and ours.
-fn write_files(
-    directory: &Path,
-    environment: &BuildEnvironment,
-    user: Option<&BuildUser>,
-) -> Result<(), BuildError> {
-    if environment.files.is_empty() {
-        return Ok(());
-    }
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory_fd =
-        rustix::fs::open(directory, flags, Mode::empty()).map_err(BuildError::misc)?;
-    for (name, content) in &environment.files {
-        let failed = |error: io::Error| {
-            BuildError::misc(format!(
-                "creating file '{}': {error}",
-                directory.join(OsStr::from_bytes(name)).display()
-            ))
-        };
-        if name.contains(&b'/') || matches!(name.as_slice(), b"" | b"." | b"..") {
-            return Err(failed(io::ErrorKind::InvalidInput.into()));
-        }
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(
-            &directory_fd,
-            name.as_slice(),
-            flags,
-            Mode::from_raw_mode(0o644),
-        )
-        .map_err(|error| failed(error.into()))?;
-        let mut file = fs::File::from(file);
-        io::Write::write_all(&mut file, content).map_err(failed)?;
-        if let Some(user) = user {
-            rustix::fs::fchown(
-                &file,
-                Some(Uid::from_raw(user.uid)),
-                Some(Gid::from_raw(user.gid)),
-            )
-            .map_err(|error| failed(error.into()))?;
-        }
-    }
-    Ok(())
 }

@@ -71,21 +71,22 @@ pub fn isolation(
     // What is built again must not be shadowed by what is there.
     host.retain(|target, _| !outputs.contains(target));
 
-    let mut binds = vec![
-        BindMount::writable(input.chroot.join("store"), store_dir),
-        BindMount::writable(input.build_dir, seen_build_dir),
-        BindMount::writable(input.chroot.join("tmp"), "/tmp"),
-    ];
     for path in input.inputs {
         let target = store_dir.join(path.base_name());
         if !outputs.contains(&target) {
-            host.remove(&target);
             let real = input.store.real_dir().join(path.base_name());
-            binds.push(BindMount::read_only(real, target));
+            host.insert(target.clone(), BindMount::read_only(real, target));
         }
     }
-    // Outer places come before inner ones in this order.
-    binds.extend(host.into_values());
+    for (source, target) in [
+        (input.chroot.join("store"), store_dir),
+        (input.build_dir.to_owned(), seen_build_dir.as_path()),
+        (input.chroot.join("tmp"), Path::new("/tmp")),
+    ] {
+        host.insert(target.to_owned(), BindMount::writable(source, target));
+    }
+    // In this order, outer places come before inner ones.
+    let binds = host.into_values().collect();
     Ok(Isolation {
         root: input.chroot.join("root"),
         network: if input.private_network {

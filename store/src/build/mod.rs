@@ -9,7 +9,7 @@
 //! | module | what |
 //! |---|---|
 //! | `scheduler` | goals, their order, bounded jobs, failures |
-//! | `job` | one build, from locks to registered outputs |
+//! | `job`, `workspace`, `report` | one build, from locks to registered outputs |
 //! | `sandbox` | a builder in namespaces of its own; the only unsafe code of the crate |
 //! | `layout`, `environment` | what a builder sees: files and variables |
 //! | `outputs`, `checks`, `copy`, `rewriting` | from what it left to valid paths |
@@ -31,10 +31,12 @@ mod local;
 pub mod log;
 pub mod options;
 mod outputs;
+mod report;
 mod rewriting;
 pub mod sandbox;
 mod scheduler;
 pub mod structured_attrs;
+mod workspace;
 
 pub use crate::store::BuildMode;
 pub use backend::{Backend, BackendError};

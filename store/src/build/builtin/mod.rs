@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use super::backend::Backend;
 use super::environment::BuildEnvironment;
 use super::error::{BuildError, FailureKind};
-use super::job::{BuildContext, BuildRequest, known_output_list};
+use super::job::{BuildContext, BuildRequest};
+use super::report::known_output_list;
 use crate::path::StorePath;
 
 /// A built-in builder at work.

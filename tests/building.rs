@@ -1,0 +1,134 @@
+//! Building from the command line: results, links, exit codes, and what outsiders see.
+
+mod common;
+
+use common::Place;
+
+/// Derivations that need nothing but a shell.
+const FILE: &str = r#"
+let
+  make = name: text: attrs:
+    derivation ({
+      inherit name;
+      system = builtins.currentSystem;
+      builder = "/bin/sh";
+      args = [ "-c" text ];
+    } // attrs);
+in rec {
+  good = make "good" "echo good > $out" { };
+  two = make "two" "echo $out > $dev; echo two > $out" { outputs = [ "out" "dev" ]; };
+  uses = make "uses" "read x < $good; echo got $x > $out" { inherit good; };
+  bad = make "bad" "echo it went wrong; exit 3" { };
+  needs = make "needs" "echo > $out" { inherit bad; };
+  slow = make "slow" "while :; do :; done" { };
+  wrong = make "wrong" "echo content > $out" {
+    outputHashAlgo = "sha256";
+    outputHashMode = "flat";
+    outputHash = builtins.hashString "sha256" "another";
+  };
+  imported = builtins.readFile good;
+}
+"#;
+
+fn place() -> Place {
+    let place = Place::new();
+    place.configure("substituters =\nbuild-users-group =\nexperimental-features = nix-command\n");
+    place.write("default.nix", FILE);
+    place
+}
+
+#[test]
+fn a_result_is_linked_and_its_path_printed() {
+    let place = place();
+    let run = place.run("rx-build", &["-A", "uses"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let link = place.work().join("result");
+    let target = std::fs::read_link(&link).unwrap().display().to_string();
+    assert_eq!(place.neutral(&target), run.out.trim());
+    let again = place.run("rx-build", &["-A", "uses"]);
+    assert_eq!(again.out, run.out);
+    assert!(!again.err.contains("building"), "{}", again.err);
+}
+
+#[test]
+fn several_results_get_numbers_and_outputs_suffixes() {
+    let place = place();
+    let run = place.run("rx-build", &["-A", "good", "-A", "two.dev", "-o", "x"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert_eq!(run.out.lines().count(), 2);
+    for name in ["x", "x-2-dev"] {
+        assert!(place.work().join(name).symlink_metadata().is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn exit_codes_say_what_kind_of_failure_it_was() {
+    let place = place();
+    let code = |args: &[&str]| {
+        let mut all = vec!["--no-out-link"];
+        all.extend(args);
+        place.run("rx-build", &all).code
+    };
+    assert_eq!(code(&["-A", "bad"]), 100);
+    assert_eq!(code(&["-A", "needs"]), 100);
+    assert_eq!(code(&["-A", "wrong"]), 102);
+    assert_eq!(code(&["-A", "slow", "--timeout", "1"]), 101);
+    assert_eq!(code(&["-A", "slow", "--max-silent-time", "1"]), 101);
+    assert_eq!(code(&["-A", "missing"]), 1);
+}
+
+#[test]
+fn a_failure_shows_the_builders_last_words_and_names_every_victim() {
+    let place = place();
+    let run = place.run("rx-build", &["-A", "needs", "-Q", "--no-out-link"]);
+    assert!(
+        run.err.contains("builder failed with exit code 3"),
+        "{}",
+        run.err
+    );
+    assert!(run.err.contains("> it went wrong"), "{}", run.err);
+    assert!(run.err.contains("1 dependency failed"), "{}", run.err);
+}
+
+#[test]
+fn an_expression_can_read_what_a_derivation_builds() {
+    let place = place();
+    let run = place.run("rx-instantiate", ["--eval", "--read-write-mode", "-A", "imported"]);
+    assert_eq!(
+        (run.code, run.out.trim()),
+        (0, "\"good\\n\""),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn what_would_be_built_is_said_without_doing_it() {
+    let place = place();
+    let run = place.run("rx-build", &["-A", "uses", "--dry-run"]);
+    assert_eq!((run.code, run.out.as_str()), (0, ""));
+    assert!(
+        run.err.contains("these 2 derivations will be built:"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn the_new_command_builds_attributes_and_tells_their_outputs() {
+    let place = place();
+    let args = [
+        "build",
+        "-f",
+        "default.nix",
+        "two",
+        "good",
+        "--no-link",
+        "--json",
+    ];
+    let run = place.run("rx", &args);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let list: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert!(list[0]["outputs"]["dev"].is_string(), "{list}");
+    assert!(list[1]["outputs"]["out"].is_string(), "{list}");
+}
