@@ -316,6 +316,10 @@ impl Transport {
         self.check_rest()?;
         let (downloader, mut request) = self.request(Method::Get, name)?;
         request.size_limit = Some(limit);
+        if name == "nix-cache-info" {
+            // The first question to a cache: one that is dead should not hold everything up.
+            request.attempts = Some(downloader.settings().attempts.min(2));
+        }
         match downloader.fetch(&request) {
             Ok((_, data)) => Ok(Some(data)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => {
