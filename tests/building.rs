@@ -93,7 +93,10 @@ fn a_failure_shows_the_builders_last_words_and_names_every_victim() {
 #[test]
 fn an_expression_can_read_what_a_derivation_builds() {
     let place = place();
-    let run = place.run("rx-instantiate", ["--eval", "--read-write-mode", "-A", "imported"]);
+    let run = place.run(
+        "rx-instantiate",
+        ["--eval", "--read-write-mode", "-A", "imported"],
+    );
     assert_eq!(
         (run.code, run.out.trim()),
         (0, "\"good\\n\""),

@@ -110,6 +110,8 @@ pub(crate) struct Compact<'a> {
     errors: Vec<Found>,
     /// The end of the last token.
     end: u32,
+    /// The last expression that stands for one that is missing.
+    missing: Option<ExprId>,
 }
 
 impl<'a> Compact<'a> {
@@ -135,6 +137,7 @@ impl<'a> Compact<'a> {
             names: NameCache::new(),
             errors: Vec::new(),
             end: 0,
+            missing: None,
         }
     }
 
@@ -588,8 +591,9 @@ impl Sink for Compact<'_> {
     }
 
     fn missing_expression(&mut self) {
-        let end = self.end;
-        self.push(Expr::CurPos, end);
+        let id = self.add(Expr::CurPos, self.end);
+        self.missing = Some(id);
+        self.items.push(Item::Expr(id));
     }
 
     fn missing_name(&mut self) {

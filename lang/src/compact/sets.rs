@@ -306,6 +306,9 @@ impl Compact<'_> {
                 .or(item.binding_offset())
                 .unwrap_or(0);
             match item {
+                // The name alone breaks the grammar; it is not also a duplicate.
+                Item::Bind { value, .. } | Item::BindPath { value, .. }
+                    if self.missing == Some(value) => {}
                 Item::Bind {
                     name,
                     offset,
