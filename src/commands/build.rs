@@ -154,7 +154,12 @@ impl Build {
         }
         let mut wanted = Vec::new();
         for argument in &arguments {
-            if self.expressions {
+            if argument == "-" {
+                let mut text = Vec::new();
+                std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut text)?;
+                let value = session.eval_text(Origin::Stdin, &text)?;
+                self.select(session, value, &mut wanted)?;
+            } else if self.expressions {
                 let value = session.eval_text(Origin::String, argument.as_bytes())?;
                 self.select(session, value, &mut wanted)?;
             } else if let Some(derivation) = derivation_file(session, argument) {

@@ -241,8 +241,7 @@ impl Subcommand for NarCat {
             Lookup::Found(Listing {
                 kind: ListingKind::Regular { offset, size, .. },
             }) => (*offset, *size),
-            Lookup::Found(_) => return Err(NoFile(self.path.into()).into()),
-            Lookup::Missing => return Err(NoPath(self.path.into()).into()),
+            Lookup::Found(_) | Lookup::Missing => return Err(NoFile(self.path.into()).into()),
         };
         let mut file = File::open(&self.nar)?;
         file.seek(SeekFrom::Start(offset))?;

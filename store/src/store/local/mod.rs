@@ -50,8 +50,9 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::api::{AddFlags, Builder, Contents, GcOptions, GcResults, Roots, Store};
+use super::api::{AddFlags, BuildMode, Builder, Contents, GcOptions, GcResults, Roots, Store};
 use super::closure::ClosureOptions;
+use super::derived::DerivedPath;
 use super::error::StoreError;
 use super::info::PathInfo;
 use super::realisation::{DrvOutput, Realisation};
@@ -786,6 +787,17 @@ impl Store for LocalStore {
 
     fn builder(&self) -> Option<Arc<dyn Builder>> {
         self.builder.get().cloned()
+    }
+
+    fn build_paths(&self, paths: &[DerivedPath], mode: BuildMode) -> Result<(), StoreError> {
+        // A derivation that is being built must not be collected meanwhile, nor what it needs.
+        for path in paths {
+            self.add_temp_root(path.base())?;
+        }
+        match self.builder() {
+            Some(builder) => builder.build_paths(paths, mode),
+            None => Err(self.unsupported("buildPaths")),
+        }
     }
 
     fn register_valid_paths(&self, infos: &[PathInfo]) -> Result<(), StoreError> {
