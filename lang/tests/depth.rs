@@ -71,7 +71,7 @@ fn long_chains_are_linear() {
 
 #[test]
 fn nesting_beyond_the_bound_is_an_error() {
-    let source = "(".repeat(600_000);
+    let source = "(".repeat(400_000);
     let Err(ParseFailure::Errors(errors)) = parse(source.as_bytes(), &ParseOptions::default())
     else {
         panic!("accepted")

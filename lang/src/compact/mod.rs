@@ -110,8 +110,8 @@ pub(crate) struct Compact<'a> {
     errors: Vec<Found>,
     /// The end of the last token.
     end: u32,
-    /// The last expression that stands for one that is missing.
-    missing: Option<ExprId>,
+    /// Expressions that stand for missing ones.
+    missing: Vec<ExprId>,
 }
 
 impl<'a> Compact<'a> {
@@ -137,7 +137,7 @@ impl<'a> Compact<'a> {
             names: NameCache::new(),
             errors: Vec::new(),
             end: 0,
-            missing: None,
+            missing: Vec::new(),
         }
     }
 
@@ -592,7 +592,7 @@ impl Sink for Compact<'_> {
 
     fn missing_expression(&mut self) {
         let id = self.add(Expr::CurPos, self.end);
-        self.missing = Some(id);
+        self.missing.push(id);
         self.items.push(Item::Expr(id));
     }
 

@@ -308,7 +308,7 @@ impl Compact<'_> {
             match item {
                 // The name alone breaks the grammar; it is not also a duplicate.
                 Item::Bind { value, .. } | Item::BindPath { value, .. }
-                    if self.missing == Some(value) => {}
+                    if self.missing.contains(&value) => {}
                 Item::Bind {
                     name,
                     offset,

@@ -22,7 +22,7 @@ use crate::options::ParseOptions;
 use crate::syntax_kind::SyntaxKind as K;
 
 /// How deep expressions can nest.
-pub const MAX_DEPTH: u32 = 500_000;
+pub const MAX_DEPTH: u32 = 300_000;
 
 /// What receives the events of the grammar.
 pub(crate) trait Sink {
