@@ -40,12 +40,12 @@ fn place() -> Place {
 #[test]
 fn a_result_is_linked_and_its_path_printed() {
     let place = place();
-    let run = place.run("rx-build", &["-A", "uses"]);
+    let run = place.run("rx-build", ["-A", "uses"]);
     assert_eq!(run.code, 0, "{}", run.err);
     let link = place.work().join("result");
     let target = std::fs::read_link(&link).unwrap().display().to_string();
     assert_eq!(place.neutral(&target), run.out.trim());
-    let again = place.run("rx-build", &["-A", "uses"]);
+    let again = place.run("rx-build", ["-A", "uses"]);
     assert_eq!(again.out, run.out);
     assert!(!again.err.contains("building"), "{}", again.err);
 }
@@ -53,7 +53,7 @@ fn a_result_is_linked_and_its_path_printed() {
 #[test]
 fn several_results_get_numbers_and_outputs_suffixes() {
     let place = place();
-    let run = place.run("rx-build", &["-A", "good", "-A", "two.dev", "-o", "x"]);
+    let run = place.run("rx-build", ["-A", "good", "-A", "two.dev", "-o", "x"]);
     assert_eq!(run.code, 0, "{}", run.err);
     assert_eq!(run.out.lines().count(), 2);
     for name in ["x", "x-2-dev"] {
@@ -80,7 +80,7 @@ fn exit_codes_say_what_kind_of_failure_it_was() {
 #[test]
 fn a_failure_shows_the_builders_last_words_and_names_every_victim() {
     let place = place();
-    let run = place.run("rx-build", &["-A", "needs", "-Q", "--no-out-link"]);
+    let run = place.run("rx-build", ["-A", "needs", "-Q", "--no-out-link"]);
     assert!(
         run.err.contains("builder failed with exit code 3"),
         "{}",
@@ -108,7 +108,7 @@ fn an_expression_can_read_what_a_derivation_builds() {
 #[test]
 fn what_would_be_built_is_said_without_doing_it() {
     let place = place();
-    let run = place.run("rx-build", &["-A", "uses", "--dry-run"]);
+    let run = place.run("rx-build", ["-A", "uses", "--dry-run"]);
     assert_eq!((run.code, run.out.as_str()), (0, ""));
     assert!(
         run.err.contains("these 2 derivations will be built:"),
