@@ -129,7 +129,7 @@ fn the_new_command_builds_attributes_and_tells_their_outputs() {
         "--no-link",
         "--json",
     ];
-    let run = place.run("rx", &args);
+    let run = place.run("rx", args);
     assert_eq!(run.code, 0, "{}", run.err);
     let list: serde_json::Value = serde_json::from_str(&run.out).unwrap();
     assert!(list[0]["outputs"]["dev"].is_string(), "{list}");
