@@ -75,6 +75,7 @@ fn run(program: &str, mut args: Vec<OsString>) -> Result<(), Failure> {
     {
         hook[0] = own.to_string_lossy().into_owned();
     }
+    log_early(&args);
     let mut role = Role::from_program(program);
     if args.first().is_some_and(|arg| arg == "__build-remote") {
         args.remove(0);
@@ -101,6 +102,17 @@ fn run(program: &str, mut args: Vec<OsString>) -> Result<(), Failure> {
             builder.settings_mut().pure_eval = true;
             run_modern(program, args, builder)
         }
+    }
+}
+
+/// Mistakes on the command line are reported in the format that it asks for, too.
+fn log_early(args: &[OsString]) {
+    let given = args.iter().skip_while(|arg| *arg != "--log-format").nth(1);
+    if let Some(Ok(format)) = given
+        .and_then(|name| name.to_str())
+        .map(LogFormat::from_name)
+    {
+        ui::start_logging(format, None, false);
     }
 }
 

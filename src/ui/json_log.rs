@@ -93,7 +93,7 @@ impl Logger for JsonLogger {
         let object = object!(
             "action": "msg",
             "column": place.map(|place| place.column),
-            "file": place.map(|place| &place.file),
+            "file": place.map(|place| format!("{}:{}:{}", place.file, place.line, place.column)),
             "level": Level::Error as u8,
             "line": place.map(|place| place.line),
             "msg": rendered,
