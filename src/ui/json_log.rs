@@ -153,8 +153,8 @@ mod tests {
         logger.stop(7);
         logger.log(Level::Info, "done");
         insta::assert_snapshot!(std::fs::read_to_string(file).unwrap(), @r#"
-        {"action":"start","id":7,"level":3,"parent":0,"text":"building x","type":105,"fields":["/nix/store/x"]}
-        {"action":"result","id":7,"type":105,"fields":[1,2]}
+        {"action":"start","fields":["/nix/store/x"],"id":7,"level":3,"parent":0,"text":"building x","type":105}
+        {"action":"result","fields":[1,2],"id":7,"type":105}
         {"action":"stop","id":7}
         {"action":"msg","level":3,"msg":"done"}
         "#);
