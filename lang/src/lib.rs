@@ -3,7 +3,7 @@
 //! - [`parse`] reads a program into the compact syntax of [`ast`], with names interned by [`symbol`];
 //! - [`scope`] finds undefined variables;
 //! - [`tree`] keeps every byte, with typed views, for formatters, linters and editors;
-//! - [`print`] prints what `nix-instantiate --parse` prints;
+//! - [`mod@print`] prints what `nix-instantiate --parse` prints;
 //! - [`Diagnostic`]: what is wrong and where, with [`LineIndex`] for lines and columns.
 //!
 //! The way of the data: [`lexer`] (bytes to tokens), `grammar` (tokens to events), and two sinks of its events.

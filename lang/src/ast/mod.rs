@@ -3,7 +3,7 @@
 //! One arena per file. Nodes are 16-byte `Copy` values addressed by [`ExprId`]; whatever has a variable length (arguments,
 //! string parts, attribute paths, bindings, formals, text) lies in side tables and is addressed by ranges.
 //! Parentheses are gone, strings are unescaped and stripped of indentation, attribute paths of bindings are merged into
-//! nested sets, names are [`Symbol`]s. Positions are byte offsets into the source, one per node.
+//! nested sets, names are [`Symbol`](crate::Symbol)s. Positions are byte offsets into the source, one per node.
 //!
 //! A parent comes after its children in the arena, except that [`Expr::Attrs`] made from nested attribute paths may refer to a
 //! set with a larger number.

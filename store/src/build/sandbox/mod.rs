@@ -15,7 +15,7 @@
 //! - *privileges*: one user of a user namespace, no way to gain more, a filter on system calls;
 //! - *descriptors*: 0, 1 and 2 only.
 //!
-//! All `unsafe` code of this crate is in [`sys`].
+//! All `unsafe` code of this crate is in `sys`.
 
 mod child;
 mod plan;
