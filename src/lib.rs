@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod commands;
 pub mod eval_session;
+pub mod installables;
 pub mod realise;
 pub mod store_session;
 pub mod ui;

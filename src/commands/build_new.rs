@@ -1,36 +1,27 @@
 //! `rx build`: derivations and store paths, realised and linked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rx_eval::interp::{Coercion, CopyMode};
-use rx_eval::packages::Assertions;
-use rx_eval::value::{Context, ContextElement, View};
-use rx_eval::{Origin, Pos, Value};
 use rx_store::path::StorePath;
-use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, SingleDerivedPath, Store};
+use rx_store::profile::Generations;
+use rx_store::store::{BuildMode, DerivedPath, Store};
 use serde_json::{Map, json};
 
 use crate::cli::{
     BuildMode as Wish, BuildOptions, Category, EvalOptions, Invocation, JsonOptions, Subcommand,
 };
-use crate::eval_session::{EvalSession, with_session};
+use crate::eval_session::with_session;
+use crate::installables::SourceOptions;
 use crate::realise::{Run, plain_failure, realise};
-use crate::store_session::path_with_outputs;
-use crate::ui::{self, Failure, UsageError};
+use crate::ui::{self, Failure};
 
 /// Arguments of `rx build`.
 #[derive(clap::Args)]
 pub struct BuildNew {
-    /// Take attributes of this file; `-` is standard input.
-    #[arg(long, short, value_name = "FILE", conflicts_with = "expr")]
-    file: Option<OsString>,
-    /// Take attributes of this expression's value.
-    #[arg(long, value_name = "EXPRESSION")]
-    expr: Option<OsString>,
+    #[command(flatten)]
+    source: SourceOptions,
     /// Print the paths of the outputs.
     #[arg(long)]
     print_out_paths: bool,
@@ -54,14 +45,13 @@ impl Subcommand for BuildNew {
     const CATEGORY: Category = Category::Main;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let mut invocation = invocation.clone();
-        if self.file.is_some() {
-            Arc::make_mut(&mut invocation.settings).pure_eval = false;
-        }
+        let invocation = self.source.adapt(invocation);
         let (wanted, store) = with_session(&invocation, &self.options, false, |session| {
             let store = session.store()?;
-            Ok((self.wanted(session, &*store)?, store))
+            let found = self.source.resolve(session, &*store, &self.what)?;
+            Ok((found, store))
         })?;
+        let wanted: Vec<DerivedPath> = wanted.into_iter().map(|found| found.path).collect();
         store.flush()?;
         let run = if self.build.dry_run {
             Run::Dry
@@ -110,124 +100,6 @@ fn results(store: &dyn Store, wanted: &[DerivedPath]) -> Result<Vec<Built>, Fail
 }
 
 impl BuildNew {
-    fn wanted(
-        &self,
-        session: &mut EvalSession,
-        store: &dyn Store,
-    ) -> Result<Vec<DerivedPath>, Failure> {
-        let root = match (&self.file, &self.expr) {
-            (Some(file), _) => Some(session.eval_file(file)?),
-            (None, Some(text)) => Some(session.eval_text(Origin::String, text.as_bytes())?),
-            (None, None) => None,
-        };
-        let mut what = self.what.clone();
-        if what.is_empty() && root.is_some() {
-            what.push(OsString::new());
-        }
-        if what.is_empty() {
-            return Err(UsageError::new("what is to be built?")
-                .hint("name attributes of a file given with --file, or store paths")
-                .into());
-        }
-        let mut wanted = Vec::new();
-        for argument in &what {
-            // A path with a slash is one of the store, whatever else is given.
-            let is_path = argument.as_bytes().contains(&b'/');
-            match root {
-                Some(root) if !is_path => self.select(session, root, argument, &mut wanted)?,
-                _ => wanted.push(path_with_outputs(store, argument, '^')?),
-            }
-        }
-        Ok(wanted)
-    }
-
-    fn select(
-        &self,
-        session: &mut EvalSession,
-        root: Value,
-        argument: &OsStr,
-        wanted: &mut Vec<DerivedPath>,
-    ) -> Result<(), Failure> {
-        let text = argument.as_bytes();
-        let (path, outputs) = match text.iter().rposition(|&b| b == b'^') {
-            Some(at) => {
-                let names = String::from_utf8_lossy(&text[at + 1..]).into_owned();
-                (&text[..at], Some(OutputsSpec::parse(&names)?))
-            }
-            None => (text, None),
-        };
-        let path = if path == b"." { &b""[..] } else { path };
-        let found = session.vm.find_along(path, &session.auto_args, root);
-        let (value, pos) = session.check(found)?;
-        if let Some(path) = self.named_by_string(session, value, pos)? {
-            wanted.push(path);
-            return Ok(());
-        }
-        let packages = session
-            .vm
-            .packages(value, b"", &session.auto_args, Assertions::Fail);
-        for package in session.check(packages)? {
-            let derivation = package.drv_path(&mut session.vm);
-            let derivation = session.check(derivation)?;
-            let outputs = match &outputs {
-                Some(outputs) => outputs.clone(),
-                None => default_outputs(session, value),
-            };
-            wanted.push(DerivedPath::Built {
-                drv: Arc::new(SingleDerivedPath::Opaque(derivation)),
-                outputs,
-            });
-        }
-        Ok(())
-    }
-
-    /// What a string stands for: the one thing in its context.
-    fn named_by_string(
-        &self,
-        session: &mut EvalSession,
-        value: Value,
-        pos: Pos,
-    ) -> Result<Option<DerivedPath>, Failure> {
-        let forced = session.vm.force(value);
-        let value = session.check(forced)?;
-        if !matches!(value.view(), View::Str(_)) {
-            return Ok(None);
-        }
-        let (mut text, mut context) = (Vec::new(), Context::EMPTY);
-        let coerced = session.vm.coerce_to_string(
-            value,
-            &mut text,
-            &mut context,
-            Coercion::segment(false),
-            pos,
-            "while evaluating what is to be built",
-        );
-        session.check(coerced)?;
-        let shown = String::from_utf8_lossy(&text);
-        let [element] = context.elements() else {
-            return Err(Failure::message(format!(
-                "string '{shown}' has {} entries in its context. It should only have exactly one entry",
-                context.elements().len()
-            )));
-        };
-        let dir = session.vm.ev.store_dir.clone();
-        Ok(Some(match element {
-            ContextElement::Opaque(path) => DerivedPath::Opaque(dir.parse(path)?),
-            ContextElement::DrvDeep(path) => {
-                return Err(Failure::message(format!(
-                    "string '{shown}' has a context which refers to a complete source and binary closure. This is not supported at this time: '{}'",
-                    String::from_utf8_lossy(path)
-                )));
-            }
-            ContextElement::Built { drv, output } => DerivedPath::Built {
-                drv: Arc::new(SingleDerivedPath::Opaque(dir.parse(drv.store_path())?)),
-                outputs: OutputsSpec::Names(BTreeSet::from([
-                    String::from_utf8_lossy(output).into_owned()
-                ])),
-            },
-        }))
-    }
-
     /// The link of the first thing has the plain name, others a number; outputs have a suffix.
     fn make_links(&self, store: &dyn Store, built: &[Built]) -> Result<(), Failure> {
         let paths: Vec<&StorePath> = built
@@ -242,7 +114,7 @@ impl BuildNew {
                 )));
             };
             let profile = std::path::absolute(profile)?;
-            new_generation(store, &profile, path)?;
+            Generations::add(store, &profile, path)?;
         }
         if self.build.no_out_link {
             return Ok(());
@@ -297,66 +169,4 @@ impl BuildNew {
         }
         Ok(())
     }
-}
-
-/// The outputs that a package stands for when none are named: the one it is, those it says are to be
-/// installed, or all.
-fn default_outputs(session: &mut EvalSession, package: Value) -> OutputsSpec {
-    let mut attribute = |path: &[u8]| -> Option<serde_json::Value> {
-        let (value, pos) = session.vm.find_along(path, &Vec::new(), package).ok()?;
-        let mut out = Vec::new();
-        let mut context = Context::EMPTY;
-        session
-            .vm
-            .print_json(value, CopyMode::Name, pos, &mut out, &mut context)
-            .ok()?;
-        serde_json::from_slice(&out).ok()
-    };
-    if attribute(b"outputSpecified") == Some(json!(true))
-        && let Some(serde_json::Value::String(name)) = attribute(b"outputName")
-    {
-        return OutputsSpec::Names(BTreeSet::from([name]));
-    }
-    match attribute(b"meta.outputsToInstall") {
-        Some(serde_json::Value::Array(names)) => {
-            let mut names: BTreeSet<String> = names
-                .iter()
-                .filter_map(|name| name.as_str().map(str::to_owned))
-                .collect();
-            if names.is_empty() {
-                names.insert("out".to_owned());
-            }
-            OutputsSpec::Names(names)
-        }
-        _ => OutputsSpec::All,
-    }
-}
-
-/// Makes the next generation of a profile and switches to it.
-fn new_generation(store: &dyn Store, profile: &Path, path: &StorePath) -> Result<(), Failure> {
-    let name = profile
-        .file_name()
-        .ok_or_else(|| Failure::message("a profile needs a name"))?;
-    let directory = profile.parent().unwrap_or(Path::new("/"));
-    let prefix = [name.as_bytes(), b"-"].concat();
-    let mut last = 0u64;
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?.file_name();
-        let number = entry
-            .as_bytes()
-            .strip_prefix(prefix.as_slice())
-            .and_then(|rest| rest.strip_suffix(b"-link"))
-            .and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        last = last.max(number.unwrap_or(0));
-    }
-    let mut generation = profile.as_os_str().to_owned();
-    generation.push(format!("-{}-link", last + 1));
-    let generation = PathBuf::from(generation);
-    store.add_permanent_root(path, &generation)?;
-    let target = generation.file_name().unwrap_or(name);
-    let mut temporary = profile.as_os_str().to_owned();
-    temporary.push(format!(".tmp-{}", std::process::id()));
-    std::os::unix::fs::symlink(target, &temporary)?;
-    std::fs::rename(&temporary, profile)?;
-    Ok(())
 }
