@@ -63,6 +63,15 @@ pub(super) const TABLE: &[Builtin] = &[
         global: true,
     ),
     builtin!(
+        "getFlake",
+        ["args"],
+        get_flake,
+        "Fetches the flake that a reference names and gives its outputs, with `inputs`, `outPath`, `sourceInfo` and others. \
+         In pure evaluation the reference must be locked.",
+        strict: 1,
+        feature: Some("flakes"),
+    ),
+    builtin!(
         "parseFlakeRef",
         ["flake-ref"],
         parse_flake_ref,
@@ -322,12 +331,24 @@ pub(crate) fn tree_value(vm: &mut Vm, tree: Value, out: &InputAttrs, pos: Pos) -
     set.finish(&mut vm.heap, Duplicates::Last)
 }
 
-fn attr_value(vm: &mut Vm, value: &Attr) -> Value {
+/// An attribute of an input as a value.
+pub(crate) fn attr_value(vm: &mut Vm, value: &Attr) -> Value {
     match value {
         Attr::Str(text) => vm.str(text.as_bytes()),
         Attr::Int(n) => vm.int(*n as i64),
         Attr::Bool(b) => Value::bool(*b),
     }
+}
+
+/// A value as an attribute of an input, if it can be one.
+pub(crate) fn plain_attr(vm: &mut Vm, value: Value) -> Result<Option<Attr>> {
+    let value = vm.force(value)?;
+    Ok(match value.view() {
+        View::Str(s) => Some(Attr::Str(text(s.as_bytes()))),
+        View::Bool(b) => Some(Attr::Bool(b)),
+        View::Int(n) => u64::try_from(n).ok().map(Attr::Int),
+        _ => None,
+    })
 }
 
 fn from_text(vm: &Vm, url: &str, tree: Tree) -> Result<Input> {
@@ -523,6 +544,13 @@ fn fetch_mercurial(vm: &mut Vm, args: &[Value]) -> Result {
     }
     let tree = store_object(vm, &fetched.store_path);
     Ok(tree_value(vm, tree, &out, Pos::NONE))
+}
+
+fn get_flake(vm: &mut Vm, args: &[Value]) -> Result {
+    let pos = vm.call_pos;
+    let what = "while evaluating the argument passed to builtins.getFlake";
+    let reference = text(vm.expect_plain_str(args[0], pos, what)?);
+    crate::flakes::get_flake(vm, &reference, pos).map_err(|e| e.at(pos))
 }
 
 fn parse_flake_ref(vm: &mut Vm, args: &[Value]) -> Result {

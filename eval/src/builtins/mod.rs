@@ -76,7 +76,10 @@ macro_rules! builtin {
     };
 }
 pub(crate) use builtin;
-pub(crate) use fetchers::{failed as fetch_failed, resolve_pseudo_url};
+pub(crate) use fetchers::{
+    attr_value, failed as fetch_failed, plain_attr, resolve_pseudo_url, tree_value,
+};
+pub(crate) use paths::store_object;
 
 /// All tables.
 const TABLES: &[&[Builtin]] = &[

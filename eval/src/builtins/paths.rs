@@ -133,7 +133,7 @@ fn expected_path(dir: &StoreDir, name: &[u8], method: Method, hash: Hash) -> Res
 }
 
 /// The path of a store object as a string that refers to it; it may be read from now on.
-pub(super) fn store_object(vm: &mut Vm, path: &StorePath) -> Value {
+pub(crate) fn store_object(vm: &mut Vm, path: &StorePath) -> Value {
     let printed = vm.ev.store_dir.print(path);
     vm.ev.io.allow(&printed);
     let context = Context::of(ContextElement::Opaque(printed.clone().into()));
