@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::heap::Word;
 use crate::io::EvalIo;
 use crate::source::{Origin, Pos, Source, Sources};
-use crate::value::{ContextElement, Value};
+use crate::value::{Attrs, ContextElement, Value};
 use crate::vm::Vm;
 
 /// Settings that evaluation looks at.
@@ -300,12 +300,41 @@ impl Vm {
         if let Some(word) = known {
             return self.force_word(word);
         }
+        let unit = self.compile_file(path)?;
+        self.imported(path, unit)
+    }
+
+    fn compile_file(&mut self, path: &[u8]) -> Result<crate::compile::Unit> {
         let text = self.ev.io.read_file(path)?;
         let dir = path
             .iter()
             .rposition(|&b| b == b'/')
             .map_or(&b"/"[..], |slash| &path[..slash.max(1)]);
-        let unit = self.compile(Origin::File(path.into()), text.into(), dir, None)?;
+        self.compile(Origin::File(path.into()), text.into(), dir, None)
+    }
+
+    /// The set that is written down in a file; nothing else may stand there.
+    pub(crate) fn eval_set_file(&mut self, path: &[u8]) -> Result<Attrs> {
+        let no_set = || {
+            let shown = String::from_utf8_lossy(path);
+            Error::other(format!("file '{shown}' must be an attribute set"))
+        };
+        let known = self.ev.imports.lock().get(path).copied();
+        let value = match known {
+            Some(word) => self.force_word(word)?,
+            None => {
+                let unit = self.compile_file(path)?;
+                if !unit.body.is_set_literal() {
+                    return Err(no_set());
+                }
+                self.imported(path, unit)?
+            }
+        };
+        value.as_attrs().ok_or_else(no_set)
+    }
+
+    /// The value of a file's code, which all who import it share.
+    fn imported(&mut self, path: &[u8], unit: crate::compile::Unit) -> Result {
         let thunk = self.delay_unit(unit);
         let word: &'static Word = Box::leak(Box::new(Word::new(thunk.word())));
         let word = *self.ev.imports.lock().entry(path.to_vec()).or_insert(word);

@@ -9,7 +9,7 @@ pub mod code;
 pub mod compile;
 pub mod error;
 pub mod evaluator;
-mod flakes;
+pub mod flakes;
 pub mod heap;
 pub mod interp;
 pub mod io;

@@ -14,7 +14,7 @@ use rx_store::derivation::{
 use rx_store::hash::{Algorithm, Hash};
 use rx_store::path::{StorePath, check_name};
 
-use crate::builtins::{Builtin, builtin};
+use crate::builtins::{Builtin, builtin, require_feature};
 use crate::error::{Context as _, Error, ErrorKind, Frame, Result};
 use crate::interp::{Coercion, CopyMode};
 use crate::source::{Origin, Pos};
@@ -185,14 +185,14 @@ impl Builder {
             known::CONTENT_ADDRESSED => {
                 if vm.expect_bool(value, pos, "")? {
                     self.content_addressed = true;
-                    require(vm, "ca-derivations")?;
+                    require_feature(vm, "ca-derivations")?;
                 }
                 Ok(())
             }
             known::IMPURE => {
                 if vm.expect_bool(value, pos, "")? {
                     self.impure = true;
-                    require(vm, "impure-derivations")?;
+                    require_feature(vm, "impure-derivations")?;
                 }
                 Ok(())
             }
@@ -309,8 +309,8 @@ impl Builder {
             })?
         };
         match method {
-            Method::Text => require(vm, "dynamic-derivations")?,
-            Method::Git => require(vm, "git-hashing")?,
+            Method::Text => require_feature(vm, "dynamic-derivations")?,
+            Method::Git => require_feature(vm, "git-hashing")?,
             _ => {}
         }
         self.method = Some(method);
@@ -535,15 +535,6 @@ fn outputs_on_the_way(drv: &ContextElement) -> Vec<&[u8]> {
     }
     names.reverse();
     names
-}
-
-fn require(vm: &Vm, feature: &str) -> Result<()> {
-    if vm.ev.has_feature(feature) {
-        return Ok(());
-    }
-    Err(Error::other(format!(
-        "experimental Nix feature '{feature}' is disabled; add '--extra-experimental-features {feature}' to enable it"
-    )))
 }
 
 /// Lets errors of the store and of lookups travel through the store's functions.

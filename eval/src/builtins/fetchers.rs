@@ -10,7 +10,7 @@ use rx_store::hash::{Algorithm, Hash};
 use rx_store::path::check_name;
 
 use super::paths::{parse_hash, store_object};
-use crate::builtins::{Builtin, builtin};
+use crate::builtins::{Builtin, builtin, require_feature};
 use crate::error::{Error, ErrorKind, Result};
 use crate::interp::{Coercion, CopyMode};
 use crate::io::outside;
@@ -441,11 +441,7 @@ fn input_attribute(
             .at(pos)
         }),
         _ if name == "publicKeys" => {
-            if !vm.ev.has_feature("verified-fetches") {
-                return Err(Error::other(
-                    "experimental Nix feature 'verified-fetches' is disabled; add '--extra-experimental-features verified-fetches' to enable it",
-                ));
-            }
+            require_feature(vm, "verified-fetches")?;
             let mut json = Vec::new();
             vm.print_json(
                 value,
@@ -550,7 +546,7 @@ fn get_flake(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
     let what = "while evaluating the argument passed to builtins.getFlake";
     let reference = text(vm.expect_plain_str(args[0], pos, what)?);
-    crate::flakes::get_flake(vm, &reference, pos).map_err(|e| e.at(pos))
+    crate::flakes::get_flake(vm, &reference).map_err(|e| e.at(pos))
 }
 
 fn parse_flake_ref(vm: &mut Vm, args: &[Value]) -> Result {

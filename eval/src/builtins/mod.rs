@@ -29,7 +29,7 @@ use rustc_hash::FxHashMap;
 use rx_lang::symbol::{self, Symbol, known};
 
 use crate::code::ThunkCode;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::heap;
 use crate::value::attrs::Duplicates;
 use crate::value::{AttrsBuilder, Function, Value};
@@ -80,6 +80,16 @@ pub(crate) use fetchers::{
     attr_value, failed as fetch_failed, plain_attr, resolve_pseudo_url, tree_value,
 };
 pub(crate) use paths::store_object;
+
+/// Checks that an experimental feature is enabled.
+pub(crate) fn require_feature(vm: &Vm, feature: &str) -> Result<()> {
+    if vm.ev.has_feature(feature) {
+        return Ok(());
+    }
+    Err(Error::other(format!(
+        "experimental Nix feature '{feature}' is disabled; add '--extra-experimental-features {feature}' to enable it"
+    )))
+}
 
 /// All tables.
 const TABLES: &[&[Builtin]] = &[

@@ -85,6 +85,11 @@ impl Thunk {
         decode(self.word().load(Ordering::Acquire))
     }
 
+    /// Whether forcing it only makes what is written down: a list, a function or a set.
+    pub(crate) fn is_literal(self) -> bool {
+        matches!(self.state(), State::Suspended(ThunkCode::Eval { body, .. }) if body.is_literal())
+    }
+
     /// Takes the thunk for evaluation; when somebody was faster, the state that they left.
     #[inline(always)]
     pub(crate) fn start(

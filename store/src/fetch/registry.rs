@@ -184,7 +184,7 @@ pub fn user_registry_path(settings: &crate::settings::Settings) -> PathBuf {
     settings.places.config_dir.join("registry.json")
 }
 
-/// The registries in the order in which they are asked, without those of the command line.
+/// The registries in the order in which they are asked.
 pub fn registries(fetcher: &Fetcher) -> Result<Vec<Registry>, InputError> {
     let settings = fetcher.settings();
     let user = Registry::read(&user_registry_path(settings), Kind::User);
@@ -202,7 +202,7 @@ pub fn registries(fetcher: &Fetcher) -> Result<Vec<Registry>, InputError> {
         let bytes = fetcher.store().read_file(&file.store_path, b"")?;
         Registry::parse(&bytes, location, Kind::Global)
     };
-    Ok(vec![user, system, global])
+    Ok(vec![fetcher.flag_registry(), user, system, global])
 }
 
 /// What an input stands for, with what the entries say besides; inputs that need no registry stand

@@ -30,6 +30,12 @@ pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// `YYYY-MM-DD` in UTC.
+pub fn date(seconds: u64) -> String {
+    let (year, month, day) = civil_from_days((seconds / 86_400).min(3_000_000) as i64);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
 /// `YYYYMMDDhhmmss` in UTC, the form of `lastModifiedDate`.
 pub fn compact_date(seconds: u64) -> String {
     let (year, month, day) = civil_from_days((seconds / 86_400).min(3_000_000) as i64);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::git::{Need, short};
 use super::locks::check_locks;
@@ -12,6 +12,7 @@ use crate::content_address::{ContentAddress, Method, References};
 use crate::fetch::attrs::{Attr, Attrs};
 use crate::fetch::cache::{self, FetchCache};
 use crate::fetch::download::{Downloader, Request};
+use crate::fetch::registry::{Kind, Registry};
 use crate::fetch::time::compact_date;
 use crate::fetch::unpack::{Limits, unpack};
 use crate::fetch::url::Url;
@@ -27,6 +28,8 @@ pub struct Fetcher {
     pub(super) downloader: Downloader,
     pub(super) cache: FetchCache,
     pub(super) cache_dir: PathBuf,
+    /// What the command line says that names stand for.
+    flags: Mutex<Registry>,
 }
 
 /// A fetched tree.
@@ -117,7 +120,21 @@ impl Fetcher {
             downloader,
             cache,
             cache_dir,
+            flags: Mutex::new(Registry::new(Kind::Flag)),
         }
+    }
+
+    /// What the command line says that names stand for.
+    pub fn flag_registry(&self) -> Registry {
+        let flags = self.flags.lock();
+        flags.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets a name stand for something during this run.
+    pub fn override_flake(&self, from: Input, to: Input, extra: Attrs) {
+        let flags = self.flags.lock();
+        let mut flags = flags.unwrap_or_else(PoisonError::into_inner);
+        flags.add(from, to, extra);
     }
 
     /// The store that is fetched into.
