@@ -187,6 +187,15 @@ impl Evaluator {
         Ok(path)
     }
 
+    /// Forgets what was read from files, so that it is read again: they may have changed.
+    pub fn forget_files(&self) {
+        self.imports.lock().clear();
+        self.copied.lock().clear();
+        self.fetched.lock().clear();
+        self.search_roots.lock().clear();
+        self.io.forget_files();
+    }
+
     /// Warns the user.
     pub fn warn(&self, message: &str) {
         self.io.warn(message);
@@ -233,18 +242,28 @@ impl Vm {
         base_dir: &[u8],
         extra: Option<&FxHashMap<Symbol, &'static Word>>,
     ) -> Result<crate::compile::Unit> {
-        let start = std::time::Instant::now();
         let source = self
             .ev
             .sources
             .add(origin, text)
             .ok_or_else(|| Error::other("more than 4 GiB of source text"))?;
+        self.compile_source(&source, base_dir, extra)
+    }
+
+    /// Compiles a source that has its positions.
+    pub(crate) fn compile_source(
+        &mut self,
+        source: &Source,
+        base_dir: &[u8],
+        extra: Option<&FxHashMap<Symbol, &'static Word>>,
+    ) -> Result<crate::compile::Unit> {
+        let start = std::time::Instant::now();
         let options = rx_lang::ParseOptions {
             interrupted: Some(&rx_store::interrupt::is_set),
             ..self.ev.settings.syntax
         };
         let ast = rx_lang::parse(&source.text, &options)
-            .map_err(|failure| syntax_error(&source, failure))?;
+            .map_err(|failure| syntax_error(source, failure))?;
         for warning in ast.warnings() {
             let (line, column) = source.line_column(warning.range.start);
             self.ev.io.warn(&format!(
@@ -260,7 +279,7 @@ impl Vm {
             base_dir,
             home: ev.settings.home.as_deref(),
         };
-        let unit = crate::compile::compile(&ast, &source, &environment, &mut self.heap)
+        let unit = crate::compile::compile(&ast, source, &environment, &mut self.heap)
             .map_err(undefined_variables)?;
         self.stats.files += 1;
         self.stats.parsed_bytes += source.text.len() as u64;

@@ -16,6 +16,7 @@ pub mod io;
 pub mod outside;
 pub mod packages;
 pub mod print;
+pub mod scope;
 pub mod selection;
 pub mod source;
 pub mod stats;

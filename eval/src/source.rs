@@ -70,6 +70,17 @@ impl Source {
         Pos(self.base + offset)
     }
 
+    /// A text to be read in the place of this one that has one byte before it, and something behind it: positions in it are
+    /// positions of this one.
+    pub(crate) fn framed(&self, before: u8, after: &[u8]) -> Source {
+        Source {
+            origin: self.origin.clone(),
+            text: [&[before], &*self.text, after].concat().into(),
+            base: self.base - 1,
+            lines: OnceLock::new(),
+        }
+    }
+
     /// Line and column, both from 1, of the byte at `offset`.
     pub fn line_column(&self, offset: u32) -> (u32, u32) {
         let lines = self.lines.get_or_init(|| LineIndex::new(&self.text));

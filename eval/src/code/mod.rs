@@ -193,6 +193,33 @@ pub struct LambdaCode {
     pub pos: Pos,
     /// Where its documentation stands, with the position past it.
     pub doc: Option<(Pos, Pos)>,
+    /// What its second and later arguments would be functions of: `b: c` and `c` of `a: b: c`.
+    pub inner: &'static [InnerLambda],
+}
+
+/// A lambda that is the body of another and has become a part of it.
+#[derive(Clone, Copy, Debug)]
+pub struct InnerLambda {
+    /// Where it stands.
+    pub pos: Pos,
+    /// Where its documentation stands, with the position past it.
+    pub doc: Option<(Pos, Pos)>,
+}
+
+impl LambdaCode {
+    /// Where the function stands that is left after some arguments.
+    pub fn pos_after(&self, arguments: usize) -> Pos {
+        self.rest(arguments).map_or(self.pos, |inner| inner.pos)
+    }
+
+    /// Where the documentation stands of the function that is left after some arguments.
+    pub fn doc_after(&self, arguments: usize) -> Option<(Pos, Pos)> {
+        self.rest(arguments).map_or(self.doc, |inner| inner.doc)
+    }
+
+    fn rest(&self, arguments: usize) -> Option<&InnerLambda> {
+        self.inner.get(arguments.checked_sub(1)?)
+    }
 }
 
 /// A set pattern.

@@ -3,7 +3,7 @@
 use rx_lang::ast::{Expr as Syntax, LambdaId};
 
 use super::{Compiler, Group};
-use crate::code::{ClosureSite, Code, Expr, Formal, Formals, LambdaCode};
+use crate::code::{ClosureSite, Code, Expr, Formal, Formals, InnerLambda, LambdaCode};
 use crate::source::Pos;
 
 impl Compiler<'_> {
@@ -12,6 +12,7 @@ impl Compiler<'_> {
         let mut lambda = outer;
         let mut mark = None;
         let mut arguments = Vec::new();
+        let mut inner = Vec::new();
         self.scope.enter_unit();
         // A set pattern is checked when its argument comes, so it can only be the last of a group.
         let formals = loop {
@@ -25,7 +26,14 @@ impl Compiler<'_> {
                 break Some(self.formals(&lambda));
             }
             match self.ast.expr(lambda.body) {
-                Syntax::Lambda(inner) => lambda = *self.ast.lambda(inner),
+                Syntax::Lambda(next) => {
+                    let pos = self.pos(lambda.body);
+                    lambda = *self.ast.lambda(next);
+                    inner.push(InnerLambda {
+                        pos,
+                        doc: lambda.doc.map(|d| (self.at(d.start), self.at(d.end))),
+                    });
+                }
                 _ => break None,
             }
         };
@@ -43,6 +51,7 @@ impl Compiler<'_> {
             arguments: self.slice(arguments),
             pos,
             doc: outer.doc.map(|d| (self.at(d.start), self.at(d.end))),
+            inner: self.slice(inner),
         };
         let captures = self.slice(unit.captures);
         self.node(Expr::Closure(self.make(ClosureSite {

@@ -72,6 +72,8 @@ pub trait EvalIo: Send + Sync {
     fn env(&self, name: &[u8]) -> Option<Vec<u8>>;
     /// Seconds since 1970.
     fn now(&self) -> i64;
+    /// Forgets what was seen of the disk, before something that is to see its state of then.
+    fn forget_files(&self) {}
     /// Tells the user something that is no error.
     fn warn(&self, message: &str) {
         rx_store::progress::warn(message);

@@ -88,6 +88,10 @@ fn is_allowed_uri(uri: &str, allowed: &[String]) -> bool {
 }
 
 impl EvalIo for RestrictedIo {
+    fn forget_files(&self) {
+        self.inner.forget_files();
+    }
+
     fn check_access(&self, path: &[u8]) -> Result<()> {
         if self.is_allowed(path) {
             return Ok(());

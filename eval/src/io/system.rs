@@ -205,6 +205,12 @@ fn read_all(file: &OwnedFd, path: &[u8]) -> Result<Vec<u8>> {
 }
 
 impl EvalIo for SystemIo {
+    fn forget_files(&self) {
+        self.known.kinds.write().clear();
+        self.known.listings.write().clear();
+        self.known.resolved.write().clear();
+    }
+
     fn read_file(&self, path: &[u8]) -> Result<Vec<u8>> {
         if let Some(text) = internal::text(path) {
             return text.map(<[u8]>::to_vec);

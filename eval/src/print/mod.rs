@@ -9,6 +9,13 @@ mod xml;
 pub use value::{PrintErrors, PrintOptions};
 pub use xml::XmlOptions;
 
+/// An attribute name as a program writes it: in quotes when it is no identifier.
+pub fn attribute_name(name: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len());
+    quote::attr_name(name, &mut out);
+    out
+}
+
 /// A double as the language prints it: six significant digits, as `%g` does.
 pub(crate) fn float(f: f64) -> String {
     if f.is_nan() {

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashSet;
 use rx_lang::symbol::{self, Symbol, known};
 
+use crate::code::LambdaCode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interp::Coercion;
 use crate::source::Pos;
@@ -329,25 +330,29 @@ impl Printer<'_> {
 
     fn function(&mut self, vm: &mut Vm, function: FunctionView) {
         let text = match function {
-            FunctionView::Lambda(code, _) => {
-                let mut text = "«lambda ".as_bytes().to_vec();
-                if let Some(name) = code.name {
-                    text.extend_from_slice(symbol::name(name));
-                    text.push(b' ');
-                }
-                text.extend_from_slice(b"@ ");
-                text.extend(vm.ev.describe_pos(code.pos));
-                text.extend_from_slice("»".as_bytes());
-                text
-            }
+            FunctionView::Lambda(code, _) => lambda(vm, code, 0),
             FunctionView::Builtin(builtin) => format!("«primop {}»", builtin.name).into_bytes(),
             FunctionView::Partial(partial) => match partial.function().view() {
                 FunctionView::Builtin(builtin) => {
                     format!("«partially applied primop {}»", builtin.name).into_bytes()
                 }
+                FunctionView::Lambda(code, _) => lambda(vm, code, partial.len()),
                 other => return self.function(vm, other),
             },
         };
         self.colored(BLUE, text);
     }
+}
+
+/// A function of the language that has got some arguments.
+fn lambda(vm: &Vm, code: &LambdaCode, arguments: usize) -> Vec<u8> {
+    let mut text = "«lambda ".as_bytes().to_vec();
+    if let Some(name) = code.name {
+        text.extend_from_slice(symbol::name(name));
+        text.push(b' ');
+    }
+    text.extend_from_slice(b"@ ");
+    text.extend(vm.ev.describe_pos(code.pos_after(arguments)));
+    text.extend_from_slice("»".as_bytes());
+    text
 }
