@@ -4,6 +4,7 @@ pub mod cli;
 pub mod commands;
 pub mod eval_session;
 pub mod installables;
+pub mod operands;
 pub mod realise;
 pub mod store_session;
 pub mod ui;

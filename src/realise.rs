@@ -1,11 +1,15 @@
 //! Realising paths for a command: say what it takes, do it, and turn failures into exit codes.
 
+use std::path::Path;
+
 use rx_store::build::RunError;
+use rx_store::profile::Generations;
 use rx_store::progress::{self, Level};
 use rx_store::settings::Settings;
 use rx_store::store::closure::topological_paths;
 use rx_store::store::{BuildMode, DerivedPath, Missing, Store, StoreError};
 
+use crate::operands::Outputs;
 use crate::ui::Failure;
 
 /// Whether anything is done.
@@ -61,6 +65,49 @@ pub fn plain_failure(error: StoreError) -> Failure {
         StoreError::Layer(error) => Failure::message(error.to_string()),
         error => error.into(),
     }
+}
+
+/// Makes links that keep outputs: the first thing's has the plain name, others a number; outputs have a suffix.
+pub fn link_outputs(
+    store: &dyn Store,
+    base: &Path,
+    built: &[(DerivedPath, Outputs)],
+) -> Result<(), Failure> {
+    let base = std::path::absolute(base)?;
+    for (number, (_, outputs)) in built.iter().enumerate() {
+        for (name, path) in outputs {
+            let Some(path) = path else { continue };
+            let mut link = base.clone().into_os_string();
+            if number > 0 {
+                link.push(format!("-{number}"));
+            }
+            if !matches!(name.as_str(), "" | "out") {
+                link.push(format!("-{name}"));
+            }
+            store.add_permanent_root(path, Path::new(&link))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the one output the next generation of a profile.
+pub fn switch_profile(
+    store: &dyn Store,
+    profile: &Path,
+    built: &[(DerivedPath, Outputs)],
+) -> Result<(), Failure> {
+    let paths: Vec<_> = built
+        .iter()
+        .flat_map(|(_, outputs)| outputs.values().flatten())
+        .collect();
+    let [path] = paths.as_slice() else {
+        return Err(Failure::message(format!(
+            "'--profile' requires that the arguments produce a single store path, but there are {}",
+            paths.len()
+        )));
+    };
+    Generations::add(store, &std::path::absolute(profile)?, path)?;
+    Ok(())
 }
 
 /// Says what will be built and fetched.

@@ -1,15 +1,12 @@
 //! The store of one run: opened from settings, and paths on the command line turned into store paths.
 
-use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::io::BufRead;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rx_store::path::{PathError, StorePath};
 use rx_store::store::address::{StoreAddress, Target};
-use rx_store::store::closure::{ClosureOptions, topological_paths};
 use rx_store::store::{DerivedPath, LocalStore, MemoryStore, OutputsSpec, Store};
 
 use crate::cli::Invocation;
@@ -103,71 +100,4 @@ pub fn lines<'a>(store: &dyn Store, paths: impl IntoIterator<Item = &'a StorePat
         out.push(b'\n');
     }
     out
-}
-
-/// The store paths that arguments of a new command name: objects, or outputs (`drv^out`), which must be known.
-pub fn named_paths(
-    store: &dyn Store,
-    arguments: &[OsString],
-) -> Result<BTreeSet<StorePath>, Failure> {
-    let mut found = BTreeSet::new();
-    for argument in arguments {
-        match path_with_outputs(store, argument, '^')? {
-            DerivedPath::Opaque(path) => {
-                found.insert(path);
-            }
-            DerivedPath::Built { drv, outputs } => {
-                for (name, path) in store.query_derivation_outputs(drv.base())? {
-                    if let Some(path) = path
-                        && outputs.contains(&name)
-                    {
-                        found.insert(path);
-                    }
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Paths on the command line of a command that works on many, or all.
-#[derive(clap::Args, Debug)]
-pub struct PathArgs {
-    /// Work on all paths of the store.
-    #[arg(long)]
-    pub all: bool,
-    /// Also work on everything that the paths need.
-    #[arg(short, long)]
-    pub recursive: bool,
-    /// Read further paths from standard input.
-    #[arg(long)]
-    pub stdin: bool,
-    /// Store paths, links to them, or derivations with outputs (PATH^OUTPUT).
-    pub paths: Vec<OsString>,
-}
-
-impl PathArgs {
-    /// The paths that are meant, each after what it refers to.
-    pub fn resolve(&self, store: &dyn Store) -> Result<Vec<StorePath>, Failure> {
-        let mut arguments = self.paths.clone();
-        if self.stdin {
-            for line in std::io::stdin().lock().split(b'\n') {
-                let line = line?;
-                if !line.trim_ascii().is_empty() {
-                    arguments.push(OsString::from_vec(line.trim_ascii().to_vec()));
-                }
-            }
-        }
-        let mut paths = if self.all {
-            store.all_valid_paths()?
-        } else {
-            named_paths(store, &arguments)?
-        };
-        if self.recursive && !self.all {
-            paths = store.closure(&paths, ClosureOptions::default())?;
-        }
-        let mut order = topological_paths(store, &paths)?;
-        order.reverse();
-        Ok(order)
-    }
 }

@@ -203,7 +203,7 @@ impl Search<'_> {
             for (i, element) in list.iter().enumerate() {
                 let below = join(path, i.to_string().as_bytes());
                 if self.one(vm, element, &below)? {
-                    vm.deeper(|vm| self.all(vm, element, &below))?;
+                    vm.nested(|vm| self.all(vm, element, &below))?;
                 }
             }
             return Ok(());
@@ -232,7 +232,7 @@ impl Search<'_> {
 
     fn attribute(&mut self, vm: &mut Vm, value: Value, path: &[u8], combine: bool) -> Result<()> {
         if combine {
-            return vm.deeper(|vm| self.all(vm, value, path));
+            return vm.nested(|vm| self.all(vm, value, path));
         }
         if !self.one(vm, value, path)? {
             return Ok(());
@@ -247,7 +247,7 @@ impl Search<'_> {
         let pos = attrs.pos(known::RECURSE_FOR_DERIVATIONS);
         let what = "while evaluating the attribute `recurseForDerivations`";
         if vm.expect_bool(recurse, pos, what)? {
-            vm.deeper(|vm| self.all(vm, value, path))?;
+            vm.nested(|vm| self.all(vm, value, path))?;
         }
         Ok(())
     }

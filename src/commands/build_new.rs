@@ -1,27 +1,19 @@
 //! `rx build`: derivations and store paths, realised and linked.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use rx_store::path::StorePath;
-use rx_store::profile::Generations;
 use rx_store::store::{BuildMode, DerivedPath, Store};
 use serde_json::{Map, json};
 
-use crate::cli::{
-    BuildMode as Wish, BuildOptions, Category, EvalOptions, Invocation, JsonOptions, Subcommand,
-};
-use crate::eval_session::with_session;
-use crate::installables::SourceOptions;
-use crate::realise::{Run, plain_failure, realise};
+use crate::cli::{BuildMode as Wish, BuildOptions, Category, Invocation, JsonOptions, Subcommand};
+use crate::operands::{Operands, Outputs};
+use crate::realise::{Run, link_outputs, plain_failure, realise, switch_profile};
 use crate::ui::{self, Failure};
 
 /// Arguments of `rx build`.
 #[derive(clap::Args)]
 pub struct BuildNew {
-    #[command(flatten)]
-    source: SourceOptions,
     /// Print the paths of the outputs.
     #[arg(long)]
     print_out_paths: bool,
@@ -33,10 +25,7 @@ pub struct BuildNew {
     #[command(flatten)]
     build: BuildOptions,
     #[command(flatten)]
-    options: EvalOptions,
-    /// Attribute paths, store paths, or either with outputs (`NAME^OUTPUT,OUTPUT`).
-    #[arg(value_name = "WHAT")]
-    what: Vec<OsString>,
+    operands: Operands,
 }
 
 impl Subcommand for BuildNew {
@@ -45,14 +34,10 @@ impl Subcommand for BuildNew {
     const CATEGORY: Category = Category::Main;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let invocation = self.source.adapt(invocation);
-        let (wanted, store) = with_session(&invocation, &self.options, false, |session| {
-            let store = session.store()?;
-            let found = self.source.resolve(session, &*store, &self.what)?;
-            Ok((found, store))
-        })?;
-        let wanted: Vec<DerivedPath> = wanted.into_iter().map(|found| found.path).collect();
-        store.flush()?;
+        let named = self.operands.find(invocation, None)?;
+        named.copy_derivations()?;
+        let wanted = named.derived();
+        let store = &*named.store;
         let run = if self.build.dry_run {
             Run::Dry
         } else {
@@ -64,84 +49,38 @@ impl Subcommand for BuildNew {
             Wish::Check => BuildMode::Check,
         };
         realise(
-            &*store,
+            store,
             &invocation.settings,
             &wanted,
             mode,
             run,
             plain_failure,
         )?;
-        let built = results(&*store, &wanted)?;
+        let built = named.outputs()?;
         if run == Run::Real {
-            self.make_links(&*store, &built)?;
+            self.make_links(store, &built)?;
         }
-        self.print(&*store, &built)
+        self.print(store, &built)
     }
 }
 
-/// What a thing that was asked for has become: outputs by name, or a path under no name.
-type Built = (DerivedPath, BTreeMap<String, Option<StorePath>>);
-
-fn results(store: &dyn Store, wanted: &[DerivedPath]) -> Result<Vec<Built>, Failure> {
-    wanted
-        .iter()
-        .map(|path| {
-            let outputs = match path {
-                DerivedPath::Opaque(path) => BTreeMap::from([(String::new(), Some(path.clone()))]),
-                DerivedPath::Built { drv, outputs } => store
-                    .query_derivation_outputs(drv.base())?
-                    .into_iter()
-                    .filter(|(name, _)| outputs.contains(name))
-                    .collect(),
-            };
-            Ok((path.clone(), outputs))
-        })
-        .collect()
-}
-
 impl BuildNew {
-    /// The link of the first thing has the plain name, others a number; outputs have a suffix.
-    fn make_links(&self, store: &dyn Store, built: &[Built]) -> Result<(), Failure> {
-        let paths: Vec<&StorePath> = built
-            .iter()
-            .flat_map(|(_, outputs)| outputs.values().flatten())
-            .collect();
+    fn make_links(
+        &self,
+        store: &dyn Store,
+        built: &[(DerivedPath, Outputs)],
+    ) -> Result<(), Failure> {
         if let Some(profile) = &self.profile {
-            let [path] = paths.as_slice() else {
-                return Err(Failure::message(format!(
-                    "'--profile' requires that the arguments produce a single store path, but there are {}",
-                    paths.len()
-                )));
-            };
-            let profile = std::path::absolute(profile)?;
-            Generations::add(store, &profile, path)?;
+            switch_profile(store, profile, built)?;
         }
         if self.build.no_out_link {
             return Ok(());
         }
-        let base = self
-            .build
-            .out_link
-            .clone()
-            .unwrap_or_else(|| "result".into());
-        let base = std::path::absolute(PathBuf::from(base))?;
-        for (number, (_, outputs)) in built.iter().enumerate() {
-            for (name, path) in outputs {
-                let Some(path) = path else { continue };
-                let mut link = base.clone().into_os_string();
-                if number > 0 {
-                    link.push(format!("-{number}"));
-                }
-                if !matches!(name.as_str(), "" | "out") {
-                    link.push(format!("-{name}"));
-                }
-                store.add_permanent_root(path, Path::new(&link))?;
-            }
-        }
-        Ok(())
+        let base = self.build.out_link.as_deref();
+        link_outputs(store, Path::new(base.unwrap_or("result".as_ref())), built)
     }
 
-    fn print(&self, store: &dyn Store, built: &[Built]) -> Result<(), Failure> {
+    fn print(&self, store: &dyn Store, built: &[(DerivedPath, Outputs)]) -> Result<(), Failure> {
         let show = |path: &StorePath| store.dir().display(path).to_string();
         if self.json.json {
             let list: Vec<_> = built

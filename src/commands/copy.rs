@@ -1,17 +1,21 @@
 //! `rx copy` and `rx-copy-closure`: paths with all they need, from one store to another.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rx_store::cache::{CopyOptions, copy_paths};
 use rx_store::path::StorePath;
+use rx_store::store::DerivedPath;
 use rx_store::store::closure::ClosureOptions;
-use rx_store::store::{BuildMode, DerivedPath, Store};
 
 use crate::cli::{Category, ClassicCommand, Flag, Invocation, Options, Subcommand};
-use crate::store_session::{open_named, open_store, path_with_outputs, store_path};
+use crate::operands::{Operands, Outputs};
+use crate::realise::{link_outputs, switch_profile};
+use crate::store_session::{open_named, open_store, store_path};
 use crate::ui::{Failure, UsageError};
 
 /// Arguments of `rx copy`.
@@ -44,12 +48,14 @@ pub struct Copy {
     /// Replace what is there already.
     #[arg(long, hide = true)]
     repair: bool,
-    /// Read more paths from standard input, one a line.
-    #[arg(long)]
-    stdin: bool,
-    /// Store paths, perhaps with outputs: PATH^out.
-    #[arg(value_name = "PATH")]
-    paths: Vec<OsString>,
+    /// Make a generation of this profile from the one output that was copied.
+    #[arg(long, value_name = "PATH")]
+    profile: Option<PathBuf>,
+    /// Make links with this name to what was copied.
+    #[arg(long, short = 'o', value_name = "PATH")]
+    out_link: Option<PathBuf>,
+    #[command(flatten)]
+    operands: Operands,
 }
 
 /// Nothing says where to copy.
@@ -69,27 +75,41 @@ Without --from or --to, the store of this machine takes that part.
     rx copy --to /mnt/other-root --no-check-sigs ./result
 ";
 
-    fn run(mut self, invocation: &Invocation) -> Result<(), Failure> {
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         if self.from.is_none() && self.to.is_none() {
             return Err(NoStores.into());
         }
-        let open = |address: &Option<String>| match address {
-            Some(address) => open_named(invocation, address),
-            None => open_store(invocation),
+        let source = match &self.from {
+            Some(address) => Some(open_named(invocation, address)?),
+            None => None,
         };
-        let (from, to) = (open(&self.from)?, open(&self.to)?);
-        if self.stdin {
-            for line in std::io::stdin().lock().split(b'\n') {
-                let line = line?;
-                if !line.is_empty() {
-                    self.paths.push(OsString::from_vec(line));
-                }
-            }
-        }
-        let paths = if self.all {
-            from.all_valid_paths()?
+        let mut roots = Vec::new();
+        let (from, paths) = if self.all {
+            let from = match source {
+                Some(store) => store,
+                None => open_store(invocation)?,
+            };
+            let paths = from.all_valid_paths()?;
+            (from, paths)
         } else {
-            self.wanted(&*from)?
+            let named = self.operands.find(invocation, source)?;
+            let paths = if self.derivation {
+                let paths = named.derivations()?;
+                roots = paths.iter().map(root).collect();
+                if !Arc::ptr_eq(&named.store, &named.eval_store) && self.from.is_none() {
+                    named.copy_derivations()?;
+                }
+                paths
+            } else {
+                let paths = named.paths(true)?;
+                roots = named.outputs()?;
+                paths
+            };
+            (named.store, paths)
+        };
+        let to = match &self.to {
+            Some(address) => open_named(invocation, address)?,
+            None => open_store(invocation)?,
         };
         let paths = if self.no_recursive || self.all {
             paths
@@ -102,62 +122,20 @@ Without --from or --to, the store of this machine takes that part.
             substitute: self.substitute_on_destination,
         };
         copy_paths(&*from, &*to, &paths, options)?;
+        if let Some(profile) = &self.profile {
+            switch_profile(&*to, profile, &roots)?;
+        }
+        if let Some(link) = &self.out_link {
+            link_outputs(&*to, link, &roots)?;
+        }
         Ok(())
     }
 }
 
-impl Copy {
-    /// The store paths that are meant; outputs are made valid first.
-    fn wanted(&self, from: &dyn Store) -> Result<BTreeSet<StorePath>, Failure> {
-        let mut wanted = BTreeSet::new();
-        for text in &self.paths {
-            if self.derivation {
-                let path = store_path(from, text)?;
-                let path = if path.is_derivation() {
-                    Some(path)
-                } else {
-                    from.path_info(&path)?.deriver.clone()
-                };
-                let shown = text.to_string_lossy();
-                wanted.insert(path.ok_or_else(|| {
-                    Failure::message(format!("'{shown}' does not have a known derivation"))
-                })?);
-                continue;
-            }
-            let derived = path_with_outputs(from, text, '^')?;
-            match &derived {
-                DerivedPath::Opaque(path) => {
-                    wanted.insert(path.clone());
-                }
-                DerivedPath::Built { .. } => {
-                    from.build_paths(std::slice::from_ref(&derived), BuildMode::Normal)?;
-                    let drv = store_path(from, without_outputs(text))?;
-                    let outputs = from.query_derivation_outputs(&drv)?;
-                    let names = text
-                        .as_bytes()
-                        .rsplit(|&c| c == b'^')
-                        .next()
-                        .unwrap_or_default();
-                    let names = String::from_utf8_lossy(names).into_owned();
-                    for (name, path) in outputs {
-                        if names == "*" || names.split(',').any(|wanted| wanted == name) {
-                            wanted.extend(path);
-                        }
-                    }
-                }
-            }
-        }
-        Ok(wanted)
-    }
-}
-
-fn without_outputs(text: &OsStr) -> &OsStr {
-    let bytes = text.as_bytes();
-    let end = bytes
-        .iter()
-        .rposition(|&c| c == b'^')
-        .unwrap_or(bytes.len());
-    OsStr::from_bytes(&bytes[..end])
+/// A path that is kept as it is.
+fn root(path: &StorePath) -> (DerivedPath, Outputs) {
+    let outputs = Outputs::from([(String::new(), Some(path.clone()))]);
+    (DerivedPath::Opaque(path.clone()), outputs)
 }
 
 /// Options of `rx-copy-closure`.

@@ -1,16 +1,14 @@
 //! `rx derivation …`: derivations as JSON.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::io::Read;
 
 use rx_store::derivation::{Derivation, pretty_json};
-use rx_store::path::StorePath;
 use rx_store::store::closure::ClosureOptions;
-use rx_store::store::{AddFlags, Store, StoreError};
+use rx_store::store::{AddFlags, StoreError};
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::store_session::{lines, open_store, store_path};
+use crate::operands::Operands;
+use crate::store_session::{lines, open_store};
 use crate::ui::{self, Failure};
 
 /// Arguments of `rx derivation show`.
@@ -25,25 +23,8 @@ pub struct DerivationShow {
     /// Print the JSON on one line (the default elsewhere).
     #[arg(long, overrides_with = "pretty")]
     no_pretty: bool,
-    /// Derivations, or store paths that were built by one.
-    #[arg(required = true)]
-    paths: Vec<OsString>,
-}
-
-/// The derivation itself, or the one that built the path.
-fn deriver_of(store: &dyn Store, path: StorePath) -> Result<StorePath, Failure> {
-    if path.is_derivation() {
-        return Ok(path);
-    }
-    if let Some(deriver) = &store.path_info(&path)?.deriver
-        && store.is_valid(deriver)?
-    {
-        return Ok(deriver.clone());
-    }
-    Err(Failure::message(format!(
-        "'{}' does not have a known deriver",
-        store.dir().display(&path)
-    )))
+    #[command(flatten)]
+    operands: Operands,
 }
 
 impl Subcommand for DerivationShow {
@@ -52,15 +33,9 @@ impl Subcommand for DerivationShow {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
-        let mut wanted = BTreeSet::new();
-        for argument in &self.paths {
-            // What follows a caret are outputs, which do not matter here.
-            let bytes = argument.as_encoded_bytes();
-            let end = bytes.iter().position(|&c| c == b'^').unwrap_or(bytes.len());
-            let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            wanted.insert(deriver_of(&*store, store_path(&*store, text.as_ref())?)?);
-        }
+        let named = self.operands.find(invocation, None)?;
+        let mut wanted = named.derivations()?;
+        let store = &named.eval_store;
         if self.recursive {
             wanted = store.closure(&wanted, ClosureOptions::default())?;
         }

@@ -9,12 +9,14 @@ use rx_store::store::Store;
 use rx_store::store::closure::ClosureOptions;
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::store_session::{named_paths, open_store};
+use crate::operands::NameArgs;
 use crate::ui::{self, Failure};
 
 /// Arguments of `rx store diff-closures`.
 #[derive(clap::Args)]
 pub struct DiffClosures {
+    #[command(flatten)]
+    names: NameArgs,
     /// The path before.
     before: OsString,
     /// The path after.
@@ -49,8 +51,8 @@ fn strip_output(text: &str) -> &str {
     }
 }
 
-fn packages(store: &dyn Store, argument: &OsString) -> Result<Packages, Failure> {
-    let start: BTreeSet<StorePath> = named_paths(store, std::slice::from_ref(argument))?;
+fn packages(store: &dyn Store, path: StorePath) -> Result<Packages, Failure> {
+    let start = BTreeSet::from([path]);
     let mut all = Packages::new();
     for path in store.closure(&start, ClosureOptions::default())? {
         let (package, version) = split_name(path.name());
@@ -79,9 +81,10 @@ impl Subcommand for DiffClosures {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
-        let before = packages(&*store, &self.before)?;
-        let after = packages(&*store, &self.after)?;
+        let (store, before) = self.names.find_one(invocation, &self.before, true)?;
+        let (_, after) = self.names.find_one(invocation, &self.after, true)?;
+        let before = packages(&*store, before)?;
+        let after = packages(&*store, after)?;
         let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let none = BTreeMap::new();
         let mut text = String::new();

@@ -5,14 +5,16 @@ use std::ffi::OsString;
 use rx_store::store::DerivedPath;
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::store_session::{open_store, path_with_outputs};
+use crate::operands::NameArgs;
 use crate::ui::{self, Failure};
 
 /// Arguments of `rx log`.
 #[derive(clap::Args)]
 pub struct Log {
-    /// A derivation, or a store path that was built by one.
-    path: OsString,
+    #[command(flatten)]
+    names: NameArgs,
+    /// A derivation, a store path that was built by one, or what evaluates to either.
+    what: OsString,
 }
 
 impl Subcommand for Log {
@@ -21,10 +23,19 @@ impl Subcommand for Log {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
-        let path = match path_with_outputs(&*store, &self.path, '^')? {
-            DerivedPath::Opaque(path) => path,
-            DerivedPath::Built { drv, .. } => drv.base().clone(),
+        let named = self.names.find(invocation, None, &[self.what.clone()])?;
+        let store = &named.store;
+        let path = match &named.things[..] {
+            [one] => match &one.path {
+                DerivedPath::Opaque(path) => path.clone(),
+                DerivedPath::Built { drv, .. } => drv.base().clone(),
+            },
+            _ => {
+                return Err(Failure::message(format!(
+                    "argument '{}' should evaluate to one store path",
+                    self.what.display()
+                )));
+            }
         };
         if let Some(log) = store.build_log(&path)? {
             return ui::print_bytes(&log);

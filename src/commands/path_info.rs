@@ -10,7 +10,7 @@ use rx_store::store::{PathInfo, Store};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Category, Invocation, JsonOptions, Subcommand};
-use crate::store_session::{PathArgs, open_store};
+use crate::operands::PathArgs;
 use crate::ui::{self, Failure, UsageError};
 
 /// Arguments of `rx path-info`.
@@ -43,8 +43,7 @@ impl Subcommand for PathInfoCommand {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
-        let paths = self.paths.resolve(&*store)?;
+        let (store, paths) = self.paths.find(invocation, false)?;
         if self.json.json {
             return self.print_json(&*store, &paths);
         }

@@ -1,14 +1,13 @@
 //! `rx store verify`, `repair`, `optimise`, `fsck`: is the store sound, and making it so.
 
-use std::ffi::OsString;
-
 use rx_store::progress::{self, Level};
 use rx_store::store::Store;
 use rx_store::store::signature::PublicKeys;
 
 use super::store::contents_are_intact;
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::store_session::{PathArgs, named_paths, open_local, open_store};
+use crate::operands::{Operands, PathArgs};
+use crate::store_session::{open_local, open_store};
 use crate::ui::{self, Failure};
 
 /// Arguments of `rx store verify`.
@@ -33,10 +32,10 @@ impl Subcommand for StoreVerify {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
+        let (store, paths) = self.paths.find(invocation, false)?;
         let keys = PublicKeys::parse(&invocation.settings.trusted_public_keys)?;
         let (mut corrupted, mut untrusted, mut failed) = (false, false, false);
-        for path in self.paths.resolve(&*store)? {
+        for path in paths {
             rx_store::interrupt::check()?;
             let shown = store.dir().display(&path).to_string();
             progress::info(format_args!("checking '{shown}'..."));
@@ -70,9 +69,8 @@ impl Subcommand for StoreVerify {
 /// Arguments of `rx store repair`.
 #[derive(clap::Args)]
 pub struct StoreRepair {
-    /// Store paths.
-    #[arg(required = true)]
-    paths: Vec<OsString>,
+    #[command(flatten)]
+    operands: Operands,
 }
 
 impl Subcommand for StoreRepair {
@@ -81,8 +79,9 @@ impl Subcommand for StoreRepair {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
-        for path in named_paths(&*store, &self.paths)? {
+        let named = self.operands.find(invocation, None)?;
+        let store = &named.store;
+        for path in named.paths(false)? {
             match store.builder() {
                 Some(builder) => builder.repair_path(&path)?,
                 None => {

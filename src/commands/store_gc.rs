@@ -1,13 +1,12 @@
 //! `rx store gc` and `rx store delete`.
 
-use std::ffi::OsString;
-
 use rx_store::store::closure::ClosureOptions;
 use rx_store::store::{GcAction, GcOptions};
 
 use super::store::{delete_paths, print_freed};
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::store_session::{named_paths, open_store};
+use crate::operands::Operands;
+use crate::store_session::open_store;
 use crate::ui::{Failure, UsageError};
 
 /// Arguments of `rx store gc`.
@@ -50,9 +49,8 @@ pub struct StoreDelete {
     /// Also delete everything that the paths need and nothing else does.
     #[arg(short, long)]
     recursive: bool,
-    /// Store paths.
-    #[arg(required = true)]
-    paths: Vec<OsString>,
+    #[command(flatten)]
+    operands: Operands,
 }
 
 impl Subcommand for StoreDelete {
@@ -61,7 +59,8 @@ impl Subcommand for StoreDelete {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
+        let named = self.operands.find(invocation, None)?;
+        let store = &named.store;
         let action = if self.recursive {
             GcAction::DeleteDead
         } else {
@@ -69,10 +68,10 @@ impl Subcommand for StoreDelete {
         };
         let mut options = GcOptions::new(action);
         options.ignore_liveness = self.ignore_liveness;
-        options.paths = named_paths(&*store, &self.paths)?;
+        options.paths = named.paths(false)?;
         if self.recursive {
             options.paths = store.closure(&options.paths, ClosureOptions::default())?;
         }
-        delete_paths(&*store, &options)
+        delete_paths(&**store, &options)
     }
 }

@@ -9,7 +9,8 @@ use rx_store::store::Store;
 
 use super::nar::ListArgs;
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::store_session::{follow_links, lines, named_paths, open_store};
+use crate::operands::NameArgs;
+use crate::store_session::{follow_links, lines, open_store};
 use crate::ui::{self, Failure};
 
 /// A store path and a place inside.
@@ -74,8 +75,10 @@ impl Subcommand for StoreLs {
 /// Arguments of `rx store dump-path`.
 #[derive(clap::Args)]
 pub struct StoreDumpPath {
-    /// A store path.
-    path: OsString,
+    #[command(flatten)]
+    names: NameArgs,
+    /// A store path, or what evaluates to one.
+    what: OsString,
 }
 
 impl Subcommand for StoreDumpPath {
@@ -84,11 +87,9 @@ impl Subcommand for StoreDumpPath {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
+        let (store, path) = self.names.find_one(invocation, &self.what, false)?;
         let mut out = ui::stdout();
-        for path in named_paths(&*store, &[self.path])? {
-            store.nar_from_path(&path, &mut out)?;
-        }
+        store.nar_from_path(&path, &mut out)?;
         out.flush()?;
         Ok(())
     }

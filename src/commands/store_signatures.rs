@@ -7,7 +7,8 @@ use rx_store::store::Store;
 use rx_store::store::signature::SecretKey;
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::store_session::{PathArgs, open_named, open_store};
+use crate::operands::PathArgs;
+use crate::store_session::open_named;
 use crate::ui::Failure;
 
 /// Arguments of `rx store sign`.
@@ -27,9 +28,9 @@ impl Subcommand for StoreSign {
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let key = SecretKey::parse(std::fs::read_to_string(&self.key_file)?.trim())?;
-        let store = open_store(invocation)?;
+        let (store, paths) = self.paths.find(invocation, false)?;
         let mut added = 0;
-        for path in self.paths.resolve(&*store)? {
+        for path in paths {
             let mut info = (*store.path_info(&path)?).clone();
             info.signatures.clear();
             info.sign(store.dir(), &key);
@@ -70,7 +71,7 @@ impl Subcommand for StoreCopySigs {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
+        let (store, paths) = self.paths.find(invocation, false)?;
         let sources = if self.substituters.is_empty() {
             invocation.settings.substituters.clone()
         } else {
@@ -81,7 +82,7 @@ impl Subcommand for StoreCopySigs {
             others.push(open_named(invocation, source)?);
         }
         let mut added = 0;
-        for path in self.paths.resolve(&*store)? {
+        for path in paths {
             let own = store.path_info(&path)?;
             for other in &others {
                 let Some(info) = other.query_path_info(&path)? else {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rx_store::path::StorePath;
 use rx_store::progress;
@@ -12,7 +13,8 @@ use rx_store::store::Store;
 use rx_store::store::closure::ClosureOptions;
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::store_session::{named_paths, open_store, shown};
+use crate::operands::NameArgs;
+use crate::store_session::shown;
 use crate::ui::{self, Failure, UsageError};
 
 /// Arguments of `rx why-depends`.
@@ -24,6 +26,11 @@ pub struct WhyDepends {
     /// Show the files and lines in which the references are.
     #[arg(long)]
     precise: bool,
+    /// Work on derivations, not on their outputs.
+    #[arg(long)]
+    derivation: bool,
+    #[command(flatten)]
+    names: NameArgs,
     /// The path that needs the other.
     package: OsString,
     /// The path that is needed.
@@ -48,9 +55,8 @@ impl Subcommand for WhyDepends {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_store(invocation)?;
-        let package = single(&*store, &self.package)?;
-        let dependency = single(&*store, &self.dependency)?;
+        let (store, package) = self.one(invocation, &self.package, None)?;
+        let (store, dependency) = self.one(invocation, &self.dependency, Some(store))?;
         let start = BTreeSet::from([package.clone()]);
         let closure = store.closure(&start, ClosureOptions::default())?;
         let dir = store.dir();
@@ -81,15 +87,31 @@ impl Subcommand for WhyDepends {
     }
 }
 
-fn single(store: &dyn Store, argument: &OsString) -> Result<StorePath, Failure> {
-    let paths = named_paths(store, std::slice::from_ref(argument))?;
-    match paths.iter().next() {
-        Some(path) if paths.len() == 1 => Ok(path.clone()),
-        _ => Err(UsageError::new(format!(
-            "argument '{}' should evaluate to one store path",
-            argument.display()
-        ))
-        .into()),
+impl WhyDepends {
+    /// The one path or derivation that an argument means.
+    fn one(
+        &self,
+        invocation: &Invocation,
+        argument: &OsString,
+        store: Option<Arc<dyn Store>>,
+    ) -> Result<(Arc<dyn Store>, StorePath), Failure> {
+        let named = self
+            .names
+            .find(invocation, store, std::slice::from_ref(argument))?;
+        let paths = if self.derivation {
+            named.derivations()?
+        } else {
+            named.paths(false)?
+        };
+        let mut paths = paths.into_iter();
+        match (paths.next(), paths.next()) {
+            (Some(path), None) => Ok((named.store, path)),
+            _ => Err(UsageError::new(format!(
+                "argument '{}' should evaluate to one store path",
+                argument.display()
+            ))
+            .into()),
+        }
     }
 }
 

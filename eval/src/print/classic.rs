@@ -49,7 +49,7 @@ impl Vm {
                 for (&name, slot) in entries.names().iter().zip(entries.slots()) {
                     out.extend_from_slice(&bare_name(symbol::name(name)));
                     out.extend_from_slice(b" = ");
-                    self.deeper(|vm| vm.classic(slot, out, seen))?;
+                    self.nested(|vm| vm.classic(slot, out, seen))?;
                     out.extend_from_slice(b"; ");
                 }
                 out.push(b'}');
@@ -62,7 +62,7 @@ impl Vm {
                 }
                 out.extend_from_slice(b"[ ");
                 for slot in list.slots() {
-                    self.deeper(|vm| vm.classic(slot, out, seen))?;
+                    self.nested(|vm| vm.classic(slot, out, seen))?;
                     out.push(b' ');
                 }
                 out.push(b']');

@@ -87,10 +87,10 @@ impl Printer<'_> {
             }
             View::List(list) => {
                 self.xml.begin("list", &[]);
-                vm.deeper(|vm| list.iter().try_for_each(|element| self.value(vm, element)))?;
+                vm.nested(|vm| list.iter().try_for_each(|element| self.value(vm, element)))?;
                 self.xml.end();
             }
-            View::Attrs(attrs) => vm.deeper(|vm| self.set(vm, attrs))?,
+            View::Attrs(attrs) => vm.nested(|vm| self.set(vm, attrs))?,
             View::Function(function) => self.function(vm, function),
             View::Thunk(_) => self.xml.empty("unevaluated", &[]),
         }

@@ -1,0 +1,363 @@
+//! What commands on store objects work on: what the command line names, what became of it, and closures.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io::BufRead;
+use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
+
+use rx_store::cache::{CopyOptions, copy_paths};
+use rx_store::path::StorePath;
+use rx_store::store::closure::{ClosureOptions, topological_paths};
+use rx_store::store::{BuildMode, DerivedPath, Store};
+
+use crate::cli::{EvalOptions, Invocation};
+use crate::eval_session::with_session;
+use crate::installables::{Installable, SourceOptions};
+use crate::realise::plain_failure;
+use crate::store_session::{open_store, path_with_outputs};
+use crate::ui::{Failure, UsageError};
+
+/// Where names on the command line come from.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct NameArgs {
+    /// Files and expressions.
+    #[command(flatten)]
+    pub source: SourceOptions,
+    /// How they are evaluated.
+    #[command(flatten)]
+    pub options: EvalOptions,
+}
+
+/// What the names on a command line stand for.
+pub struct Named {
+    /// The store that the command works on.
+    pub store: Arc<dyn Store>,
+    /// The store that derivations were written to.
+    pub eval_store: Arc<dyn Store>,
+    /// In the order of the command line.
+    pub things: Vec<Installable>,
+}
+
+/// Outputs by name, or a path under no name; nothing where it is not known.
+pub type Outputs = BTreeMap<String, Option<StorePath>>;
+
+impl NameArgs {
+    /// Finds what the names stand for in the store that the settings name, or in a given one.
+    pub fn find(
+        &self,
+        invocation: &Invocation,
+        store: Option<Arc<dyn Store>>,
+        names: &[OsString],
+    ) -> Result<Named, Failure> {
+        if let Some(named) = self.find_paths(invocation, store.as_ref(), names)? {
+            return Ok(named);
+        }
+        let invocation = self.source.adapt(invocation);
+        let named = with_session(&invocation, &self.options, false, |session| {
+            let eval_store = session.store()?;
+            let store = match store {
+                Some(store) => store,
+                None if self.options.eval_store.is_none() => Arc::clone(&eval_store),
+                None => open_store(&invocation)?,
+            };
+            let things = self.source.resolve(session, &*store, names)?;
+            Ok(Named {
+                store,
+                eval_store,
+                things,
+            })
+        })?;
+        named.eval_store.flush()?;
+        Ok(named)
+    }
+
+    /// The same without an evaluation, when all names are store paths.
+    fn find_paths(
+        &self,
+        invocation: &Invocation,
+        store: Option<&Arc<dyn Store>>,
+        names: &[OsString],
+    ) -> Result<Option<Named>, Failure> {
+        if self.source.file.is_some() || self.source.expr.is_some() || names.is_empty() {
+            return Ok(None);
+        }
+        let store = match store {
+            Some(store) => Arc::clone(store),
+            None => open_store(invocation)?,
+        };
+        let mut things = Vec::new();
+        for name in names {
+            let Ok(path) = path_with_outputs(&*store, name, '^') else {
+                return Ok(None);
+            };
+            things.push(Installable {
+                what: name.to_string_lossy().into_owned(),
+                path,
+                value: None,
+            });
+        }
+        Ok(Some(Named {
+            eval_store: Arc::clone(&store),
+            store,
+            things,
+        }))
+    }
+
+    /// The one store path that a name stands for, built if `built` says so.
+    pub fn find_one(
+        &self,
+        invocation: &Invocation,
+        name: &OsString,
+        built: bool,
+    ) -> Result<(Arc<dyn Store>, StorePath), Failure> {
+        let named = self.find(invocation, None, std::slice::from_ref(name))?;
+        let mut paths = named.paths(built)?.into_iter();
+        match (paths.next(), paths.next()) {
+            (Some(path), None) => Ok((named.store, path)),
+            _ => Err(UsageError::new(format!(
+                "argument '{}' should evaluate to one store path",
+                name.display()
+            ))
+            .into()),
+        }
+    }
+}
+
+impl Named {
+    /// The things as paths that can be realised.
+    pub fn derived(&self) -> Vec<DerivedPath> {
+        self.things.iter().map(|thing| thing.path.clone()).collect()
+    }
+
+    /// Brings derivations that were evaluated elsewhere into the store that builds them.
+    pub fn copy_derivations(&self) -> Result<(), Failure> {
+        if Arc::ptr_eq(&self.store, &self.eval_store) || self.store.url() == self.eval_store.url() {
+            return Ok(());
+        }
+        let derivations: BTreeSet<StorePath> = self
+            .things
+            .iter()
+            .filter(|thing| thing.value.is_some())
+            .filter_map(|thing| match &thing.path {
+                DerivedPath::Built { drv, .. } => Some(drv.base().clone()),
+                DerivedPath::Opaque(_) => None,
+            })
+            .collect();
+        let closure = self
+            .eval_store
+            .closure(&derivations, ClosureOptions::default())?;
+        let options = CopyOptions {
+            check_signatures: false,
+            ..CopyOptions::default()
+        };
+        copy_paths(&*self.eval_store, &*self.store, &closure, options)?;
+        Ok(())
+    }
+
+    /// The outputs of each thing, as far as they are known.
+    pub fn outputs(&self) -> Result<Vec<(DerivedPath, Outputs)>, Failure> {
+        self.things
+            .iter()
+            .map(|thing| Ok((thing.path.clone(), self.outputs_of(thing)?)))
+            .collect()
+    }
+
+    fn outputs_of(&self, thing: &Installable) -> Result<Outputs, Failure> {
+        let (drv, wanted) = match &thing.path {
+            DerivedPath::Opaque(path) => {
+                return Ok(Outputs::from([(String::new(), Some(path.clone()))]));
+            }
+            DerivedPath::Built { drv, outputs } => (drv.base(), outputs),
+        };
+        let evaluated = thing.value.is_some();
+        let derivations = if evaluated {
+            &self.eval_store
+        } else {
+            &self.store
+        };
+        let mut outputs = derivations.query_derivation_outputs(drv)?;
+        if evaluated
+            && outputs.values().any(Option::is_none)
+            && !Arc::ptr_eq(&self.store, &self.eval_store)
+            && let Ok(known) = self.store.query_derivation_outputs(drv)
+        {
+            outputs = known;
+        }
+        outputs.retain(|name, _| wanted.contains(name));
+        Ok(outputs)
+    }
+
+    /// All store paths, which are built first if `built` says so.
+    pub fn paths(&self, built: bool) -> Result<BTreeSet<StorePath>, Failure> {
+        if built {
+            self.copy_derivations()?;
+            let missing: Vec<DerivedPath> = self
+                .things
+                .iter()
+                .filter(|thing| !self.is_there(thing))
+                .map(|thing| thing.path.clone())
+                .collect();
+            if !missing.is_empty() {
+                self.store
+                    .build_paths(&missing, BuildMode::Normal)
+                    .map_err(plain_failure)?;
+            }
+        }
+        let mut paths = BTreeSet::new();
+        for (derived, outputs) in self.outputs()? {
+            for (name, path) in outputs {
+                match (path, &derived) {
+                    (Some(path), _) => {
+                        paths.insert(path);
+                    }
+                    (None, DerivedPath::Built { drv, .. }) => {
+                        return Err(Failure::message(format!(
+                            "cannot operate on output '{name}' of the unbuilt derivation '{}'",
+                            self.store.dir().display(drv.base())
+                        )));
+                    }
+                    (None, DerivedPath::Opaque(_)) => {}
+                }
+            }
+        }
+        Ok(paths)
+    }
+
+    /// Whether nothing of the thing has to be built. What cannot be told has to be.
+    fn is_there(&self, thing: &Installable) -> bool {
+        self.outputs_of(thing).is_ok_and(|outputs| {
+            outputs.values().all(|path| {
+                path.as_ref()
+                    .is_some_and(|path| self.store.is_valid(path).unwrap_or(false))
+            })
+        })
+    }
+
+    /// The derivations of the things; of a path that is none the one that built it.
+    pub fn derivations(&self) -> Result<BTreeSet<StorePath>, Failure> {
+        self.things
+            .iter()
+            .map(|thing| match &thing.path {
+                DerivedPath::Built { drv, .. } => Ok(drv.base().clone()),
+                DerivedPath::Opaque(path) if path.is_derivation() => Ok(path.clone()),
+                DerivedPath::Opaque(path) => self.deriver_of(path),
+            })
+            .collect()
+    }
+
+    fn deriver_of(&self, path: &StorePath) -> Result<StorePath, Failure> {
+        if let Some(deriver) = &self.store.path_info(path)?.deriver
+            && self.store.is_valid(deriver)?
+        {
+            return Ok(deriver.clone());
+        }
+        let derivers = self.store.query_valid_derivers(path)?;
+        derivers.into_iter().next().ok_or_else(|| {
+            Failure::message(format!(
+                "'{}' does not have a known deriver",
+                self.store.dir().display(path)
+            ))
+        })
+    }
+}
+
+/// Names on the command line of a command that works on any number of things.
+#[derive(clap::Args, Debug, Default)]
+pub struct Operands {
+    /// Where they come from.
+    #[command(flatten)]
+    pub names: NameArgs,
+    /// Read further names from standard input, one a line.
+    #[arg(long)]
+    pub stdin: bool,
+    /// Store paths, links to them, attributes of a file or expression; perhaps with outputs (WHAT^OUTPUT).
+    #[arg(value_name = "WHAT")]
+    pub what: Vec<OsString>,
+}
+
+impl Operands {
+    /// The names, with those from standard input.
+    pub fn all(&self) -> Result<Vec<OsString>, Failure> {
+        let mut all = self.what.clone();
+        if self.stdin {
+            for line in std::io::stdin().lock().split(b'\n') {
+                let line = line?;
+                if !line.trim_ascii().is_empty() {
+                    all.push(OsString::from_vec(line.trim_ascii().to_vec()));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// What they stand for. Nothing on standard input stands for nothing, and not for a default.
+    pub fn find(
+        &self,
+        invocation: &Invocation,
+        store: Option<Arc<dyn Store>>,
+    ) -> Result<Named, Failure> {
+        let names = self.all()?;
+        if names.is_empty() && self.stdin {
+            let store = match store {
+                Some(store) => store,
+                None => open_store(invocation)?,
+            };
+            return Ok(Named {
+                eval_store: Arc::clone(&store),
+                store,
+                things: Vec::new(),
+            });
+        }
+        self.names.find(invocation, store, &names)
+    }
+}
+
+/// Names on the command line of a command that works on store paths, their closures, or all of the store.
+#[derive(clap::Args, Debug, Default)]
+pub struct PathArgs {
+    /// Work on all paths of the store.
+    #[arg(long)]
+    pub all: bool,
+    /// Also work on everything that the paths need.
+    #[arg(short, long)]
+    pub recursive: bool,
+    /// Work on derivations, not on their outputs.
+    #[arg(long)]
+    pub derivation: bool,
+    /// What is named.
+    #[command(flatten)]
+    pub operands: Operands,
+}
+
+impl PathArgs {
+    /// The paths that are meant, each after what it refers to; outputs are built first if `built` says so.
+    pub fn find(
+        &self,
+        invocation: &Invocation,
+        built: bool,
+    ) -> Result<(Arc<dyn Store>, Vec<StorePath>), Failure> {
+        let (store, mut paths) = if self.all {
+            if !self.operands.what.is_empty() {
+                return Err(UsageError::new("'--all' does not expect arguments").into());
+            }
+            let store = open_store(invocation)?;
+            let paths = store.all_valid_paths()?;
+            (store, paths)
+        } else {
+            let named = self.operands.find(invocation, None)?;
+            let paths = if self.derivation {
+                named.derivations()?
+            } else {
+                named.paths(built)?
+            };
+            (named.store, paths)
+        };
+        if self.recursive && !self.all {
+            paths = store.closure(&paths, ClosureOptions::default())?;
+        }
+        let mut order = topological_paths(&*store, &paths)?;
+        order.reverse();
+        Ok((store, order))
+    }
+}
