@@ -279,8 +279,10 @@ impl Vm {
             base_dir,
             home: ev.settings.home.as_deref(),
         };
+        let parsed = start.elapsed().as_micros() as u64;
         let unit = crate::compile::compile(&ast, source, &environment, &mut self.heap)
             .map_err(undefined_variables)?;
+        self.stats.compile_micros += start.elapsed().as_micros() as u64 - parsed;
         self.stats.files += 1;
         self.stats.parsed_bytes += source.text.len() as u64;
         self.stats.parse_micros += start.elapsed().as_micros() as u64;

@@ -25,4 +25,6 @@ pub struct Stats {
     pub parsed_bytes: u64,
     /// Microseconds spent parsing and compiling.
     pub parse_micros: u64,
+    /// Microseconds of that spent in making code.
+    pub compile_micros: u64,
 }

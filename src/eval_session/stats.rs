@@ -14,7 +14,7 @@ pub(super) fn show(vm: &Vm) {
         "{:#}\n",
         json!({
             "cpuTime": cpu,
-            "time": { "cpu": cpu, "parse": stats.parse_micros as f64 / 1e6 },
+            "time": { "cpu": cpu, "parse": stats.parse_micros as f64 / 1e6, "compile": stats.compile_micros as f64 / 1e6 },
             "files": stats.files,
             "bytes": stats.parsed_bytes,
             "nrThunks": stats.thunks,
@@ -26,7 +26,7 @@ pub(super) fn show(vm: &Vm) {
             "list": { "concats": stats.concats },
             "sets": { "number": stats.sets },
             "symbols": { "number": rx_lang::Symbols::global().len() },
-            "heap": { "bytes": vm.heap.allocated(), "peakResident": peak_resident() },
+            "heap": { "bytes": vm.heap.allocated(), "code": vm.heap.code_bytes(), "peakResident": peak_resident() },
         })
     );
     match std::env::var_os("NIX_SHOW_STATS_PATH") {

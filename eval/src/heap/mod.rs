@@ -117,6 +117,11 @@ impl Heap {
         self.exhausted
     }
 
+    /// Bytes of compiled code.
+    pub fn code_bytes(&self) -> usize {
+        self.code.allocated_bytes()
+    }
+
     /// Bytes taken from the system so far.
     pub fn allocated(&self) -> usize {
         self.allocated - self.free.len() * 8
