@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use rx_lang::symbol::{self, Symbol};
 
 use super::Layout;
+use super::layout::Positions;
 
 /// Sets with at most this many names are searched name by name.
 const LINEAR: usize = 8;
@@ -111,7 +112,8 @@ impl Keys {
 
     /// The layout with these names and no positions.
     pub(crate) fn plain(&'static self) -> &'static Layout {
-        self.plain.get_or_init(|| Layout::new(self, None))
+        self.plain
+            .get_or_init(|| Layout::new(self, Positions::None))
     }
 }
 

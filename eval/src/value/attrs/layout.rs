@@ -13,18 +13,38 @@ pub struct Layout {
     pub(super) keys: &'static Keys,
     pub(super) keys_id: u32,
     len: u32,
-    positions: Option<Box<[Pos]>>,
+    positions: Positions,
+}
+
+/// Where the attributes of a set were defined.
+///
+/// Few positions are ever asked for, so layouts that come from others say only from which.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Positions {
+    /// Nobody knows.
+    None,
+    /// In the order of the names.
+    Listed(&'static [Pos]),
+    /// Those of `a // b`.
+    United(&'static Layout, &'static Layout),
+    /// Those of a set with more names.
+    PartOf(&'static Layout),
 }
 
 impl Layout {
-    /// A permanent layout; positions stand in the order of the names.
-    pub(super) fn new(keys: &'static Keys, positions: Option<Box<[Pos]>>) -> &'static Layout {
+    /// A permanent layout.
+    pub(super) fn new(keys: &'static Keys, positions: Positions) -> &'static Layout {
         Box::leak(Box::new(Layout {
             keys,
             keys_id: keys.id,
             len: keys.names().len() as u32,
             positions,
         }))
+    }
+
+    /// A layout with these positions, in the order of the names.
+    pub(super) fn with_positions(keys: &'static Keys, positions: &[Pos]) -> &'static Layout {
+        Layout::new(keys, Positions::Listed(Box::leak(positions.into())))
     }
 
     /// The layout of a literal whose attributes stand in this order in the source, without duplicates; also
@@ -38,12 +58,16 @@ impl Layout {
             .iter()
             .map(|&i| attributes[i as usize].0)
             .collect::<Vec<_>>();
-        let positions = order.iter().map(|&i| attributes[i as usize].1).collect();
+        let positions = order
+            .iter()
+            .map(|&i| attributes[i as usize].1)
+            .collect::<Vec<_>>();
         let mut words = vec![0; attributes.len()].into_boxed_slice();
         for (word, &i) in order.iter().enumerate() {
             words[i as usize] = word as u32;
         }
-        (Layout::new(Keys::of(&names), Some(positions)), words)
+        let layout = Layout::with_positions(Keys::of(&names), &positions);
+        (layout, words)
     }
 
     /// The layout of `{ }`.
@@ -63,11 +87,31 @@ impl Layout {
         self.keys
     }
 
+    /// Where the attribute at `index` was defined.
     pub(super) fn pos(&self, index: usize) -> Pos {
-        self.positions.as_ref().map_or(Pos::NONE, |p| p[index])
+        let Some(&name) = self.keys.names().get(index) else {
+            return Pos::NONE;
+        };
+        let (mut layout, mut index) = (self, index);
+        // A chain of `//` can be long: this goes along it without recursion.
+        loop {
+            let next = match layout.positions {
+                Positions::None => return Pos::NONE,
+                Positions::Listed(list) => return list.get(index).copied().unwrap_or(Pos::NONE),
+                Positions::United(a, b) => {
+                    let right = b.keys.find(name).map(|i| (b, i));
+                    right.or_else(|| a.keys.find(name).map(|i| (a, i)))
+                }
+                Positions::PartOf(whole) => whole.keys.find(name).map(|i| (whole, i)),
+            };
+            match next {
+                Some(next) => (layout, index) = next,
+                None => return Pos::NONE,
+            }
+        }
     }
 
     pub(super) fn has_positions(&self) -> bool {
-        self.positions.is_some()
+        !matches!(self.positions, Positions::None)
     }
 }

@@ -3,6 +3,7 @@
 use rx_lang::symbol::Symbol;
 use smallvec::SmallVec;
 
+use super::layout::Positions;
 use super::{Attrs, Entries, Keys, Layout};
 use crate::heap::{self, Heap};
 use crate::source::Pos;
@@ -39,8 +40,7 @@ impl Entries {
         if !self.layout.has_positions() {
             return keys.plain();
         }
-        let positions = kept.iter().map(|&i| self.pos(i as usize)).collect();
-        Layout::new(keys, Some(positions))
+        Layout::new(keys, Positions::PartOf(self.layout))
     }
 
     /// The set of the attributes at `kept`, which is in order.

@@ -4,6 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rx_lang::symbol::Symbol;
 use smallvec::SmallVec;
 
+use super::layout::Positions;
 use super::{Attrs, Entries, Keys, Layout, keys};
 use crate::heap::{self, Heap};
 use crate::source::Pos;
@@ -22,8 +23,24 @@ const MOST_LAYERS: usize = 8;
 #[derive(Debug)]
 struct Transition {
     layout: &'static Layout,
-    /// For each word of the result its index in `a`'s words followed by `b`'s.
-    plan: Box<[u32]>,
+    plan: Plan,
+}
+
+/// For each word of the result its index in `a`'s words followed by `b`'s.
+#[derive(Debug)]
+enum Plan {
+    /// Of sets with few names, which are most.
+    Small(Box<[u8]>),
+    Large(Box<[u32]>),
+}
+
+impl Plan {
+    fn new(plan: &[u32]) -> Plan {
+        match plan.iter().map(|&from| u8::try_from(from)).collect() {
+            Ok(small) => Plan::Small(small),
+            Err(_) => Plan::Large(plan.into()),
+        }
+    }
 }
 
 /// What one evaluator thread has learned about layouts.
@@ -41,11 +58,11 @@ impl ShapeCache {
     /// The layout with these names and positions.
     pub(super) fn layout(&mut self, keys: &'static Keys, positions: &[Pos]) -> &'static Layout {
         if positions.len() > 16 {
-            return Layout::new(keys, Some(positions.into()));
+            return Layout::with_positions(keys, positions);
         }
         self.layouts
             .entry((keys.id, positions.into()))
-            .or_insert_with(|| Layout::new(keys, Some(positions.into())))
+            .or_insert_with(|| Layout::with_positions(keys, positions))
     }
 
     fn transition(&mut self, a: &'static Layout, b: &'static Layout) -> &'static Transition {
@@ -108,23 +125,13 @@ fn plan(a: &'static Layout, b: &'static Layout) -> Transition {
         Keys::of(&names)
     };
     let layout = if a.has_positions() || b.has_positions() {
-        let pos = |from: usize| {
-            if from < a.len() {
-                a.pos(from)
-            } else {
-                b.pos(from - a.len())
-            }
-        };
-        Layout::new(
-            keys,
-            Some(plan.iter().map(|&from| pos(from as usize)).collect()),
-        )
+        Layout::new(keys, Positions::United(a, b))
     } else {
         keys.plain()
     };
     Transition {
         layout,
-        plan: plan.into(),
+        plan: Plan::new(&plan),
     }
 }
 
@@ -193,9 +200,17 @@ fn compact(heap: &mut Heap, layers: &mut SmallVec<[Attrs; 8]>) {
 
 fn join(heap: &mut Heap, transition: &Transition, a: Entries, b: Entries) -> Value {
     let (value, words) = Attrs::with_layout(heap, transition.layout);
+    match &transition.plan {
+        Plan::Small(plan) => fill(words, plan.iter().map(|&from| usize::from(from)), a, b),
+        Plan::Large(plan) => fill(words, plan.iter().map(|&from| from as usize), a, b),
+    }
+    value
+}
+
+#[inline(always)]
+fn fill(words: &[heap::Word], plan: impl Iterator<Item = usize>, a: Entries, b: Entries) {
     let split = a.len();
-    for (word, &from) in words.iter().zip(&transition.plan) {
-        let from = from as usize;
+    for (word, from) in words.iter().zip(plan) {
         let source = if from < split {
             &a.words[from]
         } else {
@@ -203,7 +218,6 @@ fn join(heap: &mut Heap, transition: &Transition, a: Entries, b: Entries) -> Val
         };
         heap::store(word, heap::load(source));
     }
-    value
 }
 
 fn join_uncached(heap: &mut Heap, older: Attrs, newer: Attrs) -> Attrs {
