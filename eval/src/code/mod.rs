@@ -1,104 +1,232 @@
 //! Compiled code: what the interpreter walks.
 //!
-//! Code is a permanent tree of small nodes. All names are resolved: a variable is a word of the frame
+//! Code is a permanent tree of sites; a node is a word that says what kind of site it refers to, and small nodes are that
+//! word alone. All names are resolved: a variable is a word of the frame
 //! (arguments, formals, `let` bindings of the function or thunk that is running), a captured word of it, or a
 //! constant. A *unit* of code (a lambda's body, a thunk's body, a file) has its own frame; what it uses of
 //! the units around it is captured, that is, copied when the closure or thunk is made.
 
+use std::num::NonZeroU64;
 use std::sync::OnceLock;
 
 use rx_lang::symbol::Symbol;
 
-use crate::heap::Word;
+use crate::heap::{self, Word};
 use crate::source::Pos;
 use crate::value::Value;
 use crate::value::attrs::{Layout, SelectCache};
 use crate::vm::NativeThunk;
 
-/// A node, alive as long as the process.
-pub type Code = &'static Expr;
+/// A node, alive as long as the process: what kind it is and where the rest stands, in one word.
+///
+/// ```text
+/// [kind: 8 bits][the number, position or value itself, or the address of the site: 56 bits]
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Code(NonZeroU64);
+
+const KIND_SHIFT: u32 = 56;
+const PAYLOAD: u64 = (1 << KIND_SHIFT) - 1;
+
+/// What the low bits of a node can hold.
+trait Payload: Copy {
+    fn pack(self) -> u64;
+    fn unpack(bits: u64) -> Self;
+}
+
+impl Payload for u32 {
+    fn pack(self) -> u64 {
+        u64::from(self)
+    }
+
+    #[inline(always)]
+    fn unpack(bits: u64) -> Self {
+        bits as u32
+    }
+}
+
+impl Payload for Pos {
+    fn pack(self) -> u64 {
+        u64::from(self.0)
+    }
+
+    #[inline(always)]
+    fn unpack(bits: u64) -> Self {
+        Pos(bits as u32)
+    }
+}
+
+impl Payload for Value {
+    fn pack(self) -> u64 {
+        self.word()
+    }
+
+    #[inline(always)]
+    fn unpack(bits: u64) -> Self {
+        Value::from_word(bits)
+    }
+}
+
+impl<T: Sync> Payload for &'static T {
+    fn pack(self) -> u64 {
+        heap::address_of(self) as u64
+    }
+
+    #[inline(always)]
+    fn unpack(bits: u64) -> Self {
+        heap::permanent(bits as usize)
+    }
+}
+
+macro_rules! nodes {
+    ($($(#[$doc:meta])* $kind:literal $name:ident($content:ty),)*) => {
+        /// A node, taken apart for `match`.
+        ///
+        /// Nodes marked *lazy* can stand where a value may be delayed (arguments, elements, bindings): they make
+        /// a value at once without evaluating anything.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Expr {
+            $($(#[$doc])* $name($content),)*
+        }
+
+        impl Code {
+            /// The node in one word. A constant must be one that [`Code::holds`].
+            pub(crate) fn new(expr: Expr) -> Code {
+                let (kind, payload) = match expr {
+                    $(Expr::$name(content) => ($kind, content.pack()),)*
+                };
+                debug_assert!(payload <= PAYLOAD);
+                // Kinds count from one, so the word is never zero.
+                Code(NonZeroU64::MIN.saturating_add((kind << KIND_SHIFT | payload & PAYLOAD) - 1))
+            }
+
+            /// What kind of node this is, with its content.
+            #[inline(always)]
+            pub fn expr(self) -> Expr {
+                let payload = self.0.get() & PAYLOAD;
+                match self.0.get() >> KIND_SHIFT {
+                    $($kind => Expr::$name(Payload::unpack(payload)),)*
+                    _ => Expr::Const(Value::NULL),
+                }
+            }
+        }
+    };
+}
+
+nodes! {
+    /// Lazy. A finished value.
+    1 Const(Value),
+    /// Lazy. A value that may still be a thunk, shared by all who use it.
+    2 Shared(&'static Word),
+    /// Lazy. A word of the frame.
+    3 Local(u32),
+    /// Lazy. A captured word.
+    4 Capture(u32),
+    /// Lazy. A lambda with what it captures.
+    5 Closure(&'static ClosureSite),
+    /// Lazy. A thunk with what it captures.
+    6 Thunk(&'static ThunkSite),
+    /// Lazy. `variable.name …`: the value when all on the way to it is finished, otherwise a thunk.
+    7 Selection(&'static ThunkSite),
+    /// Lazy. A list of lazy nodes.
+    8 List(&'static ListSite),
+    /// Lazy. A set with constant names, not recursive.
+    9 Attrs(&'static AttrsSite),
+    /// A set with dynamic names, or recursive.
+    10 Scoped(&'static ScopedSite),
+    /// A variable of a `with`.
+    11 WithVar(&'static WithVar),
+    /// `base.name`
+    12 Select(&'static Select),
+    /// `base.path or default`, or a path with dynamic names
+    13 SelectPath(&'static SelectPath),
+    /// `base ? path`
+    14 HasAttr(&'static HasAttr),
+    /// `func args …`
+    15 Call(&'static Call),
+    /// `let … in body`
+    16 Let(&'static Let),
+    /// `with scope; body`
+    17 With(&'static With),
+    /// `if`: the condition and the two branches.
+    18 If(&'static If),
+    /// `assert`
+    19 Assert(&'static Assert),
+    /// `!a`
+    20 Not(&'static Not),
+    /// `a && b`
+    21 And(&'static Binary),
+    /// `a || b`
+    22 Or(&'static Binary),
+    /// `a -> b`
+    23 Impl(&'static Binary),
+    /// `a == b`
+    24 Eq(&'static Binary),
+    /// `a != b`
+    25 NotEq(&'static Binary),
+    /// `a < b`
+    26 Less(&'static Binary),
+    /// `a + b`
+    27 Add(&'static Binary),
+    /// `a - b`
+    28 Sub(&'static Binary),
+    /// `a * b`
+    29 Mul(&'static Binary),
+    /// `a / b`
+    30 Div(&'static Binary),
+    /// `a // b`
+    31 Update(&'static Binary),
+    /// `a ++ b`
+    32 Concat(&'static Binary),
+    /// A string or path with interpolations.
+    33 Interp(&'static Interp),
+    /// `__curPos`
+    34 CurPos(Pos),
+}
+
+impl Code {
+    /// Whether a node can hold this value; others stand in a permanent word ([`Expr::Shared`]).
+    pub(crate) fn holds(value: Value) -> bool {
+        value.word() <= PAYLOAD
+    }
+}
 
 /// Where a variable is found.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Var {
+pub struct Var(u32);
+
+/// A variable, taken apart for `match`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
     /// A word of the frame.
     Local(u32),
     /// A captured word.
     Capture(u32),
 }
 
-/// A node.
-///
-/// Nodes marked *lazy* can stand where a value may be delayed (arguments, elements, bindings): they make
-/// a value at once without evaluating anything.
-#[derive(Debug)]
-pub enum Expr {
-    /// Lazy. A finished value.
-    Const(Value),
-    /// Lazy. A value that may still be a thunk, shared by all who use it.
-    Shared(&'static Word),
-    /// Lazy. A word of the frame.
-    Local(u32),
-    /// Lazy. A captured word.
-    Capture(u32),
-    /// Lazy. A lambda with what it captures.
-    Closure(&'static ClosureSite),
-    /// Lazy. A thunk with what it captures.
-    Thunk(&'static ThunkSite),
-    /// Lazy. A list of lazy nodes.
-    List(&'static [Code]),
-    /// Lazy. A set with constant names, not recursive.
-    Attrs(&'static AttrsSite),
-    /// A set with dynamic names, or recursive.
-    Scoped(&'static ScopedSite),
-    /// A variable of a `with`.
-    WithVar(&'static WithVar),
-    /// `base.name`
-    Select(&'static Select),
-    /// `base.path or default`, or a path with dynamic names
-    SelectPath(&'static SelectPath),
-    /// `base ? path`
-    HasAttr(&'static HasAttr),
-    /// `func args …`
-    Call(&'static Call),
-    /// `let … in body`
-    Let(&'static Let),
-    /// `with scope; body`: the word of the frame, the lazy scope, the body.
-    With(u32, Code, Code),
-    /// `if`: the condition and the two branches.
-    If(&'static If),
-    /// `assert`
-    Assert(&'static Assert),
-    /// `!a`
-    Not(Code, Pos),
-    /// `a && b`
-    And(&'static Binary),
-    /// `a || b`
-    Or(&'static Binary),
-    /// `a -> b`
-    Impl(&'static Binary),
-    /// `a == b`
-    Eq(&'static Binary),
-    /// `a != b`
-    NotEq(&'static Binary),
-    /// `a < b`
-    Less(&'static Binary),
-    /// `a + b`
-    Add(&'static Binary),
-    /// `a - b`
-    Sub(&'static Binary),
-    /// `a * b`
-    Mul(&'static Binary),
-    /// `a / b`
-    Div(&'static Binary),
-    /// `a // b`
-    Update(&'static Binary),
-    /// `a ++ b`
-    Concat(&'static Binary),
-    /// A string or path with interpolations.
-    Interp(&'static Interp),
-    /// `__curPos`
-    CurPos(Pos),
+impl Var {
+    const CAPTURED: u32 = 1 << 31;
+
+    /// A word of the frame.
+    pub(crate) fn local(slot: u32) -> Var {
+        debug_assert!(slot < Self::CAPTURED);
+        Var(slot)
+    }
+
+    /// A captured word.
+    pub(crate) fn capture(n: u32) -> Var {
+        Var(n | Self::CAPTURED)
+    }
+
+    /// Which of the two it is.
+    #[inline(always)]
+    pub fn place(self) -> Place {
+        if self.0 & Self::CAPTURED == 0 {
+            Place::Local(self.0)
+        } else {
+            Place::Capture(self.0 & !Self::CAPTURED)
+        }
+    }
 }
 
 impl Expr {
@@ -137,20 +265,16 @@ pub struct ThunkSite {
     pub code: ThunkCode,
     /// What it captures, in terms of the unit around it.
     pub captures: &'static [Var],
-    /// `var.name`: when the variable is a finished set that has the attribute, no thunk is needed.
-    pub peek: Option<Peek>,
 }
 
-/// A selection that can often be done at once.
+/// A list literal.
 #[derive(Debug)]
-pub struct Peek {
-    /// The variable, in terms of the unit around the thunk.
-    pub base: Var,
-    /// The attributes, each with where it was found the last time.
-    pub names: &'static [(Symbol, SelectCache)],
+pub struct ListSite {
+    /// Lazy nodes of the elements.
+    pub elements: &'static [Code],
 }
 
-/// What a thunk does when it is forced.
+/// What a thunk does when it is forced. The address of this stands in suspended thunks.
 #[derive(Debug)]
 pub enum ThunkCode {
     /// Evaluates code in a fresh frame.
@@ -230,7 +354,7 @@ pub struct Formals {
     /// Whether it ends in `...`.
     pub ellipsis: bool,
     /// Where the formals stand in the last kinds of sets that came.
-    pub plans: [OnceLock<FormalsPlan>; 4],
+    pub plans: [OnceLock<Box<FormalsPlan>>; 4],
     /// What `builtins.functionArgs` says, once asked.
     pub function_args: OnceLock<Value>,
 }
@@ -378,6 +502,26 @@ pub struct Let {
     pub bindings: &'static [(u32, Code)],
     /// The body.
     pub body: Code,
+}
+
+/// `with scope; body`
+#[derive(Debug)]
+pub struct With {
+    /// The word of the frame that holds the set.
+    pub slot: u32,
+    /// Lazy node of the set.
+    pub scope: Code,
+    /// The body.
+    pub body: Code,
+}
+
+/// `!operand`
+#[derive(Debug)]
+pub struct Not {
+    /// The operand.
+    pub operand: Code,
+    /// Where it stands.
+    pub pos: Pos,
 }
 
 /// `if condition then yes else no`

@@ -4,9 +4,7 @@ use rx_lang::ast::{AttrName, AttrSetId, Binding, BindingValue, Expr as Syntax, E
 use rx_lang::symbol::{Symbol, known};
 
 use super::{Compiler, Group, scope};
-use crate::code::{
-    self, AttrsSite, Code, Dynamic, Expr, Let, ScopedSite, ThunkCode, ThunkSite, Var,
-};
+use crate::code::{self, AttrsSite, Code, Dynamic, Expr, Let, ScopedSite, Var};
 use crate::source::Pos;
 use crate::value::attrs::Layout;
 use crate::value::{Attrs, Value};
@@ -129,7 +127,7 @@ impl Compiler<'_> {
         let mut values = Vec::with_capacity(bindings.len());
         for (i, (binding, inherited)) in bindings.iter().zip(inherited).enumerate() {
             let Some(place) = places[i] else {
-                values.push(self.node(Expr::Const(constants[i].unwrap_or(Value::NULL))));
+                values.push(self.constant_node(constants[i].unwrap_or(Value::NULL)));
                 continue;
             };
             let node = match inherited {
@@ -200,7 +198,7 @@ impl Compiler<'_> {
             BindingValue::Inherit => self.inherited(binding),
             BindingValue::InheritFrom(n) => {
                 let slot = sources[n as usize].0;
-                self.select_from(Var::Local(slot), binding.name, self.at(binding.offset))
+                self.select_from(Var::local(slot), binding.name, self.at(binding.offset))
             }
         }
     }
@@ -211,23 +209,15 @@ impl Compiler<'_> {
         if self.scope.lookup(binding.name).is_some() {
             return self.variable(binding.name, pos);
         }
-        match self.variable(binding.name, pos) {
+        let code = self.variable(binding.name, pos);
+        match code.expr() {
             Expr::WithVar(_) | Expr::Select(_) => {
                 self.scope.enter_unit();
                 let body = self.variable(binding.name, pos);
                 let unit = self.scope.leave_unit();
-                let captures = self.slice(unit.captures);
-                let code = ThunkCode::Eval {
-                    body,
-                    frame: unit.frame,
-                };
-                self.node(Expr::Thunk(self.make(ThunkSite {
-                    code,
-                    captures,
-                    peek: None,
-                })))
+                self.thunk_of(body, unit)
             }
-            constant => constant,
+            _ => code,
         }
     }
 
@@ -240,14 +230,11 @@ impl Compiler<'_> {
             cache: Default::default(),
             pos,
         })));
-        let captures = self.slice(vec![var]);
-        let names = self.slice(vec![(name, Default::default())]);
-        let peek = Some(code::Peek { base: var, names });
-        self.node(Expr::Thunk(self.make(ThunkSite {
-            code: ThunkCode::Eval { body, frame: 0 },
-            captures,
-            peek,
-        })))
+        let unit = scope::Closed {
+            captures: vec![var],
+            frame: 0,
+        };
+        self.thunk_of(body, unit)
     }
 
     fn dynamics(&mut self, id: AttrSetId) -> &'static [Dynamic] {

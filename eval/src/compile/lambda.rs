@@ -53,7 +53,7 @@ impl Compiler<'_> {
             doc: outer.doc.map(|d| (self.at(d.start), self.at(d.end))),
             inner: self.slice(inner),
         };
-        let captures = self.slice(unit.captures);
+        let captures = self.captures(unit.captures);
         self.node(Expr::Closure(self.make(ClosureSite {
             code: self.make(code),
             captures,

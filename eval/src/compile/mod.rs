@@ -15,7 +15,7 @@ use rx_lang::Ast;
 use rx_lang::ast::{AttrName, AttrPath, Expr as Syntax, ExprId};
 use rx_lang::symbol::Symbol;
 
-use crate::code::{self, Code, Expr, Name, Peek, ThunkCode, ThunkSite, Var};
+use crate::code::{self, Code, Expr, Name, Place, ThunkCode, ThunkSite, Var};
 use crate::heap::{Heap, Word};
 use crate::source::{Pos, Source};
 use crate::value::function::FunctionView;
@@ -78,6 +78,7 @@ pub fn compile(
         withs: Vec::new(),
         undefined: Vec::new(),
         strings: FxHashMap::default(),
+        capture_lists: FxHashMap::default(),
     };
     compiler.scope.enter_unit();
     let body = compiler.strict(ast.root());
@@ -105,6 +106,7 @@ struct Compiler<'a> {
     undefined: Vec<Undefined>,
     /// String constants of the file by their text.
     strings: FxHashMap<Box<[u8]>, Value>,
+    capture_lists: FxHashMap<&'static [Var], &'static [Var]>,
 }
 
 /// Whether a lazy node is for a group of bindings that see each other.
@@ -126,7 +128,25 @@ impl Compiler<'_> {
     }
 
     fn node(&self, expr: Expr) -> Code {
-        self.arena.alloc(expr)
+        Code::new(expr)
+    }
+
+    fn constant_node(&self, value: Value) -> Code {
+        if Code::holds(value) {
+            Code::new(Expr::Const(value))
+        } else {
+            Code::new(Expr::Shared(self.make(Word::new(value.word()))))
+        }
+    }
+
+    /// Lists of captures; most are short and come again and again.
+    fn captures(&mut self, captures: Vec<Var>) -> &'static [Var] {
+        if let Some(&known) = self.capture_lists.get(&captures[..]) {
+            return known;
+        }
+        let list: &'static [Var] = self.arena.alloc_slice_copy(&captures);
+        self.capture_lists.insert(list, list);
+        list
     }
 
     fn make<T>(&self, thing: T) -> &'static T {
@@ -155,15 +175,15 @@ impl Compiler<'_> {
         match self.ast.expr(id) {
             Syntax::Int(n) => {
                 let value = Value::int(self.heap, n);
-                self.node(Expr::Const(value))
+                self.constant_node(value)
             }
             Syntax::Float(f) => {
                 let value = Value::float(self.heap, f);
-                self.node(Expr::Const(value))
+                self.constant_node(value)
             }
             Syntax::Str(text) => {
                 let value = self.string(self.ast.text(text));
-                self.node(Expr::Const(value))
+                self.constant_node(value)
             }
             Syntax::Path(text) => self.path(self.ast.text(text), id),
             Syntax::Interp(parts) => self.interpolation(parts, false, id),
@@ -217,7 +237,8 @@ impl Compiler<'_> {
                     .iter()
                     .map(|&e| self.lazy(e, Group::Ordinary))
                     .collect();
-                self.node(Expr::List(self.slice(elements)))
+                let elements = self.slice(elements);
+                self.node(Expr::List(self.make(code::ListSite { elements })))
             }
             Syntax::Attrs(set) => self.attrs(set, self.pos(id)),
             Syntax::Let { set, body } => self.let_in(set, body),
@@ -229,7 +250,11 @@ impl Compiler<'_> {
                 let body = self.strict(body);
                 self.withs.pop();
                 self.scope.release(mark);
-                self.node(Expr::With(place.slot, scope, body))
+                self.node(Expr::With(self.make(code::With {
+                    slot: place.slot,
+                    scope,
+                    body,
+                })))
             }
             Syntax::Assert { condition, body } => self.assertion(condition, body, id),
             Syntax::If { condition, yes, no } => {
@@ -253,7 +278,7 @@ impl Compiler<'_> {
             }
             Syntax::Path(_) => {
                 let code = self.strict(id);
-                if matches!(code, Expr::Const(_)) {
+                if matches!(code.expr(), Expr::Const(_)) {
                     code
                 } else {
                     self.thunk(id)
@@ -262,10 +287,13 @@ impl Compiler<'_> {
             Syntax::Var(name) => match self.scope.lookup(name) {
                 Some(place) if group.forbids(&self.scope, place) => self.thunk(id),
                 Some(_) => self.variable(name, self.pos(id)),
-                None => match self.variable(name, self.pos(id)) {
-                    Expr::WithVar(_) | Expr::Select(_) => self.thunk(id),
-                    constant => constant,
-                },
+                None => {
+                    let code = self.variable(name, self.pos(id));
+                    match code.expr() {
+                        Expr::WithVar(_) | Expr::Select(_) => self.thunk(id),
+                        _ => code,
+                    }
+                }
             },
             Syntax::List(elements)
                 if group == Group::Ordinary && elements.len() <= SMALL_LITERAL =>
@@ -307,39 +335,27 @@ impl Compiler<'_> {
         self.scope.enter_unit();
         let body = self.strict(id);
         let unit = self.scope.leave_unit();
-        let captures = self.slice(unit.captures);
         // A body that became a constant needs no thunk.
-        if let Expr::Const(_) = body {
+        if let Expr::Const(_) | Expr::Shared(_) = body.expr() {
             return body;
         }
-        let peek = self.peek(body, captures);
-        let code = ThunkCode::Eval {
-            body,
-            frame: unit.frame,
-        };
-        self.node(Expr::Thunk(self.make(ThunkSite {
-            code,
-            captures,
-            peek,
-        })))
+        self.thunk_of(body, unit)
     }
 
-    /// What of a thunk's body could be had without a thunk: `var.a.b …`.
-    fn peek(&self, body: Code, captures: &'static [Var]) -> Option<Peek> {
-        let mut names = Vec::new();
-        let mut at = body;
-        while let Expr::Select(select) = at {
-            names.push((select.name, Default::default()));
-            at = select.base;
-        }
-        let Expr::Capture(n) = at else { return None };
-        if names.is_empty() || names.len() > 3 {
-            return None;
-        }
-        names.reverse();
-        Some(Peek {
-            base: captures[*n as usize],
-            names: self.slice(names),
+    /// A thunk of code.
+    fn thunk_of(&mut self, body: Code, unit: scope::Closed) -> Code {
+        let captures = self.captures(unit.captures);
+        let site = self.make(ThunkSite {
+            code: ThunkCode::Eval {
+                body,
+                frame: unit.frame,
+            },
+            captures,
+        });
+        self.node(if is_selection(body) {
+            Expr::Selection(site)
+        } else {
+            Expr::Thunk(site)
         })
     }
 
@@ -347,7 +363,7 @@ impl Compiler<'_> {
     fn variable(&mut self, name: Symbol, pos: Pos) -> Code {
         match self.scope.resolve(name) {
             Some(Binding::Var(var)) => return self.var(var),
-            Some(Binding::Const(value)) => return self.node(Expr::Const(value)),
+            Some(Binding::Const(value)) => return self.constant_node(value),
             Some(Binding::Overridable(var)) => {
                 let base = self.var(var);
                 return self.node(Expr::Select(self.make(code::Select {
@@ -366,7 +382,7 @@ impl Compiler<'_> {
             return self.node(if value.is_thunk() {
                 Expr::Shared(self.make(Word::new(value.word())))
             } else {
-                Expr::Const(value)
+                return self.constant_node(value);
             });
         }
         if self.withs.is_empty() {
@@ -387,9 +403,9 @@ impl Compiler<'_> {
     }
 
     fn var(&self, var: Var) -> Code {
-        self.node(match var {
-            Var::Local(slot) => Expr::Local(slot),
-            Var::Capture(n) => Expr::Capture(n),
+        self.node(match var.place() {
+            Place::Local(slot) => Expr::Local(slot),
+            Place::Capture(n) => Expr::Capture(n),
         })
     }
 
@@ -418,7 +434,7 @@ impl Compiler<'_> {
                     continue;
                 };
                 base = match constant_attribute(base, name) {
-                    Some(value) => self.node(Expr::Const(value)),
+                    Some(value) => self.constant_node(value),
                     None => {
                         let cache = Default::default();
                         self.node(Expr::Select(self.make(code::Select {
@@ -444,19 +460,31 @@ impl Compiler<'_> {
 
     fn constant_path(&mut self, path: &[u8]) -> Code {
         let value = PathValue::new(self.heap, path);
-        self.node(Expr::Const(value))
+        self.constant_node(value)
     }
 }
 
 /// The attribute of a set that is known now, unless it must be evaluated first.
 fn constant_attribute(base: Code, name: Symbol) -> Option<Value> {
-    let Expr::Const(set) = base else { return None };
+    let Expr::Const(set) = base.expr() else {
+        return None;
+    };
     set.as_attrs()?.get(name).filter(|value| !value.is_thunk())
+}
+
+/// Whether the code is `captured.name …`, of at most three names: such a thunk can often be avoided.
+fn is_selection(mut code: Code) -> bool {
+    let mut names = 0;
+    while let Expr::Select(select) = code.expr() {
+        names += 1;
+        code = select.base;
+    }
+    (1..=3).contains(&names) && matches!(code.expr(), Expr::Capture(_))
 }
 
 /// Which arguments a known builtin forces before anything else, as bits: they need no thunks.
 fn strict_arguments(function: Code, count: usize) -> u8 {
-    let Expr::Const(function) = function else {
+    let Expr::Const(function) = function.expr() else {
         return 0;
     };
     match function.as_function().map(Function::view) {

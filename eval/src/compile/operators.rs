@@ -14,7 +14,7 @@ impl Compiler<'_> {
         match syntax {
             Syntax::Not(a) => {
                 let a = self.strict(a);
-                self.node(Expr::Not(a, pos))
+                self.node(Expr::Not(self.make(code::Not { operand: a, pos })))
             }
             Syntax::And(a, b) => self.binary(Expr::And, a, b, pos),
             Syntax::Or(a, b) => self.binary(Expr::Or, a, b, pos),
@@ -30,7 +30,7 @@ impl Compiler<'_> {
             Syntax::Less(a, b) => self.arithmetic(Expr::Less, known::LESS_THAN, a, b, pos),
             Syntax::Neg(a) => self.negation(a, pos),
             // All other forms are handled where the expression is taken apart.
-            _ => self.node(Expr::Const(Value::NULL)),
+            _ => self.constant_node(Value::NULL),
         }
     }
 
@@ -72,7 +72,7 @@ impl Compiler<'_> {
     }
 
     fn negation(&mut self, a: ExprId, pos: Pos) -> Code {
-        let zero = self.node(Expr::Const(Value::small_int(0)));
+        let zero = self.constant_node(Value::small_int(0));
         if self.is_rebound(known::SUB) {
             let function = self.variable(known::SUB, pos);
             let arguments = vec![zero, self.lazy(a, Group::Ordinary)];
@@ -84,11 +84,11 @@ impl Compiler<'_> {
             })));
         }
         let right = self.strict(a);
-        if let Expr::Const(value) = right
+        if let Expr::Const(value) = right.expr()
             && let Some(negative) = value.as_int().and_then(|n| 0i64.checked_sub(n))
         {
             let value = Value::int(self.heap, negative);
-            return self.node(Expr::Const(value));
+            return self.constant_node(value);
         }
         self.node(Expr::Sub(self.make(Binary {
             left: zero,
@@ -112,7 +112,7 @@ impl Compiler<'_> {
         };
         let text = rx_lang::print::expr(self.ast, condition, &paths);
         let code = self.strict(condition);
-        let sides = match code {
+        let sides = match code.expr() {
             Expr::Eq(binary) => Some((binary.left, binary.right)),
             _ => None,
         };
@@ -146,7 +146,7 @@ impl Compiler<'_> {
         let function = self.variable(known::FIND_FILE, pos);
         let path = self.variable(known::NIX_PATH, pos);
         let name = self.string(self.ast.text(text));
-        let name = self.node(Expr::Const(name));
+        let name = self.constant_node(name);
         let arguments = self.slice(vec![path, name]);
         self.node(Expr::Call(self.make(code::Call {
             function,

@@ -3,7 +3,7 @@
 use rx_lang::ast::ExprId;
 
 use super::{Compiler, Undefined};
-use crate::code::{Code, Expr};
+use crate::code::Code;
 use crate::value::Value;
 
 impl Compiler<'_> {
@@ -18,7 +18,7 @@ impl Compiler<'_> {
                         name: rx_lang::symbol::intern(b"~"),
                         pos: self.pos(id),
                     });
-                    return self.node(Expr::Const(Value::NULL));
+                    return self.constant_node(Value::NULL);
                 }
             },
             [b'/', ..] => text.to_vec(),

@@ -177,16 +177,16 @@ impl Scope {
     /// The variable as the current unit sees it.
     pub(super) fn var(&mut self, place: Place) -> Var {
         if place.unit == self.depth() {
-            return Var::Local(place.slot);
+            return Var::local(place.slot);
         }
-        let mut var = Var::Local(place.slot);
+        let mut var = Var::local(place.slot);
         for unit in &mut self.units[place.unit as usize + 1..] {
             let next = unit.captures.len() as u32;
             let n = *unit.known.entry(place).or_insert(next);
             if n == next {
                 unit.captures.push(var);
             }
-            var = Var::Capture(n);
+            var = Var::capture(n);
         }
         var
     }

@@ -20,7 +20,7 @@ impl Vm {
             self.stack.set(env.fp + slot as usize, source);
         }
         let (value, words) = Attrs::with_layout(&mut self.heap, site.layout);
-        for (word, code) in words.iter().zip(site.values) {
+        for (word, &code) in words.iter().zip(site.values) {
             heap::store(word, self.delay(code, env).word());
         }
         value
@@ -40,7 +40,7 @@ impl Vm {
         });
         self.bind_group(site.bindings, env);
         let (mut value, words) = Attrs::with_layout(&mut self.heap, site.layout);
-        for (word, code) in words.iter().zip(site.values) {
+        for (word, &code) in words.iter().zip(site.values) {
             heap::store(word, self.delay(code, env).word());
         }
         if let Some(thunk) = itself.and_then(Value::as_thunk) {
@@ -161,7 +161,7 @@ impl Vm {
         match name {
             Name::Static(name, _) => Ok(*name),
             Name::Dynamic(code) => {
-                let value = self.eval(code, env)?;
+                let value = self.eval(*code, env)?;
                 let name =
                     self.expect_plain_str(value, pos, "while evaluating an attribute name")?;
                 Ok(self.symbol(name))

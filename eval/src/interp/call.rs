@@ -183,7 +183,7 @@ impl Vm {
                     let top = self.sp;
                     let frame = base + code.frame as usize;
                     self.stack.ensure((top + count).max(frame));
-                    for (i, argument) in site.arguments.iter().enumerate() {
+                    for (i, &argument) in site.arguments.iter().enumerate() {
                         let argument = self.delay(argument, env);
                         self.stack.set(top + i, argument);
                     }
@@ -204,9 +204,9 @@ impl Vm {
                 }
                 FunctionView::Builtin(builtin) if builtin.arity as usize == count => {
                     let mut arguments = Arguments::new();
-                    for (i, argument) in site.arguments.iter().enumerate() {
+                    for (i, &argument) in site.arguments.iter().enumerate() {
                         let argument = if builtin.strict >> i & 1 == 1
-                            && !matches!(argument, Expr::Thunk(_))
+                            && !matches!(argument.expr(), Expr::Thunk(_) | Expr::Selection(_))
                         {
                             self.eval(argument, env)
                                 .map_err(|e| in_builtin(e, builtin, site.pos))?
@@ -235,7 +235,7 @@ impl Vm {
         let arguments = site
             .arguments
             .iter()
-            .map(|a| self.delay(a, env))
+            .map(|&a| self.delay(a, env))
             .collect::<Arguments>();
         self.call_pos = site.pos;
         self.call(function, &arguments).map_err(|e| e.at(site.pos))
@@ -266,7 +266,7 @@ impl Vm {
             None => {
                 fresh = self.plan_formals(code, formals, attrs, &entries)?;
                 match formals.plans.iter().position(|plan| plan.get().is_none()) {
-                    Some(free) => formals.plans[free].get_or_init(|| fresh.clone()),
+                    Some(free) => formals.plans[free].get_or_init(|| Box::new(fresh.clone())),
                     None => &fresh,
                 }
             }

@@ -60,7 +60,7 @@ impl Vm {
                 self.sp += *frame as usize;
                 self.stack.ensure(self.sp);
                 let result = self.eval_from(
-                    body,
+                    *body,
                     Env {
                         fp,
                         captures: thunk.captures(),

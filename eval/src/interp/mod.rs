@@ -16,7 +16,7 @@ mod operators;
 pub use coerce::{Coercion, CopyMode};
 pub(crate) use operators::Operation;
 
-use crate::code::{Code, Expr, LambdaCode, Peek, ThunkSite, Var};
+use crate::code::{Code, Expr, LambdaCode, Place, ThunkCode, ThunkSite, Var};
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap;
 use crate::source::Pos;
@@ -39,10 +39,10 @@ impl Vm {
     /// Evaluates code that is not in tail position.
     #[inline(always)]
     pub(crate) fn eval(&mut self, code: Code, env: Env) -> Result {
-        match code {
-            Expr::Const(value) => Ok(*value),
+        match code.expr() {
+            Expr::Const(value) => Ok(value),
             Expr::Local(slot) => {
-                let at = env.fp + *slot as usize;
+                let at = env.fp + slot as usize;
                 let value = self.stack.get(at);
                 if !value.is_thunk() {
                     return Ok(value);
@@ -51,7 +51,7 @@ impl Vm {
                 self.stack.set(at, value);
                 Ok(value)
             }
-            Expr::Capture(n) => self.force_word(capture(env, *n)),
+            Expr::Capture(n) => self.force_word(capture(env, n)),
             _ => {
                 let base = self.sp;
                 self.eval_from(code, env, base)
@@ -77,7 +77,7 @@ impl Vm {
 
     fn run(&mut self, mut code: Code, mut env: Env, base: usize, callee: &mut Callee) -> Result {
         loop {
-            match code {
+            match code.expr() {
                 Expr::Call(site) => match self.begin_call(site, env, base, callee)? {
                     call::Begun::Done(value) => return Ok(value),
                     call::Begun::Enter(body, frame) => (code, env) = (body, frame),
@@ -101,18 +101,18 @@ impl Vm {
                     self.bind_group(site.bindings, env);
                     code = site.body;
                 }
-                Expr::With(slot, scope, body) => {
-                    let scope = self.delay(scope, env);
-                    self.stack.set(env.fp + *slot as usize, scope);
-                    code = body;
+                Expr::With(site) => {
+                    let scope = self.delay(site.scope, env);
+                    self.stack.set(env.fp + site.slot as usize, scope);
+                    code = site.body;
                 }
-                Expr::Const(value) => return Ok(*value),
-                Expr::Local(slot) => return self.force(self.stack.get(env.fp + *slot as usize)),
-                Expr::Capture(n) => return self.force_word(capture(env, *n)),
+                Expr::Const(value) => return Ok(value),
+                Expr::Local(slot) => return self.force(self.stack.get(env.fp + slot as usize)),
+                Expr::Capture(n) => return self.force_word(capture(env, n)),
                 Expr::Shared(word) => return self.force_word(word),
                 Expr::Closure(_) | Expr::List(_) => return Ok(self.delay(code, env)),
                 Expr::Attrs(site) => return Ok(self.make_attrs(site, env)),
-                Expr::Thunk(_) => {
+                Expr::Thunk(_) | Expr::Selection(_) => {
                     let value = self.delay(code, env);
                     return self.force(value);
                 }
@@ -130,13 +130,15 @@ impl Vm {
                     self.check_assertion(site, env)?;
                     code = site.body;
                 }
-                Expr::Not(operand, pos) => {
-                    let value = self.eval(operand, env)?;
+                Expr::Not(site) => {
+                    let value = self.eval(site.operand, env)?;
                     return match value.as_bool() {
                         Some(b) => Ok(Value::bool(!b)),
-                        None => {
-                            Err(self.not_bool(value, *pos, "in the argument of the not operator"))
-                        }
+                        None => Err(self.not_bool(
+                            value,
+                            site.pos,
+                            "in the argument of the not operator",
+                        )),
                     };
                 }
                 Expr::And(site) => {
@@ -194,7 +196,7 @@ impl Vm {
                     return Ok(Value::bool(right));
                 }
                 Expr::Interp(site) => return self.interpolate(site, env),
-                Expr::CurPos(pos) => return Ok(self.position_value(*pos)),
+                Expr::CurPos(pos) => return Ok(self.position_value(pos)),
                 _ => return self.operator(code, env),
             }
         }
@@ -203,11 +205,12 @@ impl Vm {
     /// The value of a lazy node, with nothing evaluated.
     #[inline]
     pub(crate) fn delay(&mut self, code: Code, env: Env) -> Value {
-        match code {
-            Expr::Const(value) => *value,
-            Expr::Local(slot) => self.stack.get(env.fp + *slot as usize).peel(),
-            Expr::Capture(n) => Value::from_word(heap::load(capture(env, *n))).peel(),
+        match code.expr() {
+            Expr::Const(value) => value,
+            Expr::Local(slot) => self.stack.get(env.fp + slot as usize).peel(),
+            Expr::Capture(n) => Value::from_word(heap::load(capture(env, n))).peel(),
             Expr::Thunk(site) => self.make_thunk(site, env),
+            Expr::Selection(site) => self.select_or_delay(site, env),
             Expr::Closure(site) => {
                 let (value, words) =
                     Function::lambda(&mut self.heap, site.code, site.captures.len());
@@ -216,9 +219,9 @@ impl Vm {
                 }
                 value
             }
-            Expr::List(elements) => {
-                let mut list = ListBuilder::new(&mut self.heap, elements.len());
-                for &element in *elements {
+            Expr::List(site) => {
+                let mut list = ListBuilder::new(&mut self.heap, site.elements.len());
+                for &element in site.elements {
                     let element = self.delay(element, env);
                     list.push(element);
                 }
@@ -232,12 +235,6 @@ impl Vm {
     }
 
     fn make_thunk(&mut self, site: &'static ThunkSite, env: Env) -> Value {
-        if let Some(peek) = &site.peek
-            && let Some(value) = self.peek(peek, env)
-        {
-            self.stats.avoided += 1;
-            return value;
-        }
         self.stats.thunks += 1;
         let (value, words) = Thunk::suspend(&mut self.heap, &site.code, site.captures.len());
         for (word, &var) in words.iter().zip(site.captures) {
@@ -246,43 +243,56 @@ impl Vm {
         value
     }
 
+    fn select_or_delay(&mut self, site: &'static ThunkSite, env: Env) -> Value {
+        if let ThunkCode::Eval { body, .. } = site.code
+            && let Some(value) = self.peek(body, site, env)
+        {
+            self.stats.avoided += 1;
+            return value;
+        }
+        self.make_thunk(site, env)
+    }
+
     /// The selected value, when everything on the way to it is finished.
     #[inline]
-    fn peek(&self, peek: &'static Peek, env: Env) -> Option<Value> {
-        let mut value = self.var(peek.base, env);
-        for (name, cache) in peek.names {
-            let word = value.as_attrs()?.word_cached(*name, cache)?;
-            value = Value::from_word(heap::load(word)).peel();
+    fn peek(&self, body: Code, site: &'static ThunkSite, env: Env) -> Option<Value> {
+        match body.expr() {
+            Expr::Capture(n) => Some(self.var(*site.captures.get(n as usize)?, env)),
+            Expr::Select(select) => {
+                let base = self.peek(select.base, site, env)?.as_attrs()?;
+                let word = base.word_cached(select.name, &select.cache)?;
+                Some(Value::from_word(heap::load(word)).peel())
+            }
+            _ => None,
         }
-        Some(value)
     }
 
     /// The value of a variable, without the thunk around it if that is finished.
     #[inline(always)]
     pub(crate) fn var(&self, var: Var, env: Env) -> Value {
-        match var {
-            Var::Local(slot) => self.stack.get(env.fp + slot as usize).peel(),
-            Var::Capture(n) => Value::from_word(heap::load(capture(env, n))).peel(),
+        match var.place() {
+            Place::Local(slot) => self.stack.get(env.fp + slot as usize).peel(),
+            Place::Capture(n) => Value::from_word(heap::load(capture(env, n))).peel(),
         }
     }
 
     /// Makes bindings that see each other: first the objects, then what they capture.
     pub(crate) fn bind_group(&mut self, bindings: &[(u32, Code)], env: Env) {
         for &(slot, code) in bindings {
-            let value = match code {
-                Expr::Thunk(site) => {
+            let value = match code.expr() {
+                Expr::Thunk(site) | Expr::Selection(site) => {
                     Thunk::suspend(&mut self.heap, &site.code, site.captures.len()).0
                 }
                 Expr::Closure(site) => {
                     Function::lambda(&mut self.heap, site.code, site.captures.len()).0
                 }
-                lazy => self.delay(lazy, env),
+                _ => self.delay(code, env),
             };
             self.stack.set(env.fp + slot as usize, value);
         }
         for &(slot, code) in bindings {
-            let captures = match code {
-                Expr::Thunk(site) => {
+            let captures = match code.expr() {
+                Expr::Thunk(site) | Expr::Selection(site) => {
                     self.stats.thunks += 1;
                     site.captures
                 }

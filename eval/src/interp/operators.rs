@@ -12,7 +12,7 @@ use crate::vm::Vm;
 impl Vm {
     /// The operators whose operands are both evaluated.
     pub(super) fn operator(&mut self, code: Code, env: Env) -> Result {
-        match code {
+        match code.expr() {
             Expr::Eq(site) => {
                 let (a, b) = self.operands(site, env)?;
                 self.equal(a, b)
