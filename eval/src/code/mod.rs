@@ -185,6 +185,28 @@ nodes! {
 }
 
 impl Code {
+    /// Whether a set is written here.
+    pub(crate) fn is_set_literal(self) -> bool {
+        match self.expr() {
+            Expr::Const(value) => value.as_attrs().is_some(),
+            Expr::Attrs(_) | Expr::Scoped(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a constant, a list, a function, or a set without computed names is written here.
+    pub(crate) fn is_literal(self) -> bool {
+        match self.expr() {
+            Expr::Scoped(site) => site.dynamics.is_empty(),
+            Expr::Const(_)
+            | Expr::Shared(_)
+            | Expr::Attrs(_)
+            | Expr::List(_)
+            | Expr::Closure(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether a node can hold this value; others stand in a permanent word ([`Expr::Shared`]).
     pub(crate) fn holds(value: Value) -> bool {
         value.word() <= PAYLOAD
