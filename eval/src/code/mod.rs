@@ -251,26 +251,6 @@ impl Var {
     }
 }
 
-impl Expr {
-    /// Whether a set is written here.
-    pub(crate) fn is_set_literal(&self) -> bool {
-        match self {
-            Expr::Const(value) => value.as_attrs().is_some(),
-            Expr::Attrs(_) | Expr::Scoped(_) => true,
-            _ => false,
-        }
-    }
-
-    /// Whether a list, a function, or a set without computed names is written here.
-    pub(crate) fn is_literal(&self) -> bool {
-        match self {
-            Expr::Scoped(site) => site.dynamics.is_empty(),
-            Expr::Const(_) | Expr::Attrs(_) | Expr::List(_) | Expr::Closure(_) => true,
-            _ => false,
-        }
-    }
-}
-
 /// A place where a lambda is made.
 #[derive(Debug)]
 pub struct ClosureSite {
