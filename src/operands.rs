@@ -61,7 +61,7 @@ impl NameArgs {
                 None if self.options.eval_store.is_none() => Arc::clone(&eval_store),
                 None => open_store(&invocation)?,
             };
-            let things = self.source.resolve(session, &*store, names)?;
+            let things = self.source.resolve(session, names)?;
             Ok(Named {
                 store,
                 eval_store,
@@ -95,6 +95,8 @@ impl NameArgs {
                 what: name.to_string_lossy().into_owned(),
                 path,
                 value: None,
+                origin: None,
+                outputs: None,
             });
         }
         Ok(Some(Named {

@@ -102,22 +102,27 @@ impl Vm {
     }
 }
 
+/// The path of the derivation that a set stands for.
+pub fn drv_path(vm: &mut Vm, attrs: Attrs) -> Result<StorePath> {
+    let Some(value) = attrs.get(known::DRV_PATH) else {
+        return Err(Error::other(
+            "derivation does not contain a 'drvPath' attribute",
+        ));
+    };
+    let pos = attrs.pos(known::DRV_PATH);
+    let what = "while evaluating the 'drvPath' attribute of a derivation";
+    let path = vm.coerce_to_store_path(value, &mut Context::EMPTY.clone(), pos, what)?;
+    if path.is_derivation() {
+        return Ok(path);
+    }
+    let message = format!("store path '{path}' is not a valid derivation path");
+    Err(Error::other(message).frame(pos, what))
+}
+
 impl Package {
     /// The path of its derivation.
     pub fn drv_path(&self, vm: &mut Vm) -> Result<StorePath> {
-        let Some(value) = self.attrs.get(known::DRV_PATH) else {
-            return Err(Error::other(
-                "derivation does not contain a 'drvPath' attribute",
-            ));
-        };
-        let pos = self.attrs.pos(known::DRV_PATH);
-        let what = "while evaluating the 'drvPath' attribute of a derivation";
-        let path = vm.coerce_to_store_path(value, &mut Context::EMPTY.clone(), pos, what)?;
-        if path.is_derivation() {
-            return Ok(path);
-        }
-        let message = format!("store path '{path}' is not a valid derivation path");
-        Err(Error::other(message).frame(pos, what))
+        drv_path(vm, self.attrs)
     }
 
     /// The path of the output that it stands for.

@@ -140,6 +140,27 @@ impl Vm {
         Ok((value, pos))
     }
 
+    /// What is at an attribute path below a value, if it is there: only sets are entered, and no function is called.
+    /// The names that are similar to one that is missing come as suggestions.
+    pub fn find_plain(&mut self, path: &[u8], root: Value) -> Result<std::result::Result<(Value, Pos), Vec<Vec<u8>>>> {
+        let mut value = root;
+        let mut pos = Pos::NONE;
+        for name in parse_attr_path(path)? {
+            let Some(attrs) = self.force(value)?.as_attrs() else {
+                return Ok(Err(Vec::new()));
+            };
+            let symbol = symbol::intern(&name);
+            let Some(found) = attrs.get(symbol) else {
+                let entries = attrs.entries(&mut self.heap);
+                let names = entries.names().iter().map(|&n| symbol::name(n));
+                return Ok(Err(crate::suggest::similar(&name, names)));
+            };
+            value = found;
+            pos = attrs.pos(symbol);
+        }
+        Ok(Ok((value, pos)))
+    }
+
     #[cold]
     fn not_found(&mut self, attrs: Attrs, name: &[u8], path: &[u8]) -> Box<Error> {
         let entries = attrs.entries(&mut self.heap);

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rx_eval::error::Context as _;
 use rx_eval::interp::{Coercion, CopyMode};
@@ -15,17 +14,14 @@ use rx_lang::symbol;
 
 use crate::cli::{Category, EvalOptions, Invocation, Subcommand};
 use crate::eval_session::{EvalSession, with_session};
+use crate::installables::{Lookup, SourceOptions};
 use crate::ui::{self, Failure, UsageError};
 
 /// Arguments of `rx eval`.
 #[derive(clap::Args)]
 pub struct Eval {
-    /// Evaluate this file; the argument is an attribute path in it. `-` is standard input.
-    #[arg(long, short, value_name = "FILE", conflicts_with = "expr")]
-    file: Option<OsString>,
-    /// Evaluate this expression; the argument is an attribute path in its value.
-    #[arg(long, value_name = "EXPRESSION")]
-    expr: Option<OsString>,
+    #[command(flatten)]
+    source: SourceOptions,
     /// Apply this function to the value first.
     #[arg(long, value_name = "EXPRESSION")]
     apply: Option<OsString>,
@@ -43,9 +39,9 @@ pub struct Eval {
     read_only: bool,
     #[command(flatten)]
     options: EvalOptions,
-    /// What to select, as in `a.b`.
-    #[arg(value_name = "ATTRIBUTE")]
-    attribute: Option<OsString>,
+    /// An attribute path, or a flake's output as in `nixpkgs#hello`.
+    #[arg(value_name = "WHAT")]
+    what: Option<OsString>,
 }
 
 impl Subcommand for Eval {
@@ -57,15 +53,7 @@ impl Subcommand for Eval {
         if self.raw && self.json {
             return Err(UsageError::new("--raw and --json are mutually exclusive").into());
         }
-        if self.file.is_none() && self.expr.is_none() {
-            return Err(UsageError::new("what is to be evaluated?")
-                .hint("name a file with --file, or give an expression with --expr")
-                .into());
-        }
-        let mut invocation = invocation.clone();
-        if self.file.is_some() {
-            Arc::make_mut(&mut invocation.settings).pure_eval = false;
-        }
+        let invocation = self.source.adapt(invocation);
         let read_only = self.read_only || invocation.settings.read_only_mode;
         with_session(&invocation, &self.options, read_only, |session| {
             self.evaluate(session)
@@ -75,19 +63,13 @@ impl Subcommand for Eval {
 
 impl Eval {
     fn evaluate(&self, session: &mut EvalSession) -> Result<(), Failure> {
-        let root = match (&self.file, &self.expr) {
-            (Some(file), _) => session.eval_file(file)?,
-            (None, expr) => {
-                let text = expr.as_deref().unwrap_or_default();
-                session.eval_text(Origin::String, text.as_bytes())?
-            }
+        let arguments: Vec<OsString> = self.what.iter().cloned().collect();
+        let lookup = Lookup::packages(&session.invocation);
+        let named = self.source.name(session, &arguments, &lookup)?;
+        let Some(named) = named.first() else {
+            return Ok(());
         };
-        let path = match self.attribute.as_deref() {
-            Some(path) if path != "." => path.as_bytes(),
-            _ => b"",
-        };
-        let found = session.vm.find_along(path, &session.auto_args, root);
-        let (mut value, pos) = session.check(found)?;
+        let (mut value, pos) = named.value(session)?;
         if let Some(function) = &self.apply {
             let function = session.eval_text(Origin::String, function.as_bytes())?;
             let applied = session.vm.call(function, &[value]);

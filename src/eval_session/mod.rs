@@ -1,6 +1,7 @@
 //! An evaluation set up from the settings and options of a command: what the commands that evaluate share.
 
 mod args;
+mod flakes;
 mod stats;
 
 use std::ffi::OsStr;
@@ -29,6 +30,8 @@ pub struct EvalSession {
     pub vm: Vm,
     /// The arguments of `--arg` and its kin.
     pub auto_args: Vec<(Symbol, Value)>,
+    /// What the command was called with.
+    pub invocation: Invocation,
     store: SharedStore,
 }
 
@@ -45,6 +48,7 @@ pub fn with_session<T>(
             let allowed = session.vm.allow_search_path();
             session.check(allowed)?;
         }
+        session.override_flakes(options)?;
         session.auto_args = args::values(&mut session, options)?;
         let result = run(&mut session);
         let flushed = session.vm.ev.io.store().flush();
@@ -74,6 +78,7 @@ impl EvalSession {
         Ok(EvalSession {
             vm: Vm::new(ev),
             auto_args: Vec::new(),
+            invocation: invocation.clone(),
             store,
         })
     }

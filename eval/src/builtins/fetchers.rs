@@ -142,6 +142,11 @@ impl Vm {
             .insert(input.clone(), fetched.clone());
         Ok(fetched)
     }
+
+    /// Lets inputs be fetched again, since they may have changed.
+    pub fn forget_fetched(&self) {
+        self.ev.fetched.lock().clear();
+    }
 }
 
 /// A URL of its own kind: `channel:NAME` is short for where that channel is.

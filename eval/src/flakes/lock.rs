@@ -56,6 +56,13 @@ impl LockedFlake {
     pub fn is_changed(&self) -> bool {
         self.lock_file.to_json() != self.old_lock_file.to_json()
     }
+
+    /// Takes the flake as it is after its lock file was written.
+    pub fn refresh(&mut self, vm: &Vm, flake: Flake) {
+        let place = Place::of(vm, &flake.store_path, &flake.locked.subdir);
+        self.trees.insert(0, place.in_tree(vm));
+        self.flake = flake;
+    }
 }
 
 /// A tree that was fetched.

@@ -7,6 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `command` | running `git` with everything dangerous switched off |
+//! | `put` | files that are written into a work tree |
 //! | `repo` | questions to one repository: commits, trees, the state of the work tree |
 //! | `mirror` | bare copies of remote repositories below the cache directory |
 //! | `tree` | the files of a commit or a work tree as a NAR |
@@ -15,6 +16,7 @@
 mod command;
 mod lfs;
 mod mirror;
+mod put;
 mod repo;
 mod tree;
 mod verify;
@@ -22,6 +24,7 @@ mod verify;
 pub use command::GitError;
 pub use lfs::LfsSource;
 pub use mirror::{Mirror, remote_head};
+pub use put::record;
 pub use repo::{Repo, Submodule, WorkTree, is_legal_ref_name};
 pub use tree::GitTree;
 pub use verify::{PublicKey, parse_public_keys, verify_commit};

@@ -20,7 +20,7 @@ mod path;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use error::InputError;
 pub use fetch::{Fetched, Fetcher, FileResult};
@@ -318,6 +318,28 @@ impl Input {
                 .filter(|path| path.is_absolute()),
             Scheme::Git => git::local_path(self),
             _ => None,
+        }
+    }
+
+    /// Writes a file into the tree, where it lies on this machine. In a Git repository, Git gets to know of it, and
+    /// with a message it is committed.
+    pub fn put_file(&self, file: &Path, contents: &[u8], message: Option<&str>) -> Result<(), InputError> {
+        let Some(root) = self.source_path() else {
+            return Err(InputError::Other(format!(
+                "input '{}' does not support modifying file '{}'",
+                self.show(),
+                file.display()
+            )));
+        };
+        let path = root.join(file);
+        std::fs::write(&path, contents).map_err(|source| InputError::File {
+            action: "writing",
+            path: path.display().to_string(),
+            source,
+        })?;
+        match self.scheme() {
+            Some(Scheme::Git) => Ok(super::git::record(&root, file, message)?),
+            _ => Ok(()),
         }
     }
 
