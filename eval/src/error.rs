@@ -122,6 +122,11 @@ impl Error {
         self
     }
 
+    /// Whether a package said that it cannot be evaluated: `assert` or `throw`.
+    pub fn is_assertion(&self) -> bool {
+        matches!(self.kind, ErrorKind::Assertion | ErrorKind::Throw)
+    }
+
     /// Adds candidates for "did you mean".
     #[must_use]
     pub fn suggest(mut self: Box<Self>, suggestions: Vec<Vec<u8>>) -> Box<Error> {

@@ -22,7 +22,7 @@ pub struct Package {
     pub name: Vec<u8>,
 }
 
-/// What to do about a failed assertion on the way.
+/// What to do about a failed assertion (or a `throw`) on the way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Assertions {
     /// It is an error.
@@ -163,7 +163,7 @@ impl Search<'_> {
     fn one(&mut self, vm: &mut Vm, value: Value, path: &[u8]) -> Result<bool> {
         match self.try_one(vm, value, path) {
             Err(error)
-                if error.kind == ErrorKind::Assertion && self.assertions == Assertions::Skip =>
+                if error.is_assertion() && self.assertions == Assertions::Skip =>
             {
                 Ok(false)
             }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use rx_store::channel::Channels;
 use rx_store::fetch::input::Fetcher;
-use rx_store::fetch::time::{civil_from_days, now};
-use rx_store::profile::Generations;
+use rx_store::profile::{Change, Generations};
 use rx_store::store::Store;
 
+use super::env::list_generations as list;
 use crate::cli::{ClassicCommand, Flag, Invocation, Options};
 use crate::store_session::open_local;
 use crate::ui::{self, Failure, UsageError};
@@ -70,18 +70,6 @@ impl Options for Channel {
         self.arguments.push(argument);
         Ok(())
     }
-}
-
-/// `2026-11-22 23:24:31`, in UTC.
-fn date(seconds: u64) -> String {
-    let (year, month, day) = civil_from_days((seconds / 86_400) as i64);
-    let rest = seconds % 86_400;
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
 }
 
 impl ClassicCommand for Channel {
@@ -147,21 +135,7 @@ impl ClassicCommand for Channel {
                 expect(0..=0, "'--list-generations' expects no arguments")?;
                 let store = open_local(invocation)?;
                 let channels = Channels::read(settings, &store.config().state_dir)?;
-                let generations = Generations::of(&channels.profile)?;
-                let mut text = String::new();
-                for generation in &generations.all {
-                    let mark = if generations.current == Some(generation.number) {
-                        "(current)"
-                    } else {
-                        ""
-                    };
-                    text += &format!(
-                        "{:4}   {}   {mark}\n",
-                        generation.number,
-                        date(generation.created.min(now()))
-                    );
-                }
-                ui::print(&text)?;
+                ui::print(&list(&channels.profile)?)?;
             }
             Operation::Rollback => {
                 expect(0..=1, "'--rollback' has at most one argument")?;
@@ -173,7 +147,7 @@ impl ClassicCommand for Channel {
                 };
                 let store = open_local(invocation)?;
                 let channels = Channels::read(settings, &store.config().state_dir)?;
-                Generations::switch(&channels.profile, number)?;
+                Generations::switch(&channels.profile, number, Change::Made)?;
             }
         }
         Ok(())

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rx_store::profile::Generations;
-use rx_store::progress::{self, Level};
+use rx_store::profile::{Change, Deletion, Generations};
+use rx_store::progress;
 use rx_store::store::{GcAction, GcOptions};
 
 use super::store::print_freed;
@@ -157,39 +157,21 @@ impl CollectGarbage {
     }
 
     fn clean_profile(&self, profile: &Path) -> Result<(), Failure> {
-        let generations = Generations::of(profile)?;
-        let mut newest_first = generations.all.iter().rev().peekable();
-        if let Some(age) = self.older_than {
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |d| d.as_secs());
-            let limit = now.saturating_sub(age);
-            while newest_first
-                .next_if(|generation| generation.created >= limit)
-                .is_some()
-            {}
-            // The one that was current at that time can still be gone back to.
-            newest_first.next();
-        }
-        for generation in newest_first {
-            if Some(generation.number) == generations.current {
-                continue;
+        let which = match self.older_than {
+            Some(age) => {
+                let now = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0, |d| d.as_secs());
+                Deletion::ReplacedBefore(now.saturating_sub(age))
             }
-            let number = generation.number;
-            if self.dry_run {
-                progress::log(
-                    Level::Notice,
-                    format_args!("would remove profile version {number}"),
-                );
-            } else {
-                progress::log(
-                    Level::Notice,
-                    format_args!("removing profile version {number}"),
-                );
-                Generations::delete(profile, number)?;
-            }
-        }
-        Ok(())
+            None => Deletion::Old,
+        };
+        let change = if self.dry_run {
+            Change::Announced
+        } else {
+            Change::Made
+        };
+        Ok(Generations::delete(profile, &which, change)?)
     }
 }
 

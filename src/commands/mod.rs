@@ -11,6 +11,7 @@ mod derivation;
 mod diff_closures;
 mod doc;
 mod doctor;
+pub mod env;
 mod eval;
 mod hash;
 mod help;
@@ -40,6 +41,7 @@ pub fn classic() -> &'static [ClassicEntry] {
         ClassicEntry::of::<copy::CopyClosure>(),
         ClassicEntry::of::<build::Build>(),
         ClassicEntry::of::<collect_garbage::CollectGarbage>(),
+        ClassicEntry::of::<env::Env>(),
         ClassicEntry::of::<hash::ClassicHash>(),
         ClassicEntry::of::<instantiate::Instantiate>(),
         ClassicEntry::of::<prefetch::PrefetchUrl>(),

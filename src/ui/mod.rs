@@ -2,6 +2,8 @@
 
 mod advice;
 mod bar;
+mod changes;
+mod date;
 mod diagnostics;
 mod eval_error;
 mod failure;
@@ -11,6 +13,8 @@ mod markdown;
 mod output;
 pub mod report;
 
+pub use changes::{changes_text, show_changes};
+pub use date::{local_date, utc_day};
 pub use diagnostics::{parse_failure, warn_of};
 pub use eval_error::{eval_failure, eval_report, label};
 pub use failure::{Failure, FeatureDisabled, UsageError, catch_panics, report_failure};

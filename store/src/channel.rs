@@ -257,9 +257,9 @@ impl Channels {
         let store = &**fetcher.store();
         let full_name = format!("{name}{}", version_suffix(url));
         let variables = [
-            ("channelName", name.to_owned()),
-            ("preferLocalBuild", "1".to_owned()),
-            ("src", store.dir().display(&archive.store_path).to_string()),
+            ("channelName", name.as_bytes().to_vec()),
+            ("preferLocalBuild", b"1".to_vec()),
+            ("src", store.dir().print(&archive.store_path)),
         ];
         let derivation = crate::profile::builtin_derivation(
             store.dir(),

@@ -9,16 +9,30 @@ use crate::value::thunk::State;
 use crate::value::{Value, View};
 use crate::vm::Vm;
 
+/// Sets and lists that were printed, if that matters.
+type Seen = Option<FxHashSet<u64>>;
+
+fn is_repeated(seen: &mut Seen, value: Value) -> bool {
+    seen.as_mut().is_some_and(|seen| !seen.insert(value.word()))
+}
+
 impl Vm {
     /// The value as `nix-instantiate --eval` prints it, with nothing evaluated: `<CODE>`, `<LAMBDA>`, `<PRIMOP>`,
     /// `«repeated»` stand for what has no text.
     pub fn print_classic(&mut self, value: Value) -> Result<Vec<u8>> {
         let mut out = Vec::new();
-        self.classic(value, &mut out, &mut FxHashSet::default())?;
+        self.classic(value, &mut out, &mut Some(FxHashSet::default()))?;
         Ok(out)
     }
 
-    fn classic(&mut self, slot: Value, out: &mut Vec<u8>, seen: &mut FxHashSet<u64>) -> Result<()> {
+    /// As [`Vm::print_classic`], but what occurs several times is printed each time: for finite data.
+    pub fn print_data(&mut self, value: Value) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.classic(value, &mut out, &mut None)?;
+        Ok(out)
+    }
+
+    fn classic(&mut self, slot: Value, out: &mut Vec<u8>, seen: &mut Seen) -> Result<()> {
         match slot.peel().view() {
             View::Null => out.extend_from_slice(b"null"),
             View::Bool(b) => out.extend_from_slice(if b { b"true" } else { b"false" }),
@@ -41,7 +55,7 @@ impl Vm {
             View::Attrs(attrs) => {
                 self.check()?;
                 let entries = attrs.entries(&mut self.heap);
-                if !entries.is_empty() && !seen.insert(attrs.value().word()) {
+                if !entries.is_empty() && is_repeated(seen, attrs.value()) {
                     out.extend_from_slice("«repeated»".as_bytes());
                     return Ok(());
                 }
@@ -56,7 +70,7 @@ impl Vm {
             }
             View::List(list) => {
                 self.check()?;
-                if !list.is_empty() && !seen.insert(slot.word()) {
+                if !list.is_empty() && is_repeated(seen, slot) {
                     out.extend_from_slice("«repeated»".as_bytes());
                     return Ok(());
                 }

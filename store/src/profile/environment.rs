@@ -19,90 +19,93 @@ use crate::store::{AddFlags, BuildMode, DerivedPath, OutputsSpec, Store, StoreEr
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
     /// Name with version.
-    pub name: String,
-    /// Outputs that are installed, with their paths; the first is the default.
-    pub outputs: Vec<(String, StorePath)>,
+    pub name: Vec<u8>,
+    /// The output that it stands for.
+    pub out_path: StorePath,
+    /// Outputs that are installed, with their paths.
+    pub outputs: BTreeMap<String, StorePath>,
     /// The derivation, if it is to be kept.
     pub derivation: Option<StorePath>,
-    /// What it was built on.
-    pub system: String,
+    /// What it was built on; nothing if that is not known.
+    pub system: Vec<u8>,
     /// Its `meta`, as an expression.
-    pub meta: String,
-    /// Files of lower numbers win.
-    pub priority: i64,
-    /// Whether its files are in the environment.
-    pub active: bool,
+    pub meta: Vec<u8>,
+    /// Files of lower numbers win. Normally a number, but whatever its `meta` says.
+    pub priority: Vec<u8>,
+    /// Whether its files are in the environment: all but `false` means so.
+    pub active: Vec<u8>,
 }
 
 impl Element {
     /// Something with one output and nothing special.
     pub fn new(name: &str, path: StorePath, system: &str) -> Self {
         Element {
-            name: name.to_owned(),
-            outputs: vec![("out".to_owned(), path)],
+            name: name.as_bytes().to_vec(),
+            outputs: BTreeMap::from([("out".to_owned(), path.clone())]),
+            out_path: path,
             derivation: None,
-            system: system.to_owned(),
-            meta: "{ }".to_owned(),
-            priority: 5,
-            active: true,
+            system: system.as_bytes().to_vec(),
+            meta: b"{ }".to_vec(),
+            priority: b"5".to_vec(),
+            active: b"true".to_vec(),
         }
     }
 }
 
 /// A text as a string of the language.
-fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
+fn quote(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    out.push(b'"');
+    let mut bytes = text.iter().peekable();
+    while let Some(&c) = bytes.next() {
         match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '$' if chars.peek() == Some(&'{') => out.push_str("\\$"),
+            b'"' | b'\\' => out.extend([b'\\', c]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'$' if bytes.peek() == Some(&&b'{') => out.extend_from_slice(b"\\$"),
             _ => out.push(c),
         }
     }
-    out.push('"');
+    out.push(b'"');
     out
 }
 
 /// The text of `manifest.nix`.
-pub fn manifest_text(dir: &StoreDir, elements: &[Element]) -> String {
-    let mut out = String::from("[ ");
+pub fn manifest_text(dir: &StoreDir, elements: &[Element]) -> Vec<u8> {
+    let mut out = b"[ ".to_vec();
     for element in elements {
-        let path = |path: &StorePath| quote(&dir.display(path).to_string());
+        let path = |path: &StorePath| quote(&dir.print(path));
         // Names are sorted, as the language prints sets.
-        let mut attributes = vec![
-            ("meta".to_owned(), element.meta.clone()),
-            ("name".to_owned(), quote(&element.name)),
-            ("system".to_owned(), quote(&element.system)),
-            ("type".to_owned(), quote("derivation")),
-        ];
-        if let Some(derivation) = &element.derivation {
-            attributes.push(("drvPath".to_owned(), path(derivation)));
+        let mut attributes: BTreeMap<&[u8], Vec<u8>> = BTreeMap::new();
+        let mut names = b"[ ".to_vec();
+        for (name, output) in &element.outputs {
+            names.extend_from_slice(&quote(name.as_bytes()));
+            names.push(b' ');
+            let set = [b"{ outPath = ".as_slice(), &path(output), b"; }"].concat();
+            attributes.insert(name.as_bytes(), set);
         }
-        let names: Vec<String> = element
-            .outputs
-            .iter()
-            .map(|(name, _)| quote(name))
-            .collect();
-        attributes.push(("outputs".to_owned(), format!("[ {} ]", names.join(" "))));
-        for (number, (name, output)) in element.outputs.iter().enumerate() {
-            attributes.push((name.clone(), format!("{{ outPath = {}; }}", path(output))));
-            if number == 0 {
-                attributes.push(("outPath".to_owned(), path(output)));
+        names.push(b']');
+        attributes.insert(b"outputs", names);
+        attributes.insert(b"outPath", path(&element.out_path));
+        attributes.insert(b"meta", element.meta.clone());
+        attributes.insert(b"name", quote(&element.name));
+        attributes.insert(b"type", quote(b"derivation"));
+        if !element.system.is_empty() {
+            attributes.insert(b"system", quote(&element.system));
+        }
+        if let Some(derivation) = &element.derivation {
+            attributes.insert(b"drvPath", path(derivation));
+        }
+        out.extend_from_slice(b"{ ");
+        for (name, value) in attributes {
+            for part in [name, b" = ", &value, b"; "] {
+                out.extend_from_slice(part);
             }
         }
-        attributes.sort();
-        out.push_str("{ ");
-        for (name, value) in attributes {
-            out.push_str(&format!("{name} = {value}; "));
-        }
-        out.push_str("} ");
+        out.extend_from_slice(b"} ");
     }
-    out.push(']');
+    out.push(b']');
     out
 }
 
@@ -112,23 +115,18 @@ pub fn environment_derivation(
     elements: &[Element],
     manifest: &StorePath,
 ) -> Result<Derivation, StoreError> {
-    let mut words = Vec::new();
+    let mut words: Vec<Vec<u8>> = Vec::new();
     for element in elements {
-        words.push(element.active.to_string());
-        words.push(element.priority.to_string());
-        words.push(element.outputs.len().to_string());
-        words.extend(
-            element
-                .outputs
-                .iter()
-                .map(|(_, path)| dir.display(path).to_string()),
-        );
+        words.push(element.active.clone());
+        words.push(element.priority.clone());
+        words.push(element.outputs.len().to_string().into_bytes());
+        words.extend(element.outputs.values().map(|path| dir.print(path)));
     }
     let variables = [
-        ("allowSubstitutes", String::new()),
-        ("derivations", words.join(" ")),
-        ("manifest", dir.display(manifest).to_string()),
-        ("preferLocalBuild", "1".to_owned()),
+        ("allowSubstitutes", Vec::new()),
+        ("derivations", words.join(&b' ')),
+        ("manifest", dir.print(manifest)),
+        ("preferLocalBuild", b"1".to_vec()),
     ];
     builtin_derivation(
         dir,
@@ -144,7 +142,7 @@ pub(crate) fn builtin_derivation(
     dir: &StoreDir,
     name: &str,
     builder: &str,
-    variables: &[(&str, String)],
+    variables: &[(&str, Vec<u8>)],
     source: &StorePath,
 ) -> Result<Derivation, StoreError> {
     let basic = BasicDerivation {
@@ -160,14 +158,14 @@ pub(crate) fn builtin_derivation(
         input_derivations: BTreeMap::new(),
     };
     let always = [
-        ("builder", builder.to_owned()),
-        ("name", name.to_owned()),
-        ("system", "builtin".to_owned()),
+        ("builder", builder.as_bytes().to_vec()),
+        ("name", name.as_bytes().to_vec()),
+        ("system", b"builtin".to_vec()),
     ];
     for (key, value) in variables.iter().chain(&always) {
         derivation
             .env
-            .insert(key.as_bytes().to_vec(), value.as_bytes().to_vec());
+            .insert(key.as_bytes().to_vec(), value.clone());
     }
     derivation.fill_in_output_paths::<DerivationError>(dir, &mut |input| {
         Err(DerivationError::ShouldBeDeferred(
@@ -201,16 +199,11 @@ pub fn build_environment(
     let dir = store.dir();
     let mut references: BTreeSet<StorePath> = BTreeSet::new();
     for element in elements {
-        references.extend(element.outputs.iter().map(|(_, path)| path.clone()));
+        references.extend(element.outputs.values().cloned());
         references.extend(element.derivation.clone());
     }
     let text = manifest_text(dir, elements);
-    let manifest = store.add_text(
-        "env-manifest.nix",
-        text.as_bytes(),
-        &references,
-        AddFlags::default(),
-    )?;
+    let manifest = store.add_text("env-manifest.nix", &text, &references, AddFlags::default())?;
     let derivation = environment_derivation(dir, elements, &manifest)?;
     Ok(build_output(store, &derivation)?)
 }
@@ -242,16 +235,11 @@ mod tests {
         let store = MemoryStore::new(StoreDir::default());
         let references = elements
             .iter()
-            .map(|element| element.outputs[0].1.clone())
+            .map(|element| element.out_path.clone())
             .collect();
         let text = manifest_text(store.dir(), &elements);
         let manifest = store
-            .add_text(
-                "env-manifest.nix",
-                text.as_bytes(),
-                &references,
-                AddFlags::default(),
-            )
+            .add_text("env-manifest.nix", &text, &references, AddFlags::default())
             .unwrap();
         assert_eq!(
             manifest.to_string(),
@@ -274,6 +262,6 @@ mod tests {
 
     #[test]
     fn texts_in_a_manifest_are_quoted() {
-        assert_eq!(quote("a\"b\\c${d}$e\n"), r#""a\"b\\c\${d}$e\n""#);
+        assert_eq!(quote(b"a\"b\\c${d}$e\n"), br#""a\"b\\c\${d}$e\n""#);
     }
 }

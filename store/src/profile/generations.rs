@@ -38,10 +38,49 @@ pub enum ProfileError {
     /// The current generation stays.
     #[error("cannot delete current version of profile \"{0}\"")]
     Current(String),
+    /// Nothing would be left.
+    #[error("Must keep at least one generation, otherwise the current one would be deleted")]
+    KeepNone,
+    /// A manifest cannot be read.
+    #[error("the manifest '{path}' cannot be read: {reason}")]
+    Manifest {
+        /// Its path.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two packages have a file of the same name and neither comes first.
+    #[error(transparent)]
+    Conflict(#[from] Box<crate::build::builtin::Conflict>),
+    /// A tree of links could not be made.
+    #[error("{0}")]
+    Links(String),
+}
+
+/// Which generations are to be deleted; the current one always stays, or is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deletion {
+    /// All but the current one.
+    Old,
+    /// These. To name the current one is an error.
+    Numbers(std::collections::BTreeSet<u64>),
+    /// All that are older than the current one and the `n - 1` before it.
+    AllButNewest(u64),
+    /// Those that were replaced before this time, in seconds since 1970.
+    ReplacedBefore(u64),
+}
+
+/// Whether a change is made or only announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is only announced.
+    Announced,
+    /// It is made.
+    Made,
 }
 
 impl ProfileError {
-    fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(super) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
         ProfileError::File {
             action,
             path: path.display().to_string(),
@@ -96,7 +135,7 @@ fn directory_of(profile: &Path) -> PathBuf {
 }
 
 /// Replaces a link in one step.
-fn replace_link(target: &Path, link: &Path) -> Result<(), ProfileError> {
+pub fn replace_link(target: &Path, link: &Path) -> Result<(), ProfileError> {
     let fail = |e| ProfileError::file("creating symbolic link", link, e);
     for attempt in 0..1000u32 {
         let mut name = link.as_os_str().to_owned();
@@ -129,7 +168,31 @@ fn lock(profile: &Path) -> Result<PathLocks, ProfileError> {
     })
     .map_err(|e| ProfileError::file("locking", profile, e))?;
     locks.set_deletion(true);
+    remove_leftovers(profile, &directory);
     Ok(locks)
+}
+
+/// Removes links that a killed process was about to rename. Whoever holds the lock knows that nobody needs them.
+fn remove_leftovers(profile: &Path, directory: &Path) {
+    let prefix = format!("{}.tmp-", name_of(profile));
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix)
+            && entry.file_type().is_ok_and(|kind| kind.is_symlink())
+        {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// What a profile pointed to at some moment; tells whether it was changed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token(Option<PathBuf>);
+
+impl Token {
+    /// What the profile points to now.
+    pub fn of(profile: &Path) -> Self {
+        Token(std::fs::read_link(profile).ok())
+    }
 }
 
 impl Generations {
@@ -192,6 +255,28 @@ impl Generations {
         path: &StorePath,
     ) -> Result<Generation, ProfileError> {
         let _lock = lock(profile)?;
+        Self::add_locked(store, profile, path)
+    }
+
+    /// As [`Generations::add`], unless the profile was changed after the token was taken.
+    pub fn add_unless_changed(
+        store: &dyn Store,
+        profile: &Path,
+        path: &StorePath,
+        token: &Token,
+    ) -> Result<Option<Generation>, ProfileError> {
+        let _lock = lock(profile)?;
+        if Token::of(profile) != *token {
+            return Ok(None);
+        }
+        Self::add_locked(store, profile, path).map(Some)
+    }
+
+    fn add_locked(
+        store: &dyn Store,
+        profile: &Path,
+        path: &StorePath,
+    ) -> Result<Generation, ProfileError> {
         let existing = Self::of(profile)?;
         let wanted = PathBuf::from(std::ffi::OsString::from(
             store.dir().display(path).to_string(),
@@ -217,7 +302,11 @@ impl Generations {
     }
 
     /// Switches a profile to a generation, or without number to the one before the current.
-    pub fn switch(profile: &Path, number: Option<u64>) -> Result<Generation, ProfileError> {
+    pub fn switch(
+        profile: &Path,
+        number: Option<u64>,
+        change: Change,
+    ) -> Result<Generation, ProfileError> {
         let _lock = lock(profile)?;
         let generations = Self::of(profile)?;
         let chosen = match number {
@@ -228,26 +317,60 @@ impl Generations {
             crate::progress::Level::Notice,
             format_args!(
                 "switching profile from version {} to {}",
-                generations
-                    .current
-                    .map_or_else(|| "none".to_owned(), |number| number.to_string()),
+                generations.current.unwrap_or(0),
                 chosen.number
             ),
         );
-        switch_to(profile, chosen)?;
+        if change == Change::Made {
+            switch_to(profile, chosen)?;
+        }
         Ok(chosen.clone())
     }
 
-    /// Deletes a generation; the current one is refused.
-    pub fn delete(profile: &Path, number: u64) -> Result<(), ProfileError> {
+    /// Deletes generations, saying which.
+    pub fn delete(profile: &Path, which: &Deletion, change: Change) -> Result<(), ProfileError> {
         let _lock = lock(profile)?;
         let generations = Self::of(profile)?;
-        if generations.current == Some(number) {
-            return Err(ProfileError::Current(profile.display().to_string()));
+        for generation in generations.chosen(profile, which)? {
+            let number = generation.number;
+            let level = crate::progress::Level::Notice;
+            if change == Change::Announced {
+                let text = format_args!("would remove profile version {number}");
+                crate::progress::log(level, text);
+                continue;
+            }
+            crate::progress::log(level, format_args!("removing profile version {number}"));
+            std::fs::remove_file(&generation.link)
+                .map_err(|e| ProfileError::file("removing", &generation.link, e))?;
         }
-        let generation = generations.get(number)?;
-        std::fs::remove_file(&generation.link)
-            .map_err(|e| ProfileError::file("removing", &generation.link, e))
+        Ok(())
+    }
+
+    /// The generations that a deletion means, in the order in which they go.
+    fn chosen(&self, profile: &Path, which: &Deletion) -> Result<Vec<&Generation>, ProfileError> {
+        let is_current = |generation: &Generation| self.current == Some(generation.number);
+        let chosen: Vec<&Generation> = match which {
+            Deletion::Old => self.all.iter().collect(),
+            Deletion::Numbers(numbers) => {
+                if self.current.is_some_and(|number| numbers.contains(&number)) {
+                    return Err(ProfileError::Current(profile.display().to_string()));
+                }
+                let named = |generation: &&Generation| numbers.contains(&generation.number);
+                self.all.iter().filter(named).collect()
+            }
+            Deletion::AllButNewest(0) => return Err(ProfileError::KeepNone),
+            Deletion::AllButNewest(count) => {
+                let count = usize::try_from(*count).unwrap_or(usize::MAX);
+                let from_current = self.all.iter().rev().skip_while(|it| !is_current(it));
+                from_current.skip(count).collect()
+            }
+            // The one that was current at that time can still be gone back to.
+            Deletion::ReplacedBefore(time) => {
+                let older = self.all.iter().rev().skip_while(|it| it.created >= *time);
+                older.skip(1).collect()
+            }
+        };
+        Ok(chosen.into_iter().filter(|it| !is_current(it)).collect())
     }
 }
 
@@ -291,22 +414,74 @@ mod tests {
         }
         let generations = Generations::of(&profile).unwrap();
         assert_eq!((generations.all.len(), generations.current), (3, Some(3)));
-        assert_eq!(Generations::switch(&profile, None).unwrap().number, 2);
+        let switch = |number| Generations::switch(&profile, number, Change::Made);
+        let delete = |number| {
+            let numbers = Deletion::Numbers(BTreeSet::from([number]));
+            Generations::delete(&profile, &numbers, Change::Made)
+        };
+        assert_eq!(switch(None).unwrap().number, 2);
         assert_eq!(std::fs::read_link(&profile).unwrap(), Path::new("p-2-link"));
-        assert!(Generations::delete(&profile, 2).is_err());
-        Generations::delete(&profile, 1).unwrap();
+        assert!(delete(2).is_err());
+        delete(1).unwrap();
         assert_eq!(
-            Generations::switch(&profile, None).unwrap_err().to_string(),
+            switch(None).unwrap_err().to_string(),
             "no profile version older than the current (2) exists"
         );
         assert_eq!(
-            Generations::switch(&profile, Some(9))
-                .unwrap_err()
-                .to_string(),
+            switch(Some(9)).unwrap_err().to_string(),
             "profile version 9 does not exist"
         );
         let roots = store.find_roots(false).unwrap();
         assert!(roots.contains_key(&a) && roots.contains_key(&b));
+    }
+
+    #[test]
+    fn old_generations_are_chosen_by_count_and_age() {
+        let generation = |number, created| Generation {
+            number,
+            link: PathBuf::from(format!("p-{number}-link")),
+            created,
+        };
+        let generations = Generations {
+            all: (1..=6).map(|n| generation(n, n * 10)).collect(),
+            current: Some(5),
+        };
+        let numbers = |which| -> Vec<u64> {
+            let chosen = generations.chosen(Path::new("p"), &which).unwrap();
+            chosen.into_iter().map(|it| it.number).collect()
+        };
+        assert_eq!(numbers(Deletion::Old), [1, 2, 3, 4, 6]);
+        assert_eq!(numbers(Deletion::AllButNewest(2)), [3, 2, 1]);
+        assert_eq!(numbers(Deletion::ReplacedBefore(35)), [2, 1]);
+        assert_eq!(numbers(Deletion::ReplacedBefore(99)), [4, 3, 2, 1]);
+        assert!(
+            generations
+                .chosen(Path::new("p"), &Deletion::AllButNewest(0))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_change_by_somebody_else_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(LocalConfig::at_root(dir.path())).unwrap();
+        let profile = dir.path().join("profiles/p");
+        let (a, b) = (text(&store, "a"), text(&store, "b"));
+        let token = Token::of(&profile);
+        Generations::add(&store, &profile, &a).unwrap();
+        let late = Generations::add_unless_changed(&store, &profile, &b, &token).unwrap();
+        assert_eq!(late, None);
+        let token = Token::of(&profile);
+        // What a killed process left does not stay.
+        std::os::unix::fs::symlink("x", dir.path().join("profiles/p.tmp-1-0")).unwrap();
+        let now = Generations::add_unless_changed(&store, &profile, &b, &token).unwrap();
+        assert_eq!(now.unwrap().number, 2);
+        assert!(
+            dir.path()
+                .join("profiles/p.tmp-1-0")
+                .symlink_metadata()
+                .is_err()
+        );
     }
 
     #[test]

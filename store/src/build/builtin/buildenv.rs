@@ -12,8 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use super::{Builtin, View};
+use super::{Builtin, View, Visible};
 use crate::build::options::words;
+use crate::path::StoreDir;
 use crate::progress;
 
 /// Files that every package has and no environment wants.
@@ -41,20 +42,79 @@ pub struct Package {
     pub priority: i64,
 }
 
+/// Two packages of one priority have a file of the same name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "Unable to build profile. There is a conflict for the following files:\n\n  {}\n  {}",
+    first.display(),
+    second.display()
+)]
+pub struct Conflict {
+    /// The file of the package that was linked first.
+    pub first: PathBuf,
+    /// The file of the other.
+    pub second: PathBuf,
+    /// The priority of both.
+    pub priority: i64,
+}
+
+/// Why packages cannot be linked together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// Neither of two files comes first.
+    #[error(transparent)]
+    Conflict(Box<Conflict>),
+    /// Something else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<String> for LinkError {
+    fn from(text: String) -> Self {
+        LinkError::Other(text)
+    }
+}
+
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        LinkError::Other(error.to_string())
+    }
+}
+
 pub(super) fn run(builtin: &Builtin<'_>) -> Result<(), String> {
     let out = builtin.output()?;
     let packages = parse_packages(builtin.variable("derivations")?)?;
     let manifest = builtin.variable("manifest")?;
     fs::create_dir_all(out).map_err(|error| error.to_string())?;
+    link(builtin.view(), packages, out).map_err(|error| error.to_string())?;
+    symlink(OsStr::from_bytes(manifest), out.join("manifest.nix"))
+        .map_err(|error| error.to_string())
+}
+
+/// Links packages of a store together in the directory `out`, outside of any build. The store's objects lie in
+/// `real_dir` on the host.
+pub fn link_packages(
+    dir: &StoreDir,
+    real_dir: &Path,
+    packages: Vec<Package>,
+    out: &Path,
+) -> Result<(), LinkError> {
+    let view = View {
+        dir,
+        real_dir,
+        visible: Visible::Store,
+    };
+    link(view, packages, out)
+}
+
+fn link(view: View<'_>, packages: Vec<Package>, out: &Path) -> Result<(), LinkError> {
     let mut environment = Environment {
-        view: builtin.view(),
+        view,
         priorities: BTreeMap::new(),
         done: BTreeSet::new(),
         postponed: BTreeSet::new(),
     };
-    environment.link_all(packages, out)?;
-    symlink(OsStr::from_bytes(manifest), out.join("manifest.nix"))
-        .map_err(|error| error.to_string())
+    environment.link_all(packages, out)
 }
 
 /// `active priority count path…` for each package.
@@ -90,7 +150,7 @@ struct Environment<'a> {
 }
 
 impl Environment<'_> {
-    fn link_all(&mut self, mut packages: Vec<Package>, out: &Path) -> Result<(), String> {
+    fn link_all(&mut self, mut packages: Vec<Package>, out: &Path) -> Result<(), LinkError> {
         // The winners first: fewer links are made and replaced.
         packages.sort_by(|a, b| (a.priority, &a.path).cmp(&(b.priority, &b.path)));
         for package in packages.iter().filter(|package| package.active) {
@@ -106,7 +166,7 @@ impl Environment<'_> {
         Ok(())
     }
 
-    fn add(&mut self, package: &Path, out: &Path, priority: i64) -> Result<(), String> {
+    fn add(&mut self, package: &Path, out: &Path, priority: i64) -> Result<(), LinkError> {
         if !self.done.insert(package.to_owned()) {
             return Ok(());
         }
@@ -130,7 +190,7 @@ impl Environment<'_> {
         source: &Path,
         target: &Path,
         priority: i64,
-    ) -> Result<(), String> {
+    ) -> Result<(), LinkError> {
         let missing = || {
             format!(
                 "getting status of '{}': No such file or directory",
@@ -147,12 +207,13 @@ impl Environment<'_> {
                 ));
                 return Ok(());
             }
-            Err(error) => return Err(format!("reading directory '{}': {error}", source.display())),
+            Err(error) => {
+                return Err(format!("reading directory '{}': {error}", source.display()).into());
+            }
         };
         let mut names: Vec<_> = entries
             .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| error.to_string())?;
+            .collect::<Result<_, _>>()?;
         names.sort();
         for name in names {
             if name.as_bytes().first() == Some(&b'.') {
@@ -163,7 +224,7 @@ impl Environment<'_> {
         Ok(())
     }
 
-    fn link_entry(&mut self, source: &Path, target: &Path, priority: i64) -> Result<(), String> {
+    fn link_entry(&mut self, source: &Path, target: &Path, priority: i64) -> Result<(), LinkError> {
         let Some(real) = self.view.resolve(source) else {
             progress::warn(format!("skipping dangling symlink '{}'", target.display()));
             return Ok(());
@@ -183,7 +244,8 @@ impl Environment<'_> {
                         "collision between non-directory '{}' and directory '{}'",
                         source.display(),
                         target.display()
-                    ));
+                    )
+                    .into());
                 }
                 return self.link_directory(source, target, priority);
             }
@@ -191,35 +253,38 @@ impl Environment<'_> {
             Some(_) => {
                 let before = self.priorities.get(target).copied().unwrap_or(0);
                 if before == priority {
-                    return Err(conflict(target, source, priority));
+                    return Err(LinkError::Conflict(Box::new(Conflict {
+                        first: fs::read_link(target).unwrap_or_else(|_| target.to_owned()),
+                        second: source.to_owned(),
+                        priority,
+                    })));
                 }
                 if before < priority {
                     return Ok(());
                 }
-                fs::remove_file(target).map_err(|error| error.to_string())?;
+                fs::remove_file(target)?;
             }
             None => {}
         }
-        symlink(source, target).map_err(|error| error.to_string())?;
+        symlink(source, target)?;
         self.priorities.insert(target.to_owned(), priority);
         Ok(())
     }
 
     /// A second package has a directory that was one link: make it a directory with both in it.
-    fn unfold(&mut self, source: &Path, target: &Path, priority: i64) -> Result<(), String> {
-        let first = fs::read_link(target).map_err(|error| error.to_string())?;
+    fn unfold(&mut self, source: &Path, target: &Path, priority: i64) -> Result<(), LinkError> {
+        let first = fs::read_link(target)?;
         let real = self.view.resolve(&first);
         if !real.is_some_and(|real| real.is_dir()) {
             return Err(format!(
                 "collision between '{}' and non-directory '{}'",
                 source.display(),
                 first.display()
-            ));
+            )
+            .into());
         }
         let before = self.priorities.get(target).copied().unwrap_or(0);
-        fs::remove_file(target)
-            .and_then(|()| fs::create_dir(target))
-            .map_err(|error| error.to_string())?;
+        fs::remove_file(target).and_then(|()| fs::create_dir(target))?;
         // Links name the resolved directory, so that none leads through another package's links.
         let first = self.logical(&first);
         self.link_directory(&first, target, before)?;
@@ -231,21 +296,11 @@ impl Environment<'_> {
         let Some(real) = self.view.resolve(path) else {
             return path.to_owned();
         };
-        match real.strip_prefix(self.view.store.real_dir()) {
-            Ok(inside) => self.view.store.dir().as_path().join(inside),
+        match real.strip_prefix(self.view.real_dir) {
+            Ok(inside) => self.view.dir.as_path().join(inside),
             Err(_) => real,
         }
     }
-}
-
-/// Two packages of one priority have a file of the same name.
-fn conflict(target: &Path, second: &Path, priority: i64) -> String {
-    let first = fs::read_link(target).unwrap_or_else(|_| target.to_owned());
-    format!(
-        "Unable to build profile. There is a conflict for the following files:\n\n  {}\n  {}\n\nBoth have priority {priority}; give one of the packages another priority, for example with 'meta.priority'.",
-        first.display(),
-        second.display()
-    )
 }
 
 #[cfg(test)]

@@ -8,15 +8,16 @@ mod buildenv;
 mod fetchurl;
 mod unpack_channel;
 
+pub use buildenv::{Conflict, LinkError, Package, link_packages};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::backend::Backend;
 use super::environment::BuildEnvironment;
 use super::error::{BuildError, FailureKind};
 use super::job::{BuildContext, BuildRequest};
 use super::report::known_output_list;
-use crate::path::StorePath;
+use crate::path::{StoreDir, StorePath};
 
 /// A built-in builder at work.
 struct Builtin<'a> {
@@ -83,8 +84,12 @@ impl Builtin<'_> {
 
     fn view(&self) -> View<'_> {
         View {
-            store: self.context.store,
-            inputs: self.isolated.then_some(&self.request.inputs),
+            dir: self.context.store.dir(),
+            real_dir: self.context.store.real_dir(),
+            visible: match self.isolated {
+                true => Visible::Inputs(&self.request.inputs),
+                false => Visible::Host,
+            },
         }
     }
 
@@ -107,10 +112,23 @@ impl Builtin<'_> {
     }
 }
 
-/// The files that a builder may see: all of the host's, or only its inputs.
+/// The files that a builder may see.
 struct View<'a> {
-    store: &'a dyn Backend,
-    inputs: Option<&'a BTreeSet<StorePath>>,
+    dir: &'a StoreDir,
+    /// Where the store's objects are on the host.
+    real_dir: &'a Path,
+    visible: Visible<'a>,
+}
+
+/// Which files these are.
+#[derive(Clone, Copy)]
+enum Visible<'a> {
+    /// All of the host's, as the host sees them.
+    Host,
+    /// Only these objects.
+    Inputs(&'a BTreeSet<StorePath>),
+    /// All objects of the store, which may lie elsewhere on the host, and the host's files.
+    Store,
 }
 
 /// Links followed before a loop is assumed.
@@ -120,13 +138,13 @@ impl View<'_> {
     /// Where a path of the builder's world is on the host, its links followed; nothing if the
     /// builder would not see it.
     fn resolve(&self, path: &Path) -> Option<PathBuf> {
-        let Some(inputs) = self.inputs else {
+        if matches!(self.visible, Visible::Host) {
             return std::fs::canonicalize(self.physical(path)).ok();
-        };
+        }
         let mut waiting: Vec<std::ffi::OsString> = components(path);
         let mut at = PathBuf::from("/");
         let mut links = 0;
-        let root = self.store.dir().as_path();
+        let root = self.dir.as_path();
         while let Some(next) = waiting.pop() {
             if next == ".." {
                 at.pop();
@@ -139,6 +157,11 @@ impl View<'_> {
                     at = candidate;
                     continue;
                 }
+                if matches!(self.visible, Visible::Store) {
+                    let rest = waiting.iter().rev();
+                    return std::fs::canonicalize(rest.fold(candidate, |at, part| at.join(part)))
+                        .ok();
+                }
                 return None;
             };
             if inside.as_os_str().is_empty() {
@@ -146,10 +169,13 @@ impl View<'_> {
                 continue;
             }
             let name = inside.components().next()?.as_os_str().as_encoded_bytes();
-            if !inputs.contains(&StorePath::parse(name).ok()?) {
+            let object = StorePath::parse(name).ok()?;
+            if let Visible::Inputs(inputs) = self.visible
+                && !inputs.contains(&object)
+            {
                 return None;
             }
-            let physical = self.store.real_dir().join(inside);
+            let physical = self.real_dir.join(inside);
             match std::fs::read_link(&physical) {
                 Ok(target) => {
                     links += 1;
@@ -170,8 +196,8 @@ impl View<'_> {
 
     /// A path of the store as the host names it.
     fn physical(&self, path: &Path) -> PathBuf {
-        match path.strip_prefix(self.store.dir().as_path()) {
-            Ok(inside) => self.store.real_dir().join(inside),
+        match path.strip_prefix(self.dir.as_path()) {
+            Ok(inside) => self.real_dir.join(inside),
             Err(_) => path.to_owned(),
         }
     }

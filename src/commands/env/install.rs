@@ -1,0 +1,190 @@
+//! `-i`, `-e`, `--set`: packages come and go.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use rx_store::path::StorePath;
+use rx_store::profile::{Generations, Token};
+use rx_store::progress::{self, Level};
+use rx_store::store::{DerivedPath, OutputsSpec};
+
+use super::Work;
+use super::installed::{Installed, flush};
+use super::item::Item;
+use super::selectors::{Choice, Selector};
+use super::source::is_path;
+use crate::realise::{build_failure, show_missing};
+use crate::store_session::store_path;
+use crate::ui::{self, Failure};
+
+impl Work<'_> {
+    pub(super) fn install(&mut self) -> Result<(), Failure> {
+        let mut new = self.query_source(Choice::Best)?;
+        if self.env.prebuilt_only {
+            let mut there = Vec::new();
+            for mut item in new {
+                if self.is_prebuilt(&mut item)? {
+                    there.push(item);
+                }
+            }
+            new = there;
+        }
+        for item in &mut new {
+            if !self.env.force_name.is_empty() {
+                item.name = self.env.force_name.clone();
+            }
+            // What comes from another profile gets a name of its own here.
+            item.entry = None;
+            if let Some(priority) = self.env.priority {
+                let priority = priority.to_string();
+                self.of(|vm| item.set_flag(vm, b"priority", priority.as_bytes()))?;
+            }
+        }
+        let names: BTreeSet<Vec<u8>> = new.iter().map(|it| it.split_name().0.to_vec()).collect();
+        loop {
+            let token = Token::of(self.profile);
+            let installed = Installed::read(self.session, &*self.store, self.profile)?;
+            let mut all = new.clone();
+            if !self.env.remove_all {
+                for mut item in installed.items {
+                    let replaced = !self.env.preserve_installed
+                        && names.contains(item.split_name().0)
+                        && !self.of(|vm| item.is_kept(vm))?;
+                    if replaced {
+                        progress::info(format_args!("replacing old '{}'", item.shown_name()));
+                    } else {
+                        all.push(item);
+                    }
+                }
+                for item in &new {
+                    progress::info(format_args!("installing '{}'", item.shown_name()));
+                }
+            }
+            self.show_missing(&mut new)?;
+            if self.env.dry_run {
+                return self.announce(&mut all);
+            }
+            let commit = self.commit(installed.format, new.len());
+            if commit.run(self.session, &mut all, &token)? {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) fn uninstall(&mut self) -> Result<(), Failure> {
+        loop {
+            let token = Token::of(self.profile);
+            let installed = Installed::read(self.session, &*self.store, self.profile)?;
+            let mut items = installed.items;
+            for argument in &self.env.arguments {
+                let mut kept = Vec::new();
+                let mut removed = Vec::new();
+                let wanted: Option<StorePath> = match is_path(argument) {
+                    true => Some(store_path(&*self.store, OsStr::from_bytes(argument))?),
+                    false => None,
+                };
+                let selector = match &wanted {
+                    Some(_) => None,
+                    None => Some(Selector::parse(argument)?),
+                };
+                for mut item in items {
+                    let goes = match (&wanted, &selector) {
+                        (Some(path), _) => self.of(|vm| item.out_path(vm))? == *path,
+                        (None, Some(selector)) => selector.matches(&item)?,
+                        (None, None) => false,
+                    };
+                    if goes {
+                        removed.push(item);
+                    } else {
+                        kept.push(item);
+                    }
+                }
+                if removed.is_empty() {
+                    progress::warn(format_args!(
+                        "selector '{}' matched no installed derivations",
+                        String::from_utf8_lossy(argument)
+                    ));
+                }
+                for item in &removed {
+                    progress::info(format_args!("uninstalling '{}'", item.shown_name()));
+                }
+                items = kept;
+            }
+            if self.env.dry_run {
+                return self.announce(&mut items);
+            }
+            let commit = self.commit(installed.format, 0);
+            if commit.run(self.session, &mut items, &token)? {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) fn set(&mut self) -> Result<(), Failure> {
+        let mut items = self.query_source(Choice::Best)?;
+        let [item] = items.as_mut_slice() else {
+            return Err(Failure::message("--set requires exactly one derivation"));
+        };
+        let out_path = self.of(|vm| item.out_path(vm))?;
+        let wanted = self.targets(std::slice::from_mut(item))?;
+        flush(self.session, &*self.store)?;
+        let missing = self.store.query_missing(&wanted)?;
+        show_missing(&*self.store, &missing, Level::Info)?;
+        let roots = BTreeSet::from([out_path.clone()]);
+        if self.env.dry_run {
+            ui::show_changes(&*self.store, self.profile, &roots);
+            return Ok(());
+        }
+        self.store
+            .build_paths(&wanted, self.env.mode)
+            .map_err(build_failure)?;
+        self.store.add_temp_root(&out_path)?;
+        ui::show_changes(&*self.store, self.profile, &roots);
+        Generations::add(&*self.store, self.profile, &out_path)?;
+        Ok(())
+    }
+
+    /// Whether a package need not be built.
+    pub(super) fn is_prebuilt(&mut self, item: &mut Item) -> Result<bool, Failure> {
+        let path = self.of(|vm| item.out_path(vm))?;
+        Ok(self.store.is_valid(&path)?
+            || !self
+                .store
+                .query_substitutable(&BTreeSet::from([path]))?
+                .is_empty())
+    }
+
+    /// What has to be realised for packages.
+    fn targets(&mut self, items: &mut [Item]) -> Result<Vec<DerivedPath>, Failure> {
+        let mut targets = Vec::new();
+        for item in items {
+            targets.push(match self.of(|vm| item.drv_path(vm))? {
+                Some(derivation) => DerivedPath::built(derivation, OutputsSpec::All),
+                None => DerivedPath::Opaque(self.of(|vm| item.out_path(vm))?),
+            });
+        }
+        Ok(targets)
+    }
+
+    /// Says what has to be built and fetched for packages.
+    pub(super) fn show_missing(&mut self, items: &mut [Item]) -> Result<(), Failure> {
+        if !progress::wanted(Level::Info) {
+            return Ok(());
+        }
+        let targets = self.targets(items)?;
+        flush(self.session, &*self.store)?;
+        let missing = self.store.query_missing(&targets)?;
+        show_missing(&*self.store, &missing, Level::Info)
+    }
+
+    /// Says what would change if the profile had these packages.
+    pub(super) fn announce(&mut self, items: &mut [Item]) -> Result<(), Failure> {
+        let mut roots = BTreeSet::new();
+        for item in items {
+            roots.extend(self.of(|vm| item.outputs_to_install(vm))?.into_values());
+        }
+        ui::show_changes(&*self.store, self.profile, &roots);
+        Ok(())
+    }
+}
