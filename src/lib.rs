@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod commands;
 pub mod eval_session;
+pub mod execute;
 pub mod installables;
 pub mod operands;
 pub mod realise;

@@ -66,6 +66,11 @@ fn next_formals(value: Value) -> Option<&'static Formals> {
     }
 }
 
+/// Whether a forced value is a function whose set pattern names this argument.
+pub fn takes_argument(value: Value, name: Symbol) -> bool {
+    next_formals(value).is_some_and(|formals| formals.list.iter().any(|it| it.name == name))
+}
+
 impl Vm {
     /// Calls a function of a set pattern with those of the arguments that it wants; other values stay.
     pub fn auto_call(&mut self, args: &AutoArgs, value: Value) -> Result {

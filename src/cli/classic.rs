@@ -22,13 +22,14 @@ pub struct Parsed<T> {
     pub features: Vec<Feature>,
 }
 
-/// Reads the arguments after the program's name. Stops early at `--help` and `--version`.
+/// Reads the arguments after the program's name into the options. Stops early at `--help` and `--version`.
 pub fn parse<T: Options>(
+    options: T,
     args: Vec<OsString>,
     builder: &mut SettingsBuilder,
 ) -> Result<Parsed<T>, UsageError> {
     let mut parsed = Parsed {
-        options: T::default(),
+        options,
         common: ClassicCommon::default(),
         features: Vec::new(),
     };

@@ -20,9 +20,9 @@ pub trait ClassicCommand: Options {
     const USAGE: &'static [&'static str];
     /// Longer text for its help.
     const DETAILS: &'static str = "";
-    /// What a script's first lines or habits of old change about the arguments.
-    fn rewrite(args: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
-        Ok(args)
+    /// The options before any argument is read, and the arguments to read: a script's are written in it.
+    fn begin(args: Vec<OsString>) -> Result<(Self, Vec<OsString>), Failure> {
+        Ok((Self::default(), args))
     }
     /// Runs it.
     fn run(self, invocation: &Invocation) -> Result<(), Failure>;
@@ -100,7 +100,8 @@ fn parse<T: ClassicCommand>(
     args: Vec<OsString>,
     builder: &mut SettingsBuilder,
 ) -> Result<Call, Failure> {
-    let parsed = classic::parse::<T>(T::rewrite(args)?, builder)?;
+    let (options, args) = T::begin(args)?;
+    let parsed = classic::parse(options, args, builder)?;
     let options = parsed.options;
     Ok(Call {
         run: Box::new(move |invocation| options.run(invocation)),

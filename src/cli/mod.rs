@@ -19,7 +19,7 @@ pub mod suggest;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rx_store::progress::{self, Level};
 use rx_store::settings::{Feature, Places, Settings, SettingsBuilder};
@@ -34,11 +34,28 @@ pub use options::{AutoArg, BuildMode, BuildOptions, EvalOptions, JsonOptions};
 use crate::commands;
 use crate::ui::{self, Failure, LogFormat, UsageError};
 
+/// What new files of the user may not have.
+static UMASK: OnceLock<rustix::fs::Mode> = OnceLock::new();
+
+/// Gives programs that this process becomes or starts for the user the user's own umask again.
+pub fn restore_umask() {
+    if let Some(umask) = UMASK.get() {
+        rustix::process::umask(*umask);
+    }
+}
+
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
     ui::catch_panics();
+    // Before anything starts a thread.
+    let mut early = std::env::args_os().skip(1);
+    if early.next().is_some_and(|word| word == crate::execute::HELPER) {
+        let failure = crate::execute::run_helper(&early.collect::<Vec<_>>());
+        return ExitCode::from(ui::report_failure("rx", &failure));
+    }
     // Store objects are for everybody to read, whatever the user's files are.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let _ = UMASK.set(umask);
     if let Err(error) = rx_store::interrupt::install() {
         progress::warn(format_args!("cannot catch signals: {error}"));
     }

@@ -30,6 +30,10 @@ pub struct EvalOptions {
     pub override_flakes: Vec<(OsString, OsString)>,
     /// `--debugger`
     pub debugger: bool,
+    /// What relative paths in expressions on the command line are relative to, if not the working directory.
+    pub base_dir: Option<std::path::PathBuf>,
+    /// Variables that the evaluation sees beside those of the process.
+    pub variables: Vec<(String, String)>,
 }
 
 impl EvalOptions {

@@ -23,6 +23,7 @@ mod nar;
 pub mod parse;
 mod path_info;
 mod prefetch;
+mod shell;
 pub mod store;
 mod store_add;
 mod store_check;
@@ -45,6 +46,7 @@ pub fn classic() -> &'static [ClassicEntry] {
         ClassicEntry::of::<hash::ClassicHash>(),
         ClassicEntry::of::<instantiate::Instantiate>(),
         ClassicEntry::of::<prefetch::PrefetchUrl>(),
+        ClassicEntry::of::<shell::Shell>(),
         ClassicEntry::of::<store::StoreCommand>(),
     ];
     CLASSIC

@@ -67,7 +67,11 @@ impl EvalSession {
     ) -> Result<EvalSession, Failure> {
         let settings = eval_settings(invocation, options)?;
         let store = SharedStore::new(invocation, options);
-        let machine = Box::new(SystemIo::new(eval_store(invocation, &store, read_only)?));
+        let mut machine = SystemIo::new(eval_store(invocation, &store, read_only)?);
+        for (name, value) in &options.variables {
+            machine = machine.with_variable(name.clone().into(), value.clone().into());
+        }
+        let machine = Box::new(machine);
         let uris = settings.restricted.then(|| settings.allowed_uris.clone());
         let io: Box<dyn EvalIo> = match (settings.pure, settings.restricted) {
             (true, _) => Box::new(RestrictedIo::new(machine, Restriction::Pure, uris)),
@@ -254,7 +258,12 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
         home: Some(settings.places.home.as_os_str().as_bytes().to_vec()),
         store_dir: store_dir(settings),
         search_path,
-        current_dir: std::env::current_dir()?.into_os_string().into_vec(),
+        current_dir: match &options.base_dir {
+            Some(directory) => directory.clone(),
+            None => std::env::current_dir()?,
+        }
+        .into_os_string()
+        .into_vec(),
         ..EvalSettings::default()
     })
 }

@@ -19,7 +19,7 @@ mod system;
 pub use backed::{BackedStore, OpenStore};
 pub use computed::ComputedStore;
 pub use listing::Listing;
-pub use resolve::resolve_expr_path;
+pub use resolve::{resolve_expr_path, resolve_links};
 pub use restricted::{RestrictedIo, Restriction};
 pub(crate) use store::object_name;
 pub use store::{EvalStore, KeepEntry, Realised, TreeSource};

@@ -27,6 +27,8 @@ pub struct SystemIo {
     store: Box<dyn EvalStore>,
     /// The store directory with a slash.
     store_prefix: Vec<u8>,
+    /// Variables that only the evaluation sees.
+    variables: Vec<(Vec<u8>, Vec<u8>)>,
     known: Known,
 }
 
@@ -56,8 +58,15 @@ impl SystemIo {
         SystemIo {
             store,
             store_prefix,
+            variables: Vec::new(),
             known: Known::default(),
         }
+    }
+
+    /// Adds a variable to the environment that the evaluation sees.
+    pub fn with_variable(mut self, name: Vec<u8>, value: Vec<u8>) -> SystemIo {
+        self.variables.push((name, value));
+        self
     }
 
     /// Where a path really is: the store may be elsewhere than its paths say.
@@ -276,6 +285,9 @@ impl EvalIo for SystemIo {
         // Names that no variable can have.
         if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
             return None;
+        }
+        if let Some((_, value)) = self.variables.iter().find(|(own, _)| own == name) {
+            return Some(value.clone());
         }
         std::env::var_os(OsStr::from_bytes(name)).map(OsStringExt::into_vec)
     }

@@ -1,6 +1,7 @@
 //! The environment of a builder, and the files that it finds in its build directory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +9,14 @@ use super::backend::{Backend, BackendError};
 use super::options::Options;
 use super::structured_attrs;
 use crate::base32;
-use crate::derivation::{BasicDerivation, Kind, canonical_json, output_placeholder, rewrite};
+use crate::derivation::{
+    BasicDerivation, Derivation, Kind, canonical_json, output_placeholder, rewrite,
+};
 use crate::hash::sha256;
-use crate::path::StorePath;
+use crate::path::{StoreDir, StorePath};
 use crate::settings::Settings;
+use crate::store::closure::ClosureOptions;
+use crate::store::{PathInfo, Store};
 
 /// Variables and files.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +124,7 @@ impl BuildEnvironment {
             }
         }
         for (file, paths) in &input.options.export_references_graph {
-            let paths = export_references(store, paths, input.inputs)?;
+            let paths = export_references(&store, paths, input.inputs)?;
             let mut text = Vec::new();
             for path in &paths {
                 let info = store.info(path)?;
@@ -141,18 +146,8 @@ impl BuildEnvironment {
         input: &EnvironmentInput<'_>,
         attributes: &Map<String, Value>,
     ) -> Result<(), EnvironmentError> {
-        let mut attributes = attributes.clone();
-        let outputs: Map<String, Value> = input
-            .derivation
-            .outputs
-            .keys()
-            .map(|name| (name.clone(), Value::String(output_placeholder(name))))
-            .collect();
-        attributes.insert("outputs".to_owned(), Value::Object(outputs));
-        for (key, paths) in &input.options.export_references_graph {
-            let paths = export_references(store, paths, input.inputs)?;
-            attributes.insert(key.clone(), closure_json(store, &paths)?);
-        }
+        let attributes =
+            complete_attributes(&store, input.derivation, input.options, input.inputs, attributes)?;
         let shell = structured_attrs::to_shell(&attributes).into_bytes();
         let json = canonical_json(&Value::Object(attributes)).into_bytes();
         self.add_file(
@@ -199,9 +194,87 @@ impl BuildEnvironment {
     }
 }
 
+/// What structured attributes need to know of a store.
+trait Graph {
+    fn dir(&self) -> &StoreDir;
+    fn info(&self, path: &StorePath) -> Result<Arc<PathInfo>, BackendError>;
+    fn closure(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, BackendError>;
+    fn derivation(&self, path: &StorePath) -> Result<Derivation, BackendError>;
+}
+
+impl Graph for &dyn Backend {
+    fn dir(&self) -> &StoreDir {
+        (**self).dir()
+    }
+
+    fn info(&self, path: &StorePath) -> Result<Arc<PathInfo>, BackendError> {
+        (**self).info(path)
+    }
+
+    fn closure(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, BackendError> {
+        (**self).closure(paths)
+    }
+
+    fn derivation(&self, path: &StorePath) -> Result<Derivation, BackendError> {
+        (**self).derivation(path)
+    }
+}
+
+impl Graph for &dyn Store {
+    fn dir(&self) -> &StoreDir {
+        (**self).dir()
+    }
+
+    fn info(&self, path: &StorePath) -> Result<Arc<PathInfo>, BackendError> {
+        Ok((**self).path_info(path)?)
+    }
+
+    fn closure(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, BackendError> {
+        Ok((**self).closure(paths, ClosureOptions::default())?)
+    }
+
+    fn derivation(&self, path: &StorePath) -> Result<Derivation, BackendError> {
+        Ok((**self).read_derivation(path)?)
+    }
+}
+
+/// The structured attributes of a derivation as its builder would find them, with placeholders for outputs.
+/// `inputs` is the closure of its inputs.
+pub fn structured_attributes(
+    store: &dyn Store,
+    derivation: &BasicDerivation,
+    options: &Options,
+    inputs: &BTreeSet<StorePath>,
+) -> Result<Map<String, Value>, EnvironmentError> {
+    let none = Map::new();
+    let attributes = options.structured.as_ref().unwrap_or(&none);
+    complete_attributes(&store, derivation, options, inputs, attributes)
+}
+
+fn complete_attributes(
+    store: &dyn Graph,
+    derivation: &BasicDerivation,
+    options: &Options,
+    inputs: &BTreeSet<StorePath>,
+    attributes: &Map<String, Value>,
+) -> Result<Map<String, Value>, EnvironmentError> {
+    let mut attributes = attributes.clone();
+    let outputs: Map<String, Value> = derivation
+        .outputs
+        .keys()
+        .map(|name| (name.clone(), Value::String(output_placeholder(name))))
+        .collect();
+    attributes.insert("outputs".to_owned(), Value::Object(outputs));
+    for (key, paths) in &options.export_references_graph {
+        let paths = export_references(store, paths, inputs)?;
+        attributes.insert(key.clone(), closure_json(store, &paths)?);
+    }
+    Ok(attributes)
+}
+
 /// The closure of input paths, and for derivations in it that of their outputs.
 fn export_references(
-    store: &dyn Backend,
+    store: &dyn Graph,
     paths: &BTreeSet<StorePath>,
     inputs: &BTreeSet<StorePath>,
 ) -> Result<BTreeSet<StorePath>, EnvironmentError> {
@@ -229,7 +302,7 @@ fn export_references(
 
 /// What structured attributes say of each path of a closure.
 fn closure_json(
-    store: &dyn Backend,
+    store: &dyn Graph,
     paths: &BTreeSet<StorePath>,
 ) -> Result<Value, EnvironmentError> {
     let show = |path: &StorePath| store.dir().display(path).to_string();

@@ -41,7 +41,7 @@ mod workspace;
 pub use crate::store::BuildMode;
 pub use backend::{Backend, BackendError};
 pub use cancel::Cancel;
-pub use environment::BuildEnvironment;
+pub use environment::{BuildEnvironment, EnvironmentError, structured_attributes};
 pub use error::{BuildError, FailureKind, exit_code};
 pub use job::{Attempt, BuildContext, BuildRequest, build};
 pub use local::{LocalBuilder, Source};

@@ -24,6 +24,7 @@ mod seccomp;
 pub mod shell;
 mod sys;
 mod users;
+mod visible;
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -33,6 +34,7 @@ use child::{Channels, Step};
 use plan::Plan;
 pub use probe::namespaces_supported;
 pub use users::{BuildUser, BuildUsers, UsersError, kill_processes_of};
+pub use visible::{VisibleError, adopt_personality, show_store};
 
 /// A build's process and everything around it.
 #[derive(Clone, Debug)]

@@ -82,6 +82,12 @@ pub(super) fn fork_into(namespaces: u64) -> Sys<Forked> {
     })
 }
 
+/// Gives this thread namespaces of its own; a user namespace asks for a process without other threads.
+pub(super) fn unshare(namespaces: i32) -> Sys<()> {
+    // SAFETY: no pointers; descriptors and memory stay shared as they are.
+    check_int(unsafe { libc::unshare(namespaces) }).map(drop)
+}
+
 /// Leaves without running anything that was registered for the end of the program.
 pub(super) fn exit(code: i32) -> ! {
     // SAFETY: ends the process.
