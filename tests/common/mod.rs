@@ -2,6 +2,8 @@
 
 #![allow(dead_code)]
 
+pub mod reference;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -101,7 +103,7 @@ impl Place {
     ) -> Outcome {
         let mut command = self.command(program);
         command.args(args);
-        self.outcome(command.output().unwrap())
+        self.outcome(&command.output().unwrap())
     }
 
     /// Runs a command line, split at spaces.
@@ -122,7 +124,7 @@ impl Place {
         let mut child = command.spawn().unwrap();
         // The program may end without reading.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        self.outcome(child.wait_with_output().unwrap())
+        self.outcome(&child.wait_with_output().unwrap())
     }
 
     /// The text with this place's directory as `DIR`.
@@ -130,7 +132,7 @@ impl Place {
         text.replace(&self.dir.path().display().to_string(), "DIR")
     }
 
-    fn outcome(&self, output: std::process::Output) -> Outcome {
+    fn outcome(&self, output: &std::process::Output) -> Outcome {
         let text = |bytes: &[u8]| self.neutral(&String::from_utf8_lossy(bytes));
         Outcome {
             out: text(&output.stdout),

@@ -24,7 +24,7 @@ use super::error::{BuildError, FailureKind};
 use super::hooks;
 use super::layout;
 use super::log::{BuildLog, LogFile};
-use super::options::Options;
+use super::options::{Options, OptionsError};
 use super::outputs::{Finished, FinishedBuild, finish_outputs};
 use super::report::{known_output_list, log_excerpt};
 use super::sandbox::{
@@ -139,6 +139,9 @@ impl Job<'_> {
     }
 
     fn run(&self) -> Result<Attempt, BuildError> {
+        if let Some(path) = &self.request.options.unresolved {
+            return Err(BuildError::misc(OptionsError::NotInStore(path.clone())));
+        }
         let known = self.known_outputs()?;
         let Some(mut locks) =
             PathLocks::try_acquire(self.lock_paths(&known)).map_err(BuildError::misc)?

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::base32;
 use crate::derivation::BasicDerivation;
 use crate::path::{StoreDir, StorePath};
 
@@ -19,6 +20,8 @@ pub struct Options {
     pub pass_as_file: BTreeSet<Vec<u8>>,
     /// Files (or attributes) that receive the closure of paths.
     pub export_references_graph: BTreeMap<String, BTreeSet<StorePath>>,
+    /// A path in these graphs that is not known before the inputs are built: the derivation must be resolved first.
+    pub unresolved: Option<String>,
     /// Asks to be built without a sandbox.
     pub no_chroot: bool,
     /// Paths of the host it wants to see (macOS).
@@ -123,6 +126,7 @@ impl Options {
                     .collect(),
             )
         };
+        let Graphs { paths, unresolved } = source.export_references_graph(dir)?;
         Ok(Self {
             checks: source.checks(dir)?,
             discard_references: source.discard_references()?,
@@ -130,7 +134,8 @@ impl Options {
                 Some(_) => BTreeSet::new(),
                 None => words("passAsFile")?.unwrap_or_default(),
             },
-            export_references_graph: source.export_references_graph(dir)?,
+            export_references_graph: paths,
+            unresolved,
             no_chroot: source.boolean("__noChroot", false)?,
             impure_host_deps: words("__impureHostDeps")?.unwrap_or_default(),
             impure_env_vars: words("impureEnvVars")?.unwrap_or_default(),
@@ -139,6 +144,33 @@ impl Options {
             allow_substitutes: source.boolean("allowSubstitutes", true)?,
             structured,
         })
+    }
+}
+
+/// What `exportReferencesGraph` asks for.
+#[derive(Default)]
+struct Graphs {
+    paths: BTreeMap<String, BTreeSet<StorePath>>,
+    unresolved: Option<String>,
+}
+
+impl Graphs {
+    fn add(&mut self, dir: &StoreDir, file: &str, path: &[u8]) -> Result<(), OptionsError> {
+        let paths = self.paths.entry(file.to_owned()).or_default();
+        match dir.split(path) {
+            Ok((path, _)) => {
+                paths.insert(path);
+            }
+            Err(_) if is_placeholder(path) => {
+                self.unresolved = Some(String::from_utf8_lossy(path).into_owned());
+            }
+            Err(_) => {
+                return Err(OptionsError::NotInStore(
+                    String::from_utf8_lossy(path).into_owned(),
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -231,12 +263,9 @@ impl Source<'_> {
             .collect()
     }
 
-    fn export_references_graph(
-        &self,
-        dir: &StoreDir,
-    ) -> Result<BTreeMap<String, BTreeSet<StorePath>>, OptionsError> {
+    fn export_references_graph(&self, dir: &StoreDir) -> Result<Graphs, OptionsError> {
         const NAME: &str = "exportReferencesGraph";
-        let mut graphs = BTreeMap::new();
+        let mut graphs = Graphs::default();
         if let Some(map) = self.structured {
             let Some(Value::Object(graph)) = map.get(NAME) else {
                 if map.contains_key(NAME) {
@@ -247,18 +276,15 @@ impl Source<'_> {
                 return Ok(graphs);
             };
             for (key, value) in graph {
-                let mut paths = BTreeSet::new();
+                graphs.paths.entry(key.clone()).or_default();
                 let mut waiting = vec![value];
                 while let Some(value) = waiting.pop() {
                     match value {
                         Value::Array(items) => waiting.extend(items),
-                        Value::String(path) => {
-                            paths.insert(in_store(dir, path.as_bytes())?);
-                        }
+                        Value::String(path) => graphs.add(dir, key, path.as_bytes())?,
                         _ => return Err(OptionsError::Type(NAME.into(), "an array or a string")),
                     }
                 }
-                graphs.insert(key.clone(), paths);
             }
             return Ok(graphs);
         }
@@ -276,7 +302,7 @@ impl Source<'_> {
             if !is_file_name(pair[0]) {
                 return Err(OptionsError::FileName(name));
             }
-            graphs.insert(name, BTreeSet::from([in_store(dir, pair[1])?]));
+            graphs.add(dir, &name, pair[1])?;
         }
         Ok(graphs)
     }
@@ -326,10 +352,10 @@ fn reference(dir: &StoreDir, word: &[u8]) -> Reference {
     }
 }
 
-fn in_store(dir: &StoreDir, path: &[u8]) -> Result<StorePath, OptionsError> {
-    dir.split(path)
-        .map(|(path, _)| path)
-        .map_err(|_| OptionsError::NotInStore(String::from_utf8_lossy(path).into_owned()))
+/// Whether a text has the shape of what stands for a path that is not known yet.
+fn is_placeholder(text: &[u8]) -> bool {
+    text.strip_prefix(b"/")
+        .is_some_and(|digits| digits.len() == 52 && digits.iter().all(|&b| base32::is_digit(b)))
 }
 
 fn is_file_name(name: &[u8]) -> bool {

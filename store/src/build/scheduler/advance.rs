@@ -152,6 +152,10 @@ impl Scheduler<'_, '_> {
             let valid = self.store().is_valid(known)?;
             match mode {
                 BuildMode::Normal if valid => {
+                    // Its path follows from the derivation, so it may have come without the other record.
+                    if self.store().realisation(path, output)?.is_none() {
+                        self.store().register_realisation(path, output, known)?;
+                    }
                     let made = Made::from([(output.to_owned(), known.clone())]);
                     self.finish(goal, Ok(made));
                     return Ok(());

@@ -830,7 +830,8 @@ impl Database {
                     hash,
                     realisation.id.output,
                     output,
-                    signatures_text(&realisation.signatures)
+                    // Never null: the reference does not expect that here.
+                    signatures_text(&realisation.signatures).unwrap_or_default()
                 ],
             )
             .map_err(failed)?;
