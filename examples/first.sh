@@ -11,6 +11,6 @@ bin=$PWD/target/$profile store=$PWD/target/first-store
 set -- --store "$store" --option substituters ''
 derivation=$("$bin/rx-instantiate" "$@" examples/hello.nix)
 echo "derivation  $derivation"
-output=$("$bin/rx-build" "$@" --option extra-sandbox-paths '/usr /bin /lib /lib64' --no-out-link examples/hello.nix)
+output=$("$bin/rx-build" "$@" --host-tools --no-out-link examples/hello.nix)
 echo "output      $output"
 "$store$output/bin/hello"

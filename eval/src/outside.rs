@@ -162,6 +162,14 @@ impl Vm {
         if name.starts_with(b"nix/") {
             return Ok([b"<", name, b">"].concat());
         }
+        if let Some(below) = name.strip_prefix(b"rx")
+            && (below.is_empty() || below[0] == b'/')
+        {
+            let path = canonical(&[crate::io::LIBRARY, below].concat());
+            if self.ev.io.kind(&path)?.is_some() {
+                return Ok(path);
+            }
+        }
         let message = if self.ev.settings.pure {
             let hint = b">' in pure evaluation mode (use '--impure' to override)";
             [b"cannot look up '<".as_slice(), name, hint].concat()

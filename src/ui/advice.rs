@@ -180,6 +180,21 @@ const OTHER: &[Advice] = &[
         help: "add the cache's key to 'trusted-public-keys', or pass '--no-require-sigs' if you trust it",
     },
     Advice {
+        phrase: "Required features: {host-tools}",
+        help: "the package uses compilers or other programs of this machine: allow it with '--host-tools', \
+               or 'host-tools = true' in nix.conf",
+    },
+    Advice {
+        phrase: "Reason: missing system features",
+        help: "add a machine with these features to 'builders'; if this machine can do what they name, pass \
+               '--option extra-system-features \"NAME\"'",
+    },
+    Advice {
+        phrase: "Reason: platform mismatch",
+        help: "add a machine of that system to 'builders', or the system to 'extra-platforms' if this machine can \
+               run its programs",
+    },
+    Advice {
         phrase: "required system or feature not available",
         help: "add a machine to 'builders', or the feature to 'system-features' if this machine has it",
     },

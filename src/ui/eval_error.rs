@@ -83,7 +83,9 @@ fn full_message(evaluator: &Evaluator, (pos, diagnostic): &(Pos, Diagnostic)) ->
 
 /// Code that is part of rx is nobody's mistake: the place is the innermost one of the user's.
 fn settle_place(report: &mut Report) {
-    let foreign = |label: &Label| label.source.name.starts_with(INTERNAL);
+    let internal = |label: &Label| label.source.name.starts_with(INTERNAL);
+    let library = |label: &Label| LIBRARIES.iter().any(|it| label.source.name.starts_with(it));
+    let foreign = |label: &Label| internal(label) || library(label);
     if report.labels.first().is_some_and(foreign) || report.labels.is_empty() {
         let own = report.trace.iter().find_map(|frame| {
             frame
@@ -95,7 +97,8 @@ fn settle_place(report: &mut Report) {
         report.labels = own.into_iter().collect();
     }
     for frame in &mut report.trace {
-        if frame.place.as_ref().is_some_and(foreign) {
+        frame.hidden |= frame.place.as_ref().is_some_and(library);
+        if frame.place.as_ref().is_some_and(internal) {
             frame.place = None;
             frame.hidden = frame.text.starts_with("while calling")
                 || frame.text.starts_with("while evaluating the attribute");
@@ -176,6 +179,9 @@ fn show_frame(evaluator: &Evaluator, frame: &EvalFrame) -> Frame {
 
 /// How the names of sources begin that are part of rx.
 const INTERNAL: &str = "«internal»";
+
+/// The same for sources that can be looked up as `<…>`; whole traces show them.
+const LIBRARIES: [&str; 2] = ["<rx>/", "<nix/"];
 
 /// The place of a position: the word that begins there.
 pub fn label(evaluator: &Evaluator, pos: Pos) -> Option<Label> {

@@ -36,7 +36,8 @@ fn join(dir: &[u8], rest: &[u8]) -> Vec<u8> {
     [dir, b"/", rest].concat()
 }
 
-/// Takes out empty components, `.` and `..` (which stays at the root) without looking at the disk.
+/// Takes out empty components, `.` and `..` (which stays at the root) without looking at the disk. A path in the
+/// library that is part of rx begins with `<rx>` and not with a slash.
 pub fn canonical(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len() + 1);
     for component in path.split(|&b| b == b'/') {
@@ -44,7 +45,9 @@ pub fn canonical(path: &[u8]) -> Vec<u8> {
             b"" | b"." => {}
             b".." => out.truncate(memchr::memrchr(b'/', &out).unwrap_or(0)),
             _ => {
-                out.push(b'/');
+                if !(out.is_empty() && component == crate::io::LIBRARY && path.starts_with(component)) {
+                    out.push(b'/');
+                }
                 out.extend_from_slice(component);
             }
         }
@@ -67,6 +70,8 @@ mod tests {
             ("/a/./b/../c", "/a/c"),
             ("/../..", "/"),
             ("/..a/...", "/..a/..."),
+            ("<rx>/a/./../b", "<rx>/b"),
+            ("/<rx>/a", "/<rx>/a"),
         ] {
             assert_eq!(canonical(path.as_bytes()), want.as_bytes());
         }

@@ -16,6 +16,7 @@ mod restricted;
 mod store;
 mod system;
 
+pub(crate) use internal::LIBRARY;
 pub use backed::{BackedStore, OpenStore};
 pub use computed::ComputedStore;
 pub use listing::Listing;

@@ -45,7 +45,7 @@ impl RestrictedIo {
 
     /// Whether a path is at, below or above one that is allowed.
     fn is_allowed(&self, path: &[u8]) -> bool {
-        if internal::text(path).is_some() {
+        if internal::is_internal(path) {
             return true;
         }
         let allowed = self.allowed.read();

@@ -233,6 +233,9 @@ impl EvalIo for SystemIo {
     }
 
     fn read_dir(&self, path: &[u8]) -> Result<Arc<Listing>> {
+        if let Some(listing) = internal::list(path) {
+            return listing.map(Arc::new);
+        }
         if let Some(known) = self.known.listings.read().get(path) {
             return Ok(known.clone());
         }
@@ -247,8 +250,8 @@ impl EvalIo for SystemIo {
     }
 
     fn kind(&self, path: &[u8]) -> Result<Option<FileKind>> {
-        if let Some(text) = internal::text(path) {
-            return Ok(text.is_ok().then_some(FileKind::Regular));
+        if let Some(kind) = internal::kind(path) {
+            return Ok(kind);
         }
         if let Some(known) = self.known.kinds.read().get(path) {
             return Ok(*known);
@@ -303,7 +306,17 @@ impl EvalIo for SystemIo {
     }
 
     fn add_tree(&self, source: &mut TreeSource<'_>) -> Result<StorePath> {
-        let Some(real) = self.real(source.path) else {
+        let written;
+        let real = if internal::is_internal(source.path) {
+            // A directory of its own, so that nobody else can have put something there.
+            written = tempfile::tempdir().map_err(outside)?;
+            let copy = written.path().join("copy");
+            internal::write_out(source.path, &copy)?;
+            Some(copy.into_os_string().into_encoded_bytes())
+        } else {
+            self.real(source.path)
+        };
+        let Some(real) = real else {
             return self.store.add_tree(source);
         };
         let (logical, path) = (source.path, real);

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use super::backend::Backend;
 use super::error::BuildError;
 use super::hooks;
-use super::options::Options;
+use super::options::{self, Options};
 use super::sandbox::{Access, BindMount, Isolation, Network, SandboxUser, shell};
 use crate::derivation::BasicDerivation;
 use crate::path::StorePath;
@@ -134,6 +134,14 @@ fn host_paths(input: &LayoutInput<'_>) -> Result<BTreeMap<PathBuf, BindMount>, B
         let real = input.store.real_dir().join(path.base_name());
         paths.insert(target.clone(), BindMount::read_only(real, target));
     }
+    if input.settings.host_tools
+        && input
+            .options
+            .required_system_features
+            .contains(options::HOST_TOOLS)
+    {
+        add_host_tools(&mut paths);
+    }
     add_shell(&mut paths);
     add_host_dependencies(input, &mut paths)?;
     if !input.settings.pre_build_hook.is_empty() {
@@ -167,6 +175,30 @@ fn add_shell(paths: &mut BTreeMap<PathBuf, BindMount>) {
         if !covered {
             paths.insert(bind.target.clone(), bind.clone());
         }
+    }
+}
+
+/// Where a machine has its programs, and what these need.
+const HOST_TOOLS: [&str; 8] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc/alternatives",
+];
+
+/// The machine's own programs, for derivations that may use them. What the user says of these paths stays.
+fn add_host_tools(paths: &mut BTreeMap<PathBuf, BindMount>) {
+    for path in HOST_TOOLS {
+        paths
+            .entry(PathBuf::from(path))
+            .or_insert_with(|| BindMount {
+                optional: true,
+                ..BindMount::read_only(path, path)
+            });
     }
 }
 

@@ -38,6 +38,9 @@ pub struct Options {
     pub structured: Option<Map<String, Value>>,
 }
 
+/// The feature of machines that let builds use their own programs; what the setting `host-tools` gives.
+pub const HOST_TOOLS: &str = "host-tools";
+
 /// Constraints on outputs: the same for all, or by name with structured attributes.
 #[derive(Clone, Debug)]
 pub enum Checks {

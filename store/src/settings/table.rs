@@ -212,6 +212,9 @@ settings! { |places|
     "gc-reserved-space" gc_reserved_space: u64 = 8_388_608;
     /// Servers that provide fixed-output files by their hash.
     "hashed-mirrors" hashed_mirrors: Strings = Strings::new();
+    /// Let derivations that ask for it (`requiredSystemFeatures = [ "host-tools" ]`) use this machine's compilers and other
+    /// programs: they see `/usr`, `/bin`, `/lib` and the like. Their results depend on what is installed here.
+    "host-tools" host_tools: bool = false;
     /// Connections that downloads open at the same time; 0 means no limit.
     "http-connections" http_connections: u64 = 25, alias "binary-caches-parallel-connections";
     /// Use HTTP/2 where the server offers it.

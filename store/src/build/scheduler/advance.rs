@@ -696,6 +696,9 @@ impl Scheduler<'_, '_> {
         if settings.enabled(crate::settings::Feature::CaDerivations) {
             available.insert("ca-derivations".to_owned());
         }
+        if settings.host_tools {
+            available.insert(crate::build::options::HOST_TOOLS.to_owned());
+        }
         if required.iter().any(|feature| !available.contains(feature)) {
             let list = |features: &BTreeSet<String>| {
                 features.iter().cloned().collect::<Vec<_>>().join(", ")
