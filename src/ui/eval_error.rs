@@ -104,6 +104,9 @@ fn settle_place(report: &mut Report) {
                 || frame.text.starts_with("while evaluating the attribute");
         }
     }
+    for frame in &mut report.trace {
+        frame.hidden |= frame.place.is_none() && frame.text == "from call site";
+    }
     // A step that names the place of the error again says little.
     if let Some(place) = report.place() {
         for frame in &mut report.trace {
