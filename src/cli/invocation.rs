@@ -34,7 +34,7 @@ pub enum Role {
 }
 
 /// The classic commands.
-pub const CLASSIC_NAMES: [&str; 13] = [
+pub const CLASSIC_NAMES: [&str; 12] = [
     "build",
     "channel",
     "collect-garbage",
@@ -44,7 +44,6 @@ pub const CLASSIC_NAMES: [&str; 13] = [
     "hash",
     "instantiate",
     "prefetch-url",
-    "repl",
     "shell",
     "store",
     "build-remote",

@@ -57,8 +57,22 @@ impl Subcommand for Doc {
     }
 }
 
-/// The documentation of a builtin as Markdown; the REPL shows it, too.
-pub fn builtin_text(builtin: &Builtin) -> String {
+/// What a builtin is for as Markdown, as the REPL shows it.
+pub fn synopsis(builtin: &Builtin) -> String {
+    let arguments: String = builtin
+        .arguments
+        .iter()
+        .map(|name| format!(" *{name}*"))
+        .collect();
+    let name = builtin.name;
+    format!(
+        "**Synopsis:** `builtins.{name}`{arguments}\n\n{}\n",
+        builtin.doc.trim()
+    )
+}
+
+/// The documentation of a builtin as Markdown.
+fn builtin_text(builtin: &Builtin) -> String {
     let arguments: String = builtin
         .arguments
         .iter()

@@ -44,6 +44,7 @@ impl Subcommand for Links {
             ("rx", "rx-")
         };
         let names = CLASSIC_NAMES.iter().filter(|name| **name != "build-remote");
+        let names = names.chain(["repl"].iter());
         for name in
             std::iter::once(main.to_owned()).chain(names.map(|name| format!("{prefix}{name}")))
         {

@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-use rx_store::store::DerivedPath;
+use rx_store::path::StorePath;
+use rx_store::store::{DerivedPath, Store};
 
 use crate::cli::{Category, Invocation, Subcommand};
 use crate::operands::NameArgs;
@@ -37,21 +38,30 @@ impl Subcommand for Log {
                 )));
             }
         };
-        if let Some(log) = store.build_log(&path)? {
-            return ui::print_bytes(&log);
-        }
-        for substituter in &invocation.settings.substituters {
-            // A cache that cannot be asked has no log.
-            let Ok(cache) = crate::store_session::open_named(invocation, substituter) else {
-                continue;
-            };
-            if let Ok(Some(log)) = cache.build_log(&path) {
-                return ui::print_bytes(&log);
-            }
-        }
-        Err(Failure::message(format!(
-            "build log of '{}' is not available",
-            store.dir().display(&path)
-        )))
+        ui::print_bytes(&find(invocation, &*store, &path)?)
     }
+}
+
+/// The log of a derivation's build, from the store or from a cache.
+pub fn find(
+    invocation: &Invocation,
+    store: &dyn Store,
+    path: &StorePath,
+) -> Result<Vec<u8>, Failure> {
+    if let Some(log) = store.build_log(path)? {
+        return Ok(log);
+    }
+    for substituter in &invocation.settings.substituters {
+        // A cache that cannot be asked has no log.
+        let Ok(cache) = crate::store_session::open_named(invocation, substituter) else {
+            continue;
+        };
+        if let Ok(Some(log)) = cache.build_log(path) {
+            return Ok(log);
+        }
+    }
+    Err(Failure::message(format!(
+        "build log of '{}' is not available",
+        store.dir().display(path)
+    )))
 }

@@ -24,6 +24,7 @@ pub mod parse;
 mod path_info;
 mod prefetch;
 mod shell;
+mod repl;
 pub mod store;
 mod store_add;
 mod store_check;
@@ -82,6 +83,7 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<parse::Parse>(),
         Entry::of::<store_info::StoreInfo>(),
         Entry::of::<prefetch::PrefetchFile>(),
+        Entry::of::<repl::ReplCommand>(),
         Entry::of::<derivation::DerivationAdd>(),
         Entry::of::<derivation::DerivationShow>(),
         Entry::of::<diff_closures::DiffClosures>(),

@@ -118,47 +118,87 @@ impl EvalSession {
 
     /// The file that an argument names, with `default.nix` added to a directory.
     pub fn file_of(&mut self, argument: &OsStr) -> Result<Vec<u8>, Failure> {
-        let path = self.lookup_argument(argument)?;
-        let file = resolve_expr_path(&*self.vm.ev.io, &path);
-        self.check(file)
+        file_of(&mut self.vm, argument)
     }
 
     /// The path that an argument names: `<name>` is looked up in the search path.
     pub fn lookup_argument(&mut self, argument: &OsStr) -> Result<Vec<u8>, Failure> {
-        let text = argument.as_bytes();
-        if let Ok(url) = std::str::from_utf8(text) {
-            if is_url(url) {
-                let root = self.vm.fetch_search_root(url);
-                return self.check(root);
-            }
-            if let Some(reference) = url.strip_prefix("flake:") {
-                let root = self.vm.fetch_flake_root(reference);
-                return self.check(root);
-            }
-        }
-        if let [b'<', name @ .., b'>'] = text
-            && !name.is_empty()
-        {
-            return self.lookup(name);
-        }
-        Ok(self.absolute(text))
+        lookup_argument(&mut self.vm, argument)
     }
 
     /// What `<name>` means.
     pub fn lookup(&mut self, name: &[u8]) -> Result<Vec<u8>, Failure> {
-        let entries = self.vm.ev.settings.search_path.clone();
-        let found = self.vm.find_file(&entries, name, rx_eval::Pos::NONE);
-        self.check(found)
+        lookup(&mut self.vm, name)
     }
 
     /// The path from the root, without dots.
     pub fn absolute(&self, path: &[u8]) -> Vec<u8> {
-        if path.first() == Some(&b'/') {
-            rx_eval::compile::canonical(path)
-        } else {
-            let dir = &self.vm.ev.settings.current_dir;
-            rx_eval::compile::canonical(&[dir, &b"/"[..], path].concat())
+        absolute(&self.vm, path)
+    }
+
+    /// What opens the store that the evaluation writes to, for who outlives the session.
+    pub fn store_opener(&self) -> StoreOpener {
+        StoreOpener(self.store.clone())
+    }
+}
+
+/// Opens the store of a session, once.
+#[derive(Clone)]
+pub struct StoreOpener(SharedStore);
+
+impl StoreOpener {
+    /// The store.
+    pub fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        self.0.get()
+    }
+}
+
+fn checked<T>(vm: &Vm, result: rx_eval::Result<T>) -> Result<T, Failure> {
+    result.map_err(|error| eval_failure(vm.ev, &error))
+}
+
+/// The file that an argument names, with `default.nix` added to a directory.
+pub fn file_of(vm: &mut Vm, argument: &OsStr) -> Result<Vec<u8>, Failure> {
+    let path = lookup_argument(vm, argument)?;
+    let file = resolve_expr_path(&*vm.ev.io, &path);
+    checked(vm, file)
+}
+
+/// The path that an argument names: `<name>` is looked up in the search path.
+pub fn lookup_argument(vm: &mut Vm, argument: &OsStr) -> Result<Vec<u8>, Failure> {
+    let text = argument.as_bytes();
+    if let Ok(url) = std::str::from_utf8(text) {
+        if is_url(url) {
+            let root = vm.fetch_search_root(url);
+            return checked(vm, root);
         }
+        if let Some(reference) = url.strip_prefix("flake:") {
+            let root = vm.fetch_flake_root(reference);
+            return checked(vm, root);
+        }
+    }
+    if let [b'<', name @ .., b'>'] = text
+        && !name.is_empty()
+    {
+        return lookup(vm, name);
+    }
+    Ok(absolute(vm, text))
+}
+
+/// What `<name>` means.
+pub fn lookup(vm: &mut Vm, name: &[u8]) -> Result<Vec<u8>, Failure> {
+    let entries = vm.ev.settings.search_path.clone();
+    let found = vm.find_file(&entries, name, rx_eval::Pos::NONE);
+    checked(vm, found)
+}
+
+/// The path from the root, without dots.
+pub fn absolute(vm: &Vm, path: &[u8]) -> Vec<u8> {
+    if path.first() == Some(&b'/') {
+        rx_eval::compile::canonical(path)
+    } else {
+        let dir = &vm.ev.settings.current_dir;
+        rx_eval::compile::canonical(&[dir, &b"/"[..], path].concat())
     }
 }
 

@@ -40,6 +40,11 @@ impl Failure {
         }
     }
 
+    /// Whether nobody reads what was to be written.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Failure::Error { error, .. } if is_broken_pipe(&**error))
+    }
+
     /// A failure that consists of one sentence.
     pub fn message(text: impl Into<String>) -> Failure {
         Message(text.into()).into()

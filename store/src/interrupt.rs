@@ -7,8 +7,9 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
+use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// The error of work that noticed an interrupt.
@@ -21,10 +22,17 @@ static FLAG: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// Becomes readable at the first signal and stays so until [`clear`].
 static WAKE: OnceLock<UnixStream> = OnceLock::new();
 
+/// What ends the process at the second Ctrl-C.
+static SHUTDOWN: Mutex<Option<SigId>> = Mutex::new(None);
+
 /// Takes over the signals. Programs call it once at start; libraries never do.
 pub fn install() -> io::Result<()> {
     // The order matters: the first signal finds the flag unset, then sets it.
-    signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&FLAG))?;
+    let shutdown =
+        signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&FLAG))?;
+    if let Ok(mut place) = SHUTDOWN.lock() {
+        *place = Some(shutdown);
+    }
     let (reader, writer) = UnixStream::pair()?;
     reader.set_nonblocking(true)?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -34,6 +42,15 @@ pub fn install() -> io::Result<()> {
     // A second installation keeps the first descriptor, which its own handlers feed.
     let _ = WAKE.set(reader);
     Ok(())
+}
+
+/// From now on Ctrl-C only asks to stop, however often it is pressed: for sessions that outlive what they run.
+pub fn survive() {
+    if let Ok(mut place) = SHUTDOWN.lock()
+        && let Some(shutdown) = place.take()
+    {
+        signal_hook::low_level::unregister(shutdown);
+    }
 }
 
 /// Has the user asked to stop?

@@ -103,6 +103,11 @@ impl Heap {
         }
     }
 
+    /// Changes how many bytes it may take.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Whether an object of `words` words is within the limit.
     pub fn fits(&self, words: usize) -> bool {
         words

@@ -1,0 +1,142 @@
+//! Where a session's lines come from: a terminal, or standard input as it is.
+
+use std::cell::RefCell;
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rx_store::interrupt;
+
+use super::session::Repl;
+use super::terminal::Terminal;
+use crate::ui::{self, Failure};
+
+/// What was typed.
+#[derive(Debug)]
+pub(super) enum Typed {
+    /// A line, or several that belong together.
+    Line(String),
+    /// Ctrl-C.
+    Interrupt,
+    /// There is no more.
+    End,
+}
+
+/// Asks for input.
+pub(super) const PROMPT: &str = "nix-repl> ";
+/// Asks for more of it.
+const MORE: &str = "        > ";
+
+/// Is there a person at a terminal?
+pub(super) fn is_interactive() -> bool {
+    std::io::stdin().is_terminal()
+        && ui::stdout_is_terminal()
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Gives the lines.
+pub(super) enum Reader<'a, 'b> {
+    /// From a person.
+    Terminal(Box<Terminal<'a, 'b>>),
+    /// From a program or file.
+    Pipe(Pipe),
+}
+
+impl<'a, 'b> Reader<'a, 'b> {
+    /// A reader; `rest` is what was read ahead already.
+    pub fn new(
+        repl: &'a RefCell<Repl<'b>>,
+        interactive: bool,
+        data_dir: &Path,
+        rest: Vec<u8>,
+    ) -> Reader<'a, 'b> {
+        if interactive && let Some(terminal) = Terminal::new(repl, data_dir) {
+            return Reader::Terminal(Box::new(terminal));
+        }
+        Reader::Pipe(Pipe {
+            buffer: rest,
+            echo: std::env::var_os("_NIX_TEST_REPL_ECHO").is_some_and(|value| value == "1"),
+        })
+    }
+
+    /// The next line; `pending` is what it goes on from.
+    pub fn read(&mut self, pending: &str) -> Result<Typed, Failure> {
+        let prompt = if pending.is_empty() { PROMPT } else { MORE };
+        match self {
+            Reader::Terminal(terminal) => terminal.read(prompt),
+            Reader::Pipe(pipe) => pipe.read(prompt),
+        }
+    }
+
+    /// What was read ahead.
+    pub fn unread(&mut self) -> Vec<u8> {
+        match self {
+            Reader::Terminal(_) => Vec::new(),
+            Reader::Pipe(pipe) => std::mem::take(&mut pipe.buffer),
+        }
+    }
+}
+
+/// Lines of standard input.
+pub(super) struct Pipe {
+    buffer: Vec<u8>,
+    /// Tests want to see prompts and lines.
+    echo: bool,
+}
+
+impl Pipe {
+    fn read(&mut self, prompt: &str) -> Result<Typed, Failure> {
+        let mut searched = 0;
+        loop {
+            let end = self.buffer[searched..].iter().position(|&b| b == b'\n');
+            if let Some(end) = end {
+                let rest = self.buffer.split_off(searched + end + 1);
+                let mut line = std::mem::replace(&mut self.buffer, rest);
+                line.pop();
+                return self.line(prompt, line);
+            }
+            searched = self.buffer.len();
+            if !wait_for_input()? {
+                interrupt::clear();
+                return Ok(Typed::Interrupt);
+            }
+            let mut piece = [0; 16 * 1024];
+            let count = std::io::stdin().lock().read(&mut piece)?;
+            if count > 0 {
+                self.buffer.extend_from_slice(&piece[..count]);
+            } else if self.buffer.is_empty() {
+                return Ok(Typed::End);
+            } else {
+                let line = std::mem::take(&mut self.buffer);
+                return self.line(prompt, line);
+            }
+        }
+    }
+
+    fn line(&self, prompt: &str, line: Vec<u8>) -> Result<Typed, Failure> {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if self.echo {
+            ui::print(&format!("{prompt}{line}\n"))?;
+        }
+        Ok(Typed::Line(line))
+    }
+}
+
+/// Waits until something can be read; false after Ctrl-C.
+fn wait_for_input() -> Result<bool, Failure> {
+    let stdin = std::io::stdin();
+    let mut fds = vec![PollFd::new(&stdin, PollFlags::IN)];
+    let signal = interrupt::descriptor();
+    if let Some(signal) = &signal {
+        fds.push(PollFd::new(signal, PollFlags::IN));
+    }
+    loop {
+        match poll(&mut fds, None) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        }
+        let interrupted = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+        return Ok(!interrupted);
+    }
+}

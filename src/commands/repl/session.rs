@@ -1,0 +1,214 @@
+//! The state of a session, and what becomes of a text that was typed.
+
+use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use rx_eval::print::{PrintErrors, PrintOptions};
+use rx_eval::scope::Scope;
+use rx_eval::value::View;
+use rx_eval::{Pos, Value, Vm};
+use rx_lang::symbol::{self, Symbol};
+use rx_store::store::Store;
+
+use super::OpenStore;
+use super::input::{self, Input};
+use super::load::Start;
+use super::memory::{self, Step};
+use crate::cli::Invocation;
+use crate::ui::{self, Failure};
+
+/// What a session gets from the command line.
+pub(super) struct Host {
+    /// The run of the program.
+    pub invocation: Invocation,
+    /// The arguments of `--arg` and its kin.
+    pub auto_args: Vec<(Symbol, Value)>,
+    /// Opens the store.
+    pub store: OpenStore,
+    /// What is loaded at the beginning and by `:reload`.
+    pub start: Start,
+}
+
+/// A session.
+pub(super) struct Repl<'a> {
+    pub vm: &'a mut Vm,
+    pub host: &'a Host,
+    /// The variables.
+    pub scope: Scope,
+    /// Files that `:reload` loads again, in order.
+    pub files: Vec<OsString>,
+    /// Flakes that `:reload` loads again, in order.
+    pub flakes: Vec<String>,
+    /// What was loaded last.
+    pub last_loaded: Option<Vec<Symbol>>,
+    /// Are whole traces shown?
+    pub show_trace: bool,
+    /// What made the variables, for a session that goes on in a fresh process.
+    pub steps: Vec<Step>,
+    /// Nothing is said about what is loaded.
+    pub quiet: bool,
+    /// Bytes of memory from which on the session goes on in a fresh process.
+    pub memory_limit: usize,
+}
+
+/// What to do after a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    /// Ask for the next text.
+    Again,
+    /// The text goes on.
+    More,
+    /// End the session.
+    Quit,
+}
+
+impl<'a> Repl<'a> {
+    /// A session without variables.
+    pub fn new(vm: &'a mut Vm, host: &'a Host) -> Repl<'a> {
+        vm.heap.set_limit(memory::heap_limit());
+        Repl {
+            vm,
+            host,
+            scope: Scope::default(),
+            files: Vec::new(),
+            flakes: Vec::new(),
+            last_loaded: None,
+            show_trace: host.invocation.settings.show_trace,
+            steps: Vec::new(),
+            quiet: false,
+            memory_limit: memory::limit(),
+        }
+    }
+
+    /// Answers a text. What goes wrong is said; only a standard output that nobody reads ends the session.
+    pub fn process_safely(&mut self, text: &str, complete: bool) -> Result<Outcome, Failure> {
+        // A defect of rx costs the value, not the session.
+        let answered = catch_unwind(AssertUnwindSafe(|| self.process(text, complete)));
+        let Ok(result) = answered else {
+            return Ok(Outcome::Again);
+        };
+        result.or_else(|failure| {
+            if failure.is_broken_pipe() {
+                return Err(failure);
+            }
+            self.report(&failure);
+            Ok(Outcome::Again)
+        })
+    }
+
+    /// Says what went wrong.
+    pub fn report(&self, failure: &Failure) {
+        ui::report_failure(&self.host.invocation.program, failure);
+    }
+
+    /// Answers a text; `complete` says that nothing follows.
+    pub fn process(&mut self, text: &str, complete: bool) -> Result<Outcome, Failure> {
+        let text = text.trim_matches([' ', '\t', '\r', '\n']);
+        if text.is_empty() {
+            return Ok(Outcome::Again);
+        }
+        // Every text sees the disk as it is now; what was imported stays.
+        self.vm.ev.io.forget_files();
+        if text.starts_with(':') {
+            return self.command(text, complete);
+        }
+        let options = self.vm.ev.settings.syntax;
+        match input::classify(text.as_bytes(), &options) {
+            Input::Incomplete if !complete => return Ok(Outcome::More),
+            Input::Bindings(ending) => {
+                let base = self.base_dir();
+                let bound = self
+                    .vm
+                    .eval_bindings(&self.scope, text.as_bytes(), ending, &base);
+                let bound = self.check(bound)?;
+                for (name, value) in bound.entries(&mut self.vm.heap).iter() {
+                    self.scope.bind(name, value);
+                }
+                self.steps.push(Step::Bind(text.to_owned()));
+            }
+            Input::Expression | Input::Incomplete => {
+                let value = self.eval(text)?;
+                self.print_value(value, 1)?;
+            }
+        }
+        Ok(Outcome::Again)
+    }
+
+    /// Where relative paths start.
+    pub fn base_dir(&self) -> Vec<u8> {
+        self.vm.ev.settings.current_dir.clone()
+    }
+
+    /// The value of an expression with the session's variables.
+    pub fn eval(&mut self, text: &str) -> Result<Value, Failure> {
+        let base = self.base_dir();
+        let value = self.vm.eval_in(&self.scope, text.as_bytes(), &base);
+        self.check(value)
+    }
+
+    /// Passes a result of the evaluator on.
+    pub fn check<T>(&self, result: rx_eval::Result<T>) -> Result<T, Failure> {
+        result.map_err(|error| ui::eval_failure(self.vm.ev, &error))
+    }
+
+    /// The store.
+    pub fn store(&self) -> Result<Arc<dyn Store>, Failure> {
+        let flushed = self.vm.ev.io.store().flush();
+        self.check(flushed)?;
+        (self.host.store)()
+    }
+
+    /// Prints a value down to a depth.
+    pub fn print_value(&mut self, value: Value, max_depth: usize) -> Result<(), Failure> {
+        let options = PrintOptions {
+            colors: ui::stdout_colours(),
+            force: true,
+            derivation_paths: true,
+            max_depth,
+            indent: 2,
+            errors: PrintErrors::FailAtTop,
+            ..PrintOptions::default()
+        };
+        let printed = self.vm.print(value, &options);
+        let mut printed = self.check(printed)?;
+        printed.push(b'\n');
+        ui::print_bytes(&printed)
+    }
+
+    /// Prints a value wholly; a string as it is.
+    pub fn print_whole(&mut self, value: Value) -> Result<(), Failure> {
+        match value.view() {
+            View::Str(text) => ui::print_bytes(&[text.as_bytes(), b"\n"].concat()),
+            _ => self.print_value(value, usize::MAX),
+        }
+    }
+
+    /// Makes the attributes of a set variables, and says which.
+    pub fn add_attributes(&mut self, value: Value) -> Result<(), Failure> {
+        let what = "while evaluating an attribute set to be merged in the global scope";
+        let set = self.vm.expect_attrs(value, Pos::NONE, what);
+        let set = self.check(set)?;
+        let entries = set.entries(&mut self.vm.heap);
+        for (name, value) in entries.iter() {
+            self.scope.bind(name, value);
+        }
+        let names = entries.names();
+        self.last_loaded = Some(names.to_vec());
+        self.say(&format!("Added {} variables.", names.len()));
+        const SHOWN: usize = 20;
+        let shown: Vec<_> = names.iter().take(SHOWN).map(|&name| shown(name)).collect();
+        self.say(&shown.join(", "));
+        if names.len() > SHOWN {
+            let more = names.len() - SHOWN;
+            self.say(&format!("... and {more} more; view with :ll"));
+        }
+        Ok(())
+    }
+}
+
+/// A name as it would be written in a program.
+fn shown(name: Symbol) -> String {
+    let name = rx_eval::print::attribute_name(symbol::name(name));
+    String::from_utf8_lossy(&name).into_owned()
+}
