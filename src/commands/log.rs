@@ -38,7 +38,7 @@ impl Subcommand for Log {
                 )));
             }
         };
-        ui::print_bytes(&find(invocation, &*store, &path)?)
+        ui::print_bytes(&find(invocation, &**store, &path)?)
     }
 }
 
