@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::BufRead;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 
-use rx_store::cache::{CopyOptions, copy_paths};
 use rx_store::path::StorePath;
 use rx_store::store::closure::{ClosureOptions, topological_paths};
 use rx_store::store::{BuildMode, DerivedPath, Store};
@@ -88,6 +87,10 @@ impl NameArgs {
         };
         let mut things = Vec::new();
         for name in names {
+            // Without a slash it is a flake.
+            if !name.as_bytes().contains(&b'/') {
+                return Ok(None);
+            }
             let Ok(path) = path_with_outputs(&*store, name, '^') else {
                 return Ok(None);
             };
@@ -132,29 +135,14 @@ impl Named {
         self.things.iter().map(|thing| thing.path.clone()).collect()
     }
 
-    /// Brings derivations that were evaluated elsewhere into the store that builds them.
-    pub fn copy_derivations(&self) -> Result<(), Failure> {
-        if Arc::ptr_eq(&self.store, &self.eval_store) || self.store.url() == self.eval_store.url() {
-            return Ok(());
+    /// Tells the builder where derivations are that were evaluated into another store.
+    pub fn prepare(&self) {
+        if Arc::ptr_eq(&self.store, &self.eval_store) {
+            return;
         }
-        let derivations: BTreeSet<StorePath> = self
-            .things
-            .iter()
-            .filter(|thing| thing.value.is_some())
-            .filter_map(|thing| match &thing.path {
-                DerivedPath::Built { drv, .. } => Some(drv.base().clone()),
-                DerivedPath::Opaque(_) => None,
-            })
-            .collect();
-        let closure = self
-            .eval_store
-            .closure(&derivations, ClosureOptions::default())?;
-        let options = CopyOptions {
-            check_signatures: false,
-            ..CopyOptions::default()
-        };
-        copy_paths(&*self.eval_store, &*self.store, &closure, options)?;
-        Ok(())
+        if let Some(builder) = self.store.builder() {
+            builder.set_eval_store(Arc::clone(&self.eval_store));
+        }
     }
 
     /// The outputs of each thing, as far as they are known.
@@ -193,7 +181,7 @@ impl Named {
     /// All store paths, which are built first if `built` says so.
     pub fn paths(&self, built: bool) -> Result<BTreeSet<StorePath>, Failure> {
         if built {
-            self.copy_derivations()?;
+            self.prepare();
             let missing: Vec<DerivedPath> = self
                 .things
                 .iter()

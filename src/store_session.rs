@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rx_store::path::{PathError, StorePath};
 use rx_store::store::address::{StoreAddress, Target};
-use rx_store::store::{DerivedPath, LocalStore, MemoryStore, OutputsSpec, Store};
+use rx_store::store::{DerivedPath, LocalStore, OutputsSpec, Store};
 
 use crate::cli::Invocation;
 use crate::ui::Failure;
@@ -19,13 +19,6 @@ pub fn open_store(invocation: &Invocation) -> Result<Arc<dyn Store>, Failure> {
 
 /// Opens a store by its address.
 pub fn open_named(invocation: &Invocation, address: &str) -> Result<Arc<dyn Store>, Failure> {
-    let parsed = StoreAddress::parse(address)?;
-    if matches!(&parsed.target, Target::Scheme { scheme, .. } if scheme == "dummy") {
-        let dir = invocation.settings.places.store_dir.as_os_str().as_bytes();
-        return Ok(Arc::new(MemoryStore::new(rx_store::path::StoreDir::new(
-            dir,
-        )?)));
-    }
     Ok(rx_store::open::open(&invocation.settings, address)?)
 }
 

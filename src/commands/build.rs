@@ -15,6 +15,7 @@ use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, SingleDerivedPath, St
 use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options};
 use crate::eval_session::{EvalSession, with_session};
 use crate::realise::{Run, build_failure, realise};
+use crate::store_session::open_store;
 use crate::ui::{self, Failure, UsageError};
 
 /// Options of `rx-build`.
@@ -123,6 +124,16 @@ impl ClassicCommand for Build {
         })?;
         // Derivations that were just written must be known to whoever builds.
         store.flush()?;
+        let eval_store = store;
+        let store = if self.eval.eval_store.is_none() {
+            Arc::clone(&eval_store)
+        } else {
+            let store = open_store(invocation)?;
+            if let Some(builder) = store.builder() {
+                builder.set_eval_store(Arc::clone(&eval_store));
+            }
+            store
+        };
         let paths: Vec<DerivedPath> = wanted
             .iter()
             .map(|(derivation, output)| DerivedPath::Built {
@@ -142,7 +153,7 @@ impl ClassicCommand for Build {
         if self.dry_run {
             return Ok(());
         }
-        self.link_and_print(&*store, &wanted)
+        self.link_and_print(&*store, &*eval_store, &wanted)
     }
 }
 
@@ -210,7 +221,12 @@ impl Build {
 
     /// Links each output and prints its path. Several derivations get numbered links, outputs other
     /// than `out` a suffix.
-    fn link_and_print(&self, store: &dyn Store, wanted: &[Wanted]) -> Result<(), Failure> {
+    fn link_and_print(
+        &self,
+        store: &dyn Store,
+        eval_store: &dyn Store,
+        wanted: &[Wanted],
+    ) -> Result<(), Failure> {
         let base = self.out_link.clone().unwrap_or_else(|| "result".into());
         let base = std::path::absolute(PathBuf::from(base))?;
         let mut numbers: BTreeMap<&StorePath, usize> = BTreeMap::new();
@@ -219,7 +235,7 @@ impl Build {
         for (derivation, output) in wanted {
             let next = numbers.len();
             let number = *numbers.entry(derivation).or_insert(next);
-            let outputs = store.query_derivation_outputs(derivation)?;
+            let outputs = eval_store.query_derivation_outputs(derivation)?;
             let path = outputs.get(output).cloned().flatten().ok_or_else(|| {
                 Failure::message(format!(
                     "derivation '{}' does not have an output named '{output}'",

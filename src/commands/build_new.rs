@@ -35,7 +35,7 @@ impl Subcommand for BuildNew {
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let named = self.operands.find(invocation, None)?;
-        named.copy_derivations()?;
+        named.prepare();
         let wanted = named.derived();
         let store = &*named.store;
         let run = if self.build.dry_run {

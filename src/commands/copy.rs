@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use rx_store::cache::{CopyOptions, copy_paths};
 use rx_store::path::StorePath;
@@ -96,16 +95,18 @@ Without --from or --to, the store of this machine takes that part.
             let paths = if self.derivation {
                 let paths = named.derivations()?;
                 roots = paths.iter().map(root).collect();
-                if !Arc::ptr_eq(&named.store, &named.eval_store) && self.from.is_none() {
-                    named.copy_derivations()?;
-                }
                 paths
             } else {
                 let paths = named.paths(true)?;
                 roots = named.outputs()?;
                 paths
             };
-            (named.store, paths)
+            let from = if self.derivation {
+                named.eval_store
+            } else {
+                named.store
+            };
+            (from, paths)
         };
         let to = match &self.to {
             Some(address) => open_named(invocation, address)?,

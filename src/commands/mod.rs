@@ -130,6 +130,7 @@ pub const MODERN_ALIASES: &[(&str, &str)] = &[
     ("show-config", "config show"),
     ("show-derivation", "derivation show"),
     ("sign-paths", "store sign"),
+    ("store optimize", "store optimise"),
     ("store ping", "store info"),
     ("to-base16", "hash to-base16"),
     ("to-base32", "hash to-base32"),

@@ -55,8 +55,9 @@ impl Subcommand for WhyDepends {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let (store, package) = self.one(invocation, &self.package, None)?;
-        let (store, dependency) = self.one(invocation, &self.dependency, Some(store))?;
+        let (store, package) = self.one(invocation, &self.package, true)?;
+        // What is not built yet is needed by nothing.
+        let (_, dependency) = self.one(invocation, &self.dependency, false)?;
         let start = BTreeSet::from([package.clone()]);
         let closure = store.closure(&start, ClosureOptions::default())?;
         let dir = store.dir();
@@ -93,15 +94,15 @@ impl WhyDepends {
         &self,
         invocation: &Invocation,
         argument: &OsString,
-        store: Option<Arc<dyn Store>>,
+        built: bool,
     ) -> Result<(Arc<dyn Store>, StorePath), Failure> {
         let named = self
             .names
-            .find(invocation, store, std::slice::from_ref(argument))?;
+            .find(invocation, None, std::slice::from_ref(argument))?;
         let paths = if self.derivation {
             named.derivations()?
         } else {
-            named.paths(false)?
+            named.paths(built)?
         };
         let mut paths = paths.into_iter();
         match (paths.next(), paths.next()) {

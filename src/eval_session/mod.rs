@@ -242,14 +242,15 @@ fn eval_store(
     read_only: bool,
 ) -> Result<Box<dyn EvalStore>, Failure> {
     let dir = StoreDir::new(store_dir(&invocation.settings))?;
+    let elsewhere = store.address.is_some();
     let store = store.clone();
     let open = Box::new(move || store.get());
-    Ok(Box::new(BackedStore::new(
-        dir,
-        read_only,
-        invocation.settings.clone(),
-        open,
-    )))
+    let mut backed = BackedStore::new(dir, read_only, invocation.settings.clone(), open);
+    if elsewhere {
+        let settings = invocation.settings.clone();
+        backed = backed.building_in(Box::new(move || rx_store::open::open_default(&settings)));
+    }
+    Ok(Box::new(backed))
 }
 
 /// The directory of store paths: the store's own, if its address names one.

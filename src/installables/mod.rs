@@ -454,17 +454,19 @@ fn default_outputs(session: &mut EvalSession, package: Value) -> OutputsSpec {
     {
         return OutputsSpec::Names(BTreeSet::from([name]));
     }
-    match attribute(session, package, b"meta.outputsToInstall") {
-        Some(serde_json::Value::Array(names)) => {
-            let mut names: BTreeSet<String> = names
-                .iter()
-                .filter_map(|name| name.as_str().map(str::to_owned))
-                .collect();
-            if names.is_empty() {
-                names.insert("out".to_owned());
-            }
-            OutputsSpec::Names(names)
-        }
-        _ => OutputsSpec::All,
+    let names = match attribute(session, package, b"meta.outputsToInstall") {
+        Some(serde_json::Value::Array(names)) => names,
+        _ => match attribute(session, package, b"outputs") {
+            Some(serde_json::Value::Array(names)) => names,
+            _ => Vec::new(),
+        },
+    };
+    let mut names: BTreeSet<String> = names
+        .iter()
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect();
+    if names.is_empty() {
+        names.insert("out".to_owned());
     }
+    OutputsSpec::Names(names)
 }

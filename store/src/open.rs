@@ -35,7 +35,7 @@ pub fn open(settings: &Arc<Settings>, text: &str) -> Result<Arc<dyn Store>, Stor
         Target::Scheme { scheme, .. } if scheme == "dummy" => {
             use std::os::unix::ffi::OsStrExt;
             let dir = settings.places.store_dir.as_os_str().as_bytes();
-            Ok(Arc::new(MemoryStore::new(StoreDir::new(dir)?)))
+            Ok(Arc::new(MemoryStore::dummy(StoreDir::new(dir)?, &address)?))
         }
         Target::Daemon(_) | Target::Scheme { .. } => {
             Err(AddressError::Unknown(text.to_owned()).into())
@@ -93,5 +93,10 @@ impl Source for LazySource {
 
     fn realisation(&self, id: &DrvOutput) -> Option<Realisation> {
         self.caches().query_realisation(id)
+    }
+
+    fn has_caches(&self) -> bool {
+        let mut urls = self.settings.substituters.iter();
+        self.settings.substitute && urls.any(|url| !url.is_empty())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rx_lang::symbol;
-use rx_store::content_address::Method;
+use rx_store::content_address::{Method, References};
 use rx_store::hash::{Algorithm, Hash};
 use rx_store::path::{StoreDir, StorePath};
 
@@ -90,9 +90,14 @@ fn add_path(vm: &mut Vm, addition: Addition, pos: Pos) -> Result {
         context,
     } = addition;
     let ev = vm.ev;
+    let mut references = BTreeSet::new();
     if ev.store_dir.contains(&path) && !context.is_empty() {
         let realised = vm.realise_context(context, pos)?;
         path = canonical(&rewritten(path, &realised));
+        // A copy of something refers to what that refers to.
+        if let Ok((object, _)) = ev.store_dir.split(&path) {
+            references = ev.io.store().references(&object).unwrap_or_default();
+        }
     }
     let resolved = ev.io.resolve(&path)?;
     vm.must_exist(&resolved)?;
@@ -109,12 +114,13 @@ fn add_path(vm: &mut Vm, addition: Addition, pos: Pos) -> Result {
     let mut source = TreeSource::plain(&name, &resolved);
     source.method = method;
     source.expected = expected;
+    source.references.clone_from(&references);
     if filter.is_some() {
         source.filter = Some(&mut keep);
     }
     let added = ev.io.add_tree(&mut source)?;
     if let Some(hash) = expected
-        && added != expected_path(&ev.store_dir, &name, method, hash)?
+        && added != expected_path(&ev.store_dir, &name, method, hash, references)?
     {
         let message = [
             b"store path mismatch in (possibly filtered) path added from '".as_slice(),
@@ -126,10 +132,20 @@ fn add_path(vm: &mut Vm, addition: Addition, pos: Pos) -> Result {
     Ok(store_object(vm, &added))
 }
 
-fn expected_path(dir: &StoreDir, name: &[u8], method: Method, hash: Hash) -> Result<StorePath> {
+fn expected_path(
+    dir: &StoreDir,
+    name: &[u8],
+    method: Method,
+    hash: Hash,
+    references: BTreeSet<StorePath>,
+) -> Result<StorePath> {
     let address = rx_store::content_address::ContentAddress { method, hash };
-    dir.make_content_path(crate::io::object_name(name)?, &address, &Default::default())
-        .map_err(outside)
+    dir.make_content_path(
+        crate::io::object_name(name)?,
+        &address,
+        &References::to(references),
+    )
+    .map_err(outside)
 }
 
 /// The path of a store object as a string that refers to it; it may be read from now on.

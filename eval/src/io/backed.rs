@@ -32,6 +32,8 @@ pub struct BackedStore {
     read_only: bool,
     settings: Arc<Settings>,
     fetcher: OnceLock<Fetcher>,
+    /// Where derivations are built when that is not this store.
+    build: Option<OpenStore>,
 }
 
 impl BackedStore {
@@ -49,7 +51,14 @@ impl BackedStore {
             read_only,
             settings,
             fetcher: OnceLock::new(),
+            build: None,
         }
+    }
+
+    /// Builds what the evaluation needs in another store.
+    pub fn building_in(mut self, open: OpenStore) -> BackedStore {
+        self.build = Some(open);
+        self
     }
 
     /// The store, opened.
@@ -151,7 +160,7 @@ impl EvalStore for BackedStore {
             };
             let path = self
                 .dir()
-                .make_content_path(name, &address, &References::default())
+                .make_content_path(name, &address, &References::to(source.references.clone()))
                 .map_err(outside)?;
             if self.is_valid(&path).unwrap_or(false) {
                 return Ok(path);
@@ -161,11 +170,12 @@ impl EvalStore for BackedStore {
             return self.computed.add_tree(source);
         }
         let (method, algorithm) = (source.method, source.algorithm);
+        let references = std::mem::take(&mut source.references);
         let store = self.store()?;
         let path = os(source.path);
         let add = |contents: Contents<'_>| {
             let flags = AddFlags::default();
-            store.add_to_store(name, contents, method, algorithm, &BTreeSet::new(), flags)
+            store.add_to_store(name, contents, method, algorithm, &references, flags)
         };
         let Some(filter) = source.filter.take() else {
             return add(Contents::Path(path)).map_err(failed);
@@ -235,7 +245,17 @@ impl EvalStore for BackedStore {
             return Ok(realised);
         }
         store.flush().map_err(failed)?;
-        store
+        let build_store = match &self.build {
+            None => Arc::clone(store),
+            Some(open) => {
+                let build_store = open().map_err(failed)?;
+                if let Some(builder) = build_store.builder() {
+                    builder.set_eval_store(Arc::clone(store));
+                }
+                build_store
+            }
+        };
+        build_store
             .build_paths(&wanted, BuildMode::Normal)
             .map_err(failed)?;
         for element in elements {

@@ -144,7 +144,7 @@ impl EvalStore for ComputedStore {
             hash: hash_tree(source)?,
         };
         self.dir
-            .make_content_path(name, &address, &References::default())
+            .make_content_path(name, &address, &References::to(source.references.clone()))
             .map_err(outside)
     }
 

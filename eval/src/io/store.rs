@@ -29,6 +29,8 @@ pub struct TreeSource<'a> {
     pub filter: Option<&'a mut KeepEntry<'a>>,
     /// The hash that the contents should have; when an object with it is valid, nothing is read.
     pub expected: Option<Hash>,
+    /// What the object refers to.
+    pub references: BTreeSet<StorePath>,
 }
 
 impl<'a> TreeSource<'a> {
@@ -41,6 +43,7 @@ impl<'a> TreeSource<'a> {
             algorithm: Algorithm::Sha256,
             filter: None,
             expected: None,
+            references: BTreeSet::new(),
         }
     }
 }

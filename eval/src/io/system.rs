@@ -336,6 +336,7 @@ impl EvalIo for SystemIo {
             algorithm: source.algorithm,
             filter: Some(&mut renamed),
             expected: source.expected,
+            references: std::mem::take(&mut source.references),
         })
     }
 }

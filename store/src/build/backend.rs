@@ -35,8 +35,14 @@ pub trait Backend: Send + Sync {
     /// Paths with all they refer to.
     fn closure(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, BackendError>;
 
-    /// Reads a valid derivation.
-    fn derivation(&self, path: &StorePath) -> Result<Derivation, BackendError>;
+    /// Reads a valid derivation; nothing if there is none.
+    fn derivation(&self, path: &StorePath) -> Result<Option<Derivation>, BackendError>;
+
+    /// Takes a path with all it refers to from the store that derivations come from; false if it is not there.
+    fn bring(&self, path: &StorePath) -> Result<bool, BackendError> {
+        let _ = path;
+        Ok(false)
+    }
 
     /// Writes a derivation and gives its path.
     fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, BackendError>;
@@ -68,6 +74,11 @@ pub trait Backend: Send + Sync {
     /// Whether the contents of a valid path still have their hash.
     fn contents_are_good(&self, path: &StorePath) -> Result<bool, BackendError>;
 
+    /// Whether there are caches that could be asked.
+    fn has_caches(&self) -> bool {
+        true
+    }
+
     /// What a path refers to, if a cache has it.
     fn find_substitute(
         &self,
@@ -97,6 +108,14 @@ pub trait Backend: Send + Sync {
     fn flush(&self) -> Result<(), BackendError> {
         Ok(())
     }
+
+    /// Whether it is time to look if the disk is full.
+    fn collection_is_due(&self) -> bool {
+        false
+    }
+
+    /// Collects garbage if the disk has less space than the user wants.
+    fn collect_garbage(&self) {}
 
     /// Whether something has waited to be registered for long enough.
     fn flush_is_due(&self) -> bool {

@@ -146,8 +146,13 @@ impl BuildEnvironment {
         input: &EnvironmentInput<'_>,
         attributes: &Map<String, Value>,
     ) -> Result<(), EnvironmentError> {
-        let attributes =
-            complete_attributes(&store, input.derivation, input.options, input.inputs, attributes)?;
+        let attributes = complete_attributes(
+            &store,
+            input.derivation,
+            input.options,
+            input.inputs,
+            attributes,
+        )?;
         let shell = structured_attrs::to_shell(&attributes).into_bytes();
         let json = canonical_json(&Value::Object(attributes)).into_bytes();
         self.add_file(
@@ -199,7 +204,7 @@ trait Graph {
     fn dir(&self) -> &StoreDir;
     fn info(&self, path: &StorePath) -> Result<Arc<PathInfo>, BackendError>;
     fn closure(&self, paths: &BTreeSet<StorePath>) -> Result<BTreeSet<StorePath>, BackendError>;
-    fn derivation(&self, path: &StorePath) -> Result<Derivation, BackendError>;
+    fn derivation(&self, path: &StorePath) -> Result<Option<Derivation>, BackendError>;
 }
 
 impl Graph for &dyn Backend {
@@ -215,7 +220,7 @@ impl Graph for &dyn Backend {
         (**self).closure(paths)
     }
 
-    fn derivation(&self, path: &StorePath) -> Result<Derivation, BackendError> {
+    fn derivation(&self, path: &StorePath) -> Result<Option<Derivation>, BackendError> {
         (**self).derivation(path)
     }
 }
@@ -233,8 +238,8 @@ impl Graph for &dyn Store {
         Ok((**self).closure(paths, ClosureOptions::default())?)
     }
 
-    fn derivation(&self, path: &StorePath) -> Result<Derivation, BackendError> {
-        Ok((**self).read_derivation(path)?)
+    fn derivation(&self, path: &StorePath) -> Result<Option<Derivation>, BackendError> {
+        Ok(Some((**self).read_derivation(path)?))
     }
 }
 
@@ -286,7 +291,9 @@ fn export_references(
     let mut closure = store.closure(paths)?;
     let mut outputs = BTreeSet::new();
     for path in closure.iter().filter(|path| path.is_derivation()) {
-        let derivation = store.derivation(path)?;
+        let Some(derivation) = store.derivation(path)? else {
+            continue;
+        };
         for (_, path) in derivation
             .output_paths(store.dir())
             .map_err(|_| EnvironmentError::UnknownOutputs)?
@@ -301,10 +308,7 @@ fn export_references(
 }
 
 /// What structured attributes say of each path of a closure.
-fn closure_json(
-    store: &dyn Graph,
-    paths: &BTreeSet<StorePath>,
-) -> Result<Value, EnvironmentError> {
+fn closure_json(store: &dyn Graph, paths: &BTreeSet<StorePath>) -> Result<Value, EnvironmentError> {
     let show = |path: &StorePath| store.dir().display(path).to_string();
     let mut list = Vec::new();
     for path in paths {

@@ -14,6 +14,7 @@ use super::cancel::Cancel;
 use super::job::BuildContext;
 use super::options::Options;
 use super::scheduler::{Outcome, Target, realise};
+use crate::cache::{CopyOptions, copy_paths};
 use crate::derivation::Derivation;
 use crate::fetch::download::Downloader;
 use crate::hash::{Algorithm, Hasher};
@@ -40,6 +41,11 @@ pub trait Source: Send + Sync {
 
     /// What an output was built to.
     fn realisation(&self, id: &DrvOutput) -> Option<Realisation>;
+
+    /// Whether there is anybody to ask.
+    fn has_caches(&self) -> bool {
+        true
+    }
 }
 
 /// No caches at all.
@@ -57,6 +63,10 @@ impl Source for NoSource {
     fn realisation(&self, _: &DrvOutput) -> Option<Realisation> {
         None
     }
+
+    fn has_caches(&self) -> bool {
+        false
+    }
 }
 
 /// Builds and fetches for a local store.
@@ -66,6 +76,7 @@ pub struct LocalBuilder {
     settings: Arc<Settings>,
     downloader: Downloader,
     source: Box<dyn Source>,
+    eval_store: Mutex<Option<Arc<dyn Store>>>,
 }
 
 impl LocalBuilder {
@@ -87,6 +98,7 @@ impl LocalBuilder {
             settings,
             downloader,
             source,
+            eval_store: Mutex::default(),
         };
         store.set_builder(Arc::new(builder));
     }
@@ -97,12 +109,18 @@ impl LocalBuilder {
             .ok_or(StoreError::Format("the store is closed"))
     }
 
+    fn backend<'a>(&'a self, store: &'a Arc<LocalStore>) -> LocalBackend<'a> {
+        let mut backend = LocalBackend::new(store, &self.settings, &*self.source);
+        backend.eval_store.clone_from(&self.eval_store.lock());
+        backend
+    }
+
     /// Realises targets and says what became of each.
     pub fn run(&self, targets: &[Target], mode: BuildMode) -> Result<Outcome, StoreError> {
         let store = self.store()?;
         // What is waiting to be registered must be there for builders and other processes.
         store.flush()?;
-        let backend = LocalBackend::new(&store, &self.settings, &*self.source);
+        let backend = self.backend(&store);
         let cancel = Cancel::default();
         let context = BuildContext {
             store: &backend,
@@ -120,7 +138,7 @@ impl LocalBuilder {
         if !failed {
             return Ok(outcome);
         }
-        let backend = LocalBackend::new(&store, &self.settings, &*self.source);
+        let backend = self.backend(&store);
         let summary = outcome.summary(&backend);
         let result = outcome.into_result(&backend);
         if let Some(summary) = summary {
@@ -217,6 +235,7 @@ impl Builder for LocalBuilder {
             store: &store,
             settings: &self.settings,
             source: &*self.source,
+            eval_store: self.eval_store.lock().clone(),
             missing: Missing::default(),
         }
         .run(paths)
@@ -228,6 +247,10 @@ impl Builder for LocalBuilder {
     ) -> Result<BTreeMap<StorePath, Substitutable>, StoreError> {
         Ok(self.source.query(paths))
     }
+
+    fn set_eval_store(&self, store: Arc<dyn Store>) {
+        *self.eval_store.lock() = Some(store);
+    }
 }
 
 /// Finds out what realising would take, asking caches about a whole level of the graph at once.
@@ -235,6 +258,7 @@ struct Plan<'a> {
     store: &'a LocalStore,
     settings: &'a Settings,
     source: &'a dyn Source,
+    eval_store: Option<Arc<dyn Store>>,
     missing: Missing,
 }
 
@@ -277,12 +301,12 @@ impl Plan<'_> {
         let mut questions = BTreeSet::new();
         for (path, wanted) in level {
             crate::interrupt::check()?;
-            if !self.store.is_valid(&path)? {
+            let Some(home) = home_of(self.store, self.eval_store.as_ref(), &path)? else {
                 self.missing.unknown.insert(path);
                 continue;
-            }
-            let derivation = self.store.read_derivation(&path)?;
-            let outputs = self.store.query_derivation_outputs(&path)?;
+            };
+            let derivation = home.read_derivation(&path)?;
+            let outputs = home.query_derivation_outputs(&path)?;
             let mut invalid = BTreeSet::new();
             let mut all_known = true;
             for (name, output) in outputs {
@@ -324,7 +348,7 @@ impl Plan<'_> {
                     next.push((input.clone(), OutputsSpec::Names(outputs.outputs.clone())));
                 }
                 for source in &derivation.input_sources {
-                    if !self.store.is_valid(source)? {
+                    if home_of(self.store, self.eval_store.as_ref(), source)?.is_none() {
                         opaque.insert(source.clone());
                     }
                 }
@@ -369,6 +393,21 @@ impl Plan<'_> {
     }
 }
 
+/// The store that has a path: the first one, or the one that derivations come from.
+fn home_of<'a>(
+    store: &'a LocalStore,
+    eval_store: Option<&'a Arc<dyn Store>>,
+    path: &StorePath,
+) -> Result<Option<&'a dyn Store>, StoreError> {
+    if store.is_valid(path)? {
+        return Ok(Some(store));
+    }
+    match eval_store {
+        Some(other) if other.is_valid(path)? => Ok(Some(&**other)),
+        _ => Ok(None),
+    }
+}
+
 /// Outputs that are in place and wait for their row in the database.
 #[derive(Default)]
 struct Pending {
@@ -390,6 +429,7 @@ struct LocalBackend<'a> {
     pending: Mutex<Pending>,
     flushing: Mutex<()>,
     good: Mutex<FxHashMap<StorePath, bool>>,
+    eval_store: Option<Arc<dyn Store>>,
 }
 
 impl<'a> LocalBackend<'a> {
@@ -412,7 +452,14 @@ impl<'a> LocalBackend<'a> {
             pending: Mutex::default(),
             flushing: Mutex::default(),
             good: Mutex::default(),
+            eval_store: None,
         }
+    }
+
+    /// The store that has a derivation, or the one that is built in.
+    fn home_of(&self, path: &StorePath) -> Result<&dyn Store, StoreError> {
+        let home = home_of(self.store, self.eval_store.as_ref(), path)?;
+        Ok(home.unwrap_or(&**self.store))
     }
 
     fn signed(&self, info: &PathInfo) -> PathInfo {
@@ -482,8 +529,31 @@ impl Backend for LocalBackend<'_> {
         Ok(closure)
     }
 
-    fn derivation(&self, path: &StorePath) -> Result<Derivation, BackendError> {
-        Ok(self.store.read_derivation(path)?)
+    fn derivation(&self, path: &StorePath) -> Result<Option<Derivation>, BackendError> {
+        if self.pending_info(path).is_some() {
+            return Ok(Some(self.store.read_derivation(path)?));
+        }
+        match home_of(self.store, self.eval_store.as_ref(), path)? {
+            Some(home) => Ok(Some(home.read_derivation(path)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn bring(&self, path: &StorePath) -> Result<bool, BackendError> {
+        let Some(from) = &self.eval_store else {
+            return Ok(false);
+        };
+        if !from.is_valid(path)? {
+            return Ok(false);
+        }
+        let paths = from.closure(&BTreeSet::from([path.clone()]), ClosureOptions::default())?;
+        let options = CopyOptions {
+            check_signatures: false,
+            ..CopyOptions::default()
+        };
+        let store: &LocalStore = self.store;
+        copy_paths(&**from, store, &paths, options)?;
+        Ok(true)
     }
 
     fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, BackendError> {
@@ -543,6 +613,16 @@ impl Backend for LocalBackend<'_> {
         Ok(())
     }
 
+    fn collection_is_due(&self) -> bool {
+        self.store.auto_gc_is_due()
+    }
+
+    fn collect_garbage(&self) {
+        if let Err(error) = self.store.auto_gc() {
+            progress::warn(format!("automatic garbage collection failed: {error}"));
+        }
+    }
+
     fn flush_is_due(&self) -> bool {
         let pending = self.pending.lock();
         pending.order.len() >= BATCH
@@ -570,7 +650,7 @@ impl Backend for LocalBackend<'_> {
         if !self.store.config().ca_derivations {
             return Ok(None);
         }
-        let id = drv_output(&**self.store, derivation, output)?;
+        let id = drv_output(self.home_of(derivation)?, derivation, output)?;
         Ok(self
             .store
             .query_realisation(&id)?
@@ -587,7 +667,7 @@ impl Backend for LocalBackend<'_> {
             return Ok(());
         }
         self.flush()?;
-        let id = drv_output(&**self.store, derivation, output)?;
+        let id = drv_output(self.home_of(derivation)?, derivation, output)?;
         let mut realisation = Realisation::new(id, path.clone());
         for key in &self.keys {
             realisation.sign(key);
@@ -612,6 +692,10 @@ impl Backend for LocalBackend<'_> {
         }
         self.good.lock().insert(path.clone(), good);
         Ok(good)
+    }
+
+    fn has_caches(&self) -> bool {
+        self.source.has_caches()
     }
 
     fn find_substitute(
@@ -639,7 +723,7 @@ impl Backend for LocalBackend<'_> {
         derivation: &StorePath,
         output: &str,
     ) -> Result<Option<StorePath>, BackendError> {
-        let id = drv_output(&**self.store, derivation, output)?;
+        let id = drv_output(self.home_of(derivation)?, derivation, output)?;
         Ok(self
             .source
             .realisation(&id)

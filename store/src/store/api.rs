@@ -93,6 +93,11 @@ pub trait Builder: Send + Sync {
         &self,
         paths: &BTreeSet<StorePath>,
     ) -> Result<BTreeMap<StorePath, Substitutable>, StoreError>;
+
+    /// Names the store that derivations and their sources come from when they are not in this one.
+    fn set_eval_store(&self, store: Arc<dyn Store>) {
+        let _ = store;
+    }
 }
 
 /// What a cache knows of an object.

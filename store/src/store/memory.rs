@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
+use super::address::StoreAddress;
 use super::api::{AddFlags, Contents, Store};
 use super::closure::ClosureOptions;
 use super::error::StoreError;
@@ -28,6 +29,8 @@ pub struct MemoryStore {
     modulos: RwLock<FxHashMap<StorePath, HashModulo>>,
     /// Whether contents other than texts are remembered, too.
     keep_contents: bool,
+    /// Whether nothing can be added.
+    read_only: bool,
 }
 
 struct Object {
@@ -44,7 +47,19 @@ impl MemoryStore {
             objects: RwLock::default(),
             modulos: RwLock::default(),
             keep_contents: true,
+            read_only: false,
         }
+    }
+
+    /// The store `dummy://`: empty, and nothing can be added unless a parameter allows it.
+    pub fn dummy(dir: StoreDir, address: &StoreAddress) -> Result<Self, StoreError> {
+        let dir = match address.params.get("store") {
+            Some(other) => StoreDir::new(other.as_bytes())?,
+            None => dir,
+        };
+        let mut store = Self::new(dir);
+        store.read_only = address.params.get("read-only").is_none_or(|v| v != "false");
+        Ok(store)
     }
 
     /// A store that sees the objects of another one but adds nothing to it.
@@ -55,6 +70,7 @@ impl MemoryStore {
             objects: RwLock::default(),
             modulos: RwLock::default(),
             keep_contents: false,
+            read_only: false,
         }
     }
 
@@ -220,6 +236,9 @@ impl Store for MemoryStore {
         references: &BTreeSet<StorePath>,
         _flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
+        if self.read_only {
+            return Err(self.unsupported("addToStoreFromDump"));
+        }
         let keep = self.keep_contents || matches!(contents, Contents::Bytes(_));
         if !keep {
             let (path, _) = compute_path(&self.dir, name, contents, method, algorithm, references)?;
@@ -252,6 +271,9 @@ impl Store for MemoryStore {
         input: &mut dyn BufRead,
         _flags: AddFlags,
     ) -> Result<(), StoreError> {
+        if self.read_only {
+            return Err(self.unsupported("addToStore"));
+        }
         let mut nar = Vec::new();
         copy_nar(input, &mut nar)?;
         self.insert(info.clone(), Some(nar.into()));
@@ -321,6 +343,9 @@ impl Store for MemoryStore {
         derivation: &Derivation,
         flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
+        if self.read_only {
+            return Err(self.unsupported("writeDerivation"));
+        }
         let name = format!("{}.drv", derivation.name);
         let text = derivation.to_aterm(&self.dir);
         self.add_text(&name, &text, &derivation.references(), flags)

@@ -41,10 +41,9 @@ impl Scheduler<'_, '_> {
         if let Some(loaded) = self.loaded.get(path) {
             return Ok(Some(Arc::clone(loaded)));
         }
-        if !self.store().is_valid(path)? {
+        let Some(derivation) = self.store().derivation(path)? else {
             return Ok(None);
-        }
-        let derivation = self.store().derivation(path)?;
+        };
         let explain = |error: &dyn std::fmt::Display| {
             BuildError::misc(format!(
                 "{error}\nwhile parsing derivation '{}'",
@@ -178,6 +177,7 @@ impl Scheduler<'_, '_> {
         }
         let settings = self.context.settings;
         let may_fetch = settings.substitute
+            && self.store().has_caches()
             && mode != BuildMode::Check
             && (loaded.options.allow_substitutes || settings.always_allow_substitutes);
         if !may_fetch {
@@ -440,7 +440,7 @@ impl Scheduler<'_, '_> {
         self.store().add_temporary_root(path)?;
         if self.store().is_valid(path)? && !(repair && !self.store().contents_are_good(path)?) {
             self.finish(goal, Ok(Made::from([(String::new(), path.clone())])));
-        } else if self.context.settings.substitute {
+        } else if self.context.settings.substitute && self.store().has_caches() {
             self.queue_fetch(goal, Fetch::Find(path.clone()));
         } else {
             return Err(self.not_found(path));
@@ -507,7 +507,7 @@ impl Scheduler<'_, '_> {
             }
         }
         for source in &loaded.derivation.input_sources {
-            if self.store().is_valid(source)? {
+            if self.store().is_valid(source)? || self.store().bring(source)? {
                 continue;
             }
             if !self.context.settings.substitute {

@@ -106,6 +106,11 @@ impl Outcome {
                 message: BuildError::cancelled().message,
             });
         }
+        // What another target's failure has stopped has nothing to say of its own.
+        let (failed, stopped): (Vec<_>, Vec<_>) = failed
+            .into_iter()
+            .partition(|(_, error)| error.kind != FailureKind::Cancelled);
+        let failed = if failed.is_empty() { stopped } else { failed };
         match failed.as_slice() {
             [] => Ok(()),
             [(_, error)] => Err(RunError {
@@ -117,10 +122,6 @@ impl Outcome {
                 let mut names = BTreeSet::new();
                 let mut told = BTreeSet::new();
                 for (target, error) in several {
-                    // What another target's failure has stopped has nothing to say of its own.
-                    if error.kind == FailureKind::Cancelled {
-                        continue;
-                    }
                     if told.insert(&error.message) {
                         progress::log(Level::Error, format!("error: {}", error.message));
                     }
@@ -151,11 +152,19 @@ pub struct RunError {
 
 impl Target {
     fn show(&self, store: &dyn Backend) -> String {
+        let shown = |path| store.dir().display(path).to_string();
         match self {
-            Self::Path(path)
-            | Self::Outputs {
-                derivation: path, ..
-            } => store.dir().display(path).to_string(),
+            Self::Path(path) => shown(path),
+            Self::Outputs {
+                derivation,
+                outputs,
+            } => {
+                let outputs = match outputs {
+                    None => "*".to_owned(),
+                    Some(names) => names.iter().cloned().collect::<Vec<_>>().join(","),
+                };
+                format!("{}^{outputs}", shown(derivation))
+            }
         }
     }
 }
@@ -383,6 +392,7 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             self.retry_later();
             self.start_jobs();
             self.flush_if_due();
+            self.collect_if_due();
             self.report();
             if !self.busy() && self.later.is_empty() && self.awake.is_empty() {
                 // Nothing runs and nothing can: what is left waits for itself.
@@ -551,6 +561,14 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
                 // A failure comes up again at the end of the run.
                 let _ = store.flush();
             });
+        }
+    }
+
+    /// Looks after the disk, beside the work.
+    fn collect_if_due(&mut self) {
+        let store = self.context.store;
+        if self.busy() && store.collection_is_due() {
+            self.scope.spawn(move || store.collect_garbage());
         }
     }
 

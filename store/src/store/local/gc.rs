@@ -702,8 +702,17 @@ impl LocalStore {
         Ok(())
     }
 
+    /// Whether [`Self::auto_gc`] would look at the disk now.
+    pub(crate) fn auto_gc_is_due(&self) -> bool {
+        let clock = self.gc_clock.lock();
+        let interval = Duration::from_secs(self.config.min_free_interval);
+        self.config.min_free != 0
+            && !clock.running
+            && clock.checked.is_none_or(|at| at.elapsed() >= interval)
+    }
+
     /// Collects garbage when the disk is nearly full and settings want that.
-    pub(super) fn auto_gc(&self) -> Result<(), StoreError> {
+    pub(crate) fn auto_gc(&self) -> Result<(), StoreError> {
         if self.config.min_free == 0 {
             return Ok(());
         }
