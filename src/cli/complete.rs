@@ -61,6 +61,9 @@ impl Answer {
                 answer.flags(&entry.command());
                 answer.settings("--");
             }
+            Some(entry) if matches!(entry.path, "profile remove" | "profile upgrade") => {
+                answer.candidates.extend(commands::profile::complete());
+            }
             Some(entry) if entry.path == "config show" => answer.settings(""),
             Some(entry) if entry.path == "help" => answer.commands(""),
             Some(_) => answer.filenames = true,

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use rx_store::path::StorePath;
+use rx_store::profile::package_and_version;
 use rx_store::store::Store;
 use rx_store::store::closure::ClosureOptions;
 
@@ -29,33 +30,11 @@ type Packages = BTreeMap<String, BTreeMap<String, u64>>;
 /// Changes below this many bytes are noise.
 const NOTABLE: u64 = 8192;
 
-/// Splits `hello-2.12-man` into the package `hello`, and the version `2.12`.
-fn split_name(name: &str) -> (&str, &str) {
-    let version_at = name
-        .match_indices('-')
-        .find(|(at, _)| name[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
-    let Some((at, _)) = version_at else {
-        return (strip_output(name), "");
-    };
-    (&name[..at], strip_output(&name[at + 1..]))
-}
-
-/// Removes the name of an output at the end.
-fn strip_output(text: &str) -> &str {
-    const OUTPUTS: [&str; 9] = [
-        "bin", "dev", "lib", "man", "doc", "info", "devdoc", "static", "debug",
-    ];
-    match text.rsplit_once('-') {
-        Some((rest, output)) if OUTPUTS.contains(&output) => rest,
-        _ => text,
-    }
-}
-
 fn packages(store: &dyn Store, path: StorePath) -> Result<Packages, Failure> {
     let start = BTreeSet::from([path]);
     let mut all = Packages::new();
     for path in store.closure(&start, ClosureOptions::default())? {
-        let (package, version) = split_name(path.name());
+        let (package, version) = package_and_version(path.name());
         *all.entry(package.to_owned())
             .or_default()
             .entry(version.to_owned())
@@ -83,60 +62,57 @@ impl Subcommand for DiffClosures {
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let (store, before) = self.names.find_one(invocation, &self.before, true)?;
         let (_, after) = self.names.find_one(invocation, &self.after, true)?;
-        let before = packages(&*store, before)?;
-        let after = packages(&*store, after)?;
-        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        let none = BTreeMap::new();
-        let mut text = String::new();
-        for name in names {
-            let (old, new) = (
-                before.get(name).unwrap_or(&none),
-                after.get(name).unwrap_or(&none),
-            );
-            let removed: BTreeSet<&str> = old
-                .keys()
-                .filter(|v| !new.contains_key(*v))
-                .map(String::as_str)
-                .collect();
-            let added: BTreeSet<&str> = new
-                .keys()
-                .filter(|v| !old.contains_key(*v))
-                .map(String::as_str)
-                .collect();
-            let (old_size, new_size): (u64, u64) = (old.values().sum(), new.values().sum());
-            let changed = old_size.abs_diff(new_size) >= NOTABLE;
-            if removed.is_empty() && added.is_empty() && !changed {
-                continue;
-            }
-            let mut items = Vec::new();
-            if !removed.is_empty() || !added.is_empty() {
-                items.push(format!("{} → {}", versions(&removed), versions(&added)));
-            }
-            if changed {
-                let sign = if new_size > old_size { '+' } else { '-' };
-                let colour = if new_size > old_size {
-                    "\x1b[31;1m"
-                } else {
-                    "\x1b[32;1m"
-                };
-                let size = ui::render_size(old_size.abs_diff(new_size));
-                items.push(format!("{colour}{sign}{size}\x1b[0m"));
-            }
-            let _ = writeln!(text, "{name}: {}", items.join(", "));
-        }
-        ui::print(&text)
+        ui::print(&difference(&*store, before, after, "")?)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_split_into_package_and_version() {
-        assert_eq!(split_name("hello-2.12"), ("hello", "2.12"));
-        assert_eq!(split_name("hello-2.12-man"), ("hello", "2.12"));
-        assert_eq!(split_name("a.drv"), ("a.drv", ""));
-        assert_eq!(split_name("x-y-1-2"), ("x-y", "1-2"));
+/// What changed between the closures of two paths, a line for each package.
+pub fn difference(
+    store: &dyn Store,
+    before: StorePath,
+    after: StorePath,
+    indent: &str,
+) -> Result<String, Failure> {
+    let before = packages(store, before)?;
+    let after = packages(store, after)?;
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let none = BTreeMap::new();
+    let mut text = String::new();
+    for name in names {
+        let (old, new) = (
+            before.get(name).unwrap_or(&none),
+            after.get(name).unwrap_or(&none),
+        );
+        let removed: BTreeSet<&str> = old
+            .keys()
+            .filter(|v| !new.contains_key(*v))
+            .map(String::as_str)
+            .collect();
+        let added: BTreeSet<&str> = new
+            .keys()
+            .filter(|v| !old.contains_key(*v))
+            .map(String::as_str)
+            .collect();
+        let (old_size, new_size): (u64, u64) = (old.values().sum(), new.values().sum());
+        let changed = old_size.abs_diff(new_size) >= NOTABLE;
+        if removed.is_empty() && added.is_empty() && !changed {
+            continue;
+        }
+        let mut items = Vec::new();
+        if !removed.is_empty() || !added.is_empty() {
+            items.push(format!("{} → {}", versions(&removed), versions(&added)));
+        }
+        if changed {
+            let sign = if new_size > old_size { '+' } else { '-' };
+            let colour = if new_size > old_size {
+                "\x1b[31;1m"
+            } else {
+                "\x1b[32;1m"
+            };
+            let size = ui::render_size(old_size.abs_diff(new_size));
+            items.push(format!("{colour}{sign}{size}\x1b[0m"));
+        }
+        let _ = writeln!(text, "{indent}{name}: {}", items.join(", "));
     }
+    Ok(text)
 }

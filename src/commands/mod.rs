@@ -8,7 +8,7 @@ mod completions;
 mod config;
 mod copy;
 mod derivation;
-mod diff_closures;
+pub mod diff_closures;
 mod doc;
 mod doctor;
 pub mod env;
@@ -25,6 +25,7 @@ mod path_info;
 mod prefetch;
 mod repl;
 mod shell;
+pub mod profile;
 pub mod store;
 mod store_add;
 mod store_check;
@@ -81,6 +82,14 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<nar::NarLs>(),
         Entry::of::<nar::NarPack>(),
         Entry::of::<parse::Parse>(),
+        Entry::of::<profile::ProfileAdd>(),
+        Entry::of::<profile::ProfileDiffClosures>(),
+        Entry::of::<profile::ProfileHistory>(),
+        Entry::of::<profile::ProfileList>(),
+        Entry::of::<profile::ProfileRemove>(),
+        Entry::of::<profile::ProfileRollback>(),
+        Entry::of::<profile::ProfileUpgrade>(),
+        Entry::of::<profile::ProfileWipeHistory>(),
         Entry::of::<store_info::StoreInfo>(),
         Entry::of::<prefetch::PrefetchFile>(),
         Entry::of::<repl::ReplCommand>(),
