@@ -26,13 +26,20 @@ in rec {
     outputHashMode = "flat";
     outputHash = builtins.hashString "sha256" "another";
   };
+  floating = make "floating" "echo $out > $out" {
+    __contentAddressed = true;
+    outputHashAlgo = "sha256";
+    outputHashMode = "recursive";
+  };
   imported = builtins.readFile good;
 }
 "#;
 
 fn place() -> Place {
     let place = Place::new();
-    place.configure("substituters =\nbuild-users-group =\nexperimental-features = nix-command\n");
+    place.configure(
+        "substituters =\nbuild-users-group =\nexperimental-features = nix-command ca-derivations\n",
+    );
     place.write("default.nix", FILE);
     place
 }
@@ -134,4 +141,35 @@ fn the_new_command_builds_attributes_and_tells_their_outputs() {
     let list: serde_json::Value = serde_json::from_str(&run.out).unwrap();
     assert!(list[0]["outputs"]["dev"].is_string(), "{list}");
     assert!(list[1]["outputs"]["out"].is_string(), "{list}");
+}
+
+#[test]
+fn a_path_named_after_content_that_mentions_it_can_be_exported_and_imported() {
+    let place = place();
+    let path = place
+        .run("rx-build", ["-A", "floating", "--no-out-link"])
+        .success();
+    let path = path
+        .trim()
+        .replace("DIR", &place.root().display().to_string());
+    let archive = place
+        .command("rx-store")
+        .args(["--export", &path])
+        .output()
+        .unwrap();
+    place.run("rx-store", ["--delete", &path]).success();
+    let file = place.work().join("archive");
+    std::fs::write(&file, &archive.stdout).unwrap();
+    let imported = place
+        .command("rx-store")
+        .arg("--import")
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert!(
+        imported.status.success(),
+        "{}",
+        String::from_utf8_lossy(&imported.stderr)
+    );
+    assert_eq!(String::from_utf8_lossy(&imported.stdout).trim(), path);
 }

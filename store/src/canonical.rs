@@ -9,13 +9,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
-use rustix::fs::{
-    self as rfs, AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid,
-};
+use rustix::fs::{self as rfs, AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::nar::read_directory;
+use crate::nar::{STORE_TIME, read_directory};
 
 /// Why a tree could not be made canonical.
 #[derive(Debug, Error)]
@@ -94,17 +92,6 @@ pub fn canonicalise(
     Ok(())
 }
 
-const TIME: Timestamps = Timestamps {
-    last_access: Timespec {
-        tv_sec: 0,
-        tv_nsec: UTIME_OMIT,
-    },
-    last_modification: Timespec {
-        tv_sec: 1,
-        tv_nsec: 0,
-    },
-};
-
 type Level = (OwnedFd, std::vec::IntoIter<(CString, FileType)>);
 
 impl Walk<'_> {
@@ -154,7 +141,7 @@ impl Walk<'_> {
             FileType::Symlink => {
                 if stat.st_mtime != 1 || stat.st_mtime_nsec != 0 {
                     // Links cannot be reached through /proc; the name is looked up again without following it.
-                    rfs::utimensat(parent, name, &TIME, AtFlags::SYMLINK_NOFOLLOW)
+                    rfs::utimensat(parent, name, &STORE_TIME, AtFlags::SYMLINK_NOFOLLOW)
                         .map_err(|e| self.error("changing modification time of", e))?;
                 }
                 Ok(None)
@@ -193,7 +180,7 @@ impl Walk<'_> {
                 .map_err(|e| self.error("changing mode of", e))?;
         }
         if stat.st_mtime != 1 || stat.st_mtime_nsec != 0 {
-            rfs::utimensat(rfs::CWD, through, &TIME, AtFlags::empty())
+            rfs::utimensat(rfs::CWD, through, &STORE_TIME, AtFlags::empty())
                 .map_err(|e| self.error("changing modification time of", e))?;
         }
         Ok(())
@@ -202,7 +189,7 @@ impl Walk<'_> {
     fn finish_directory(&self, fd: BorrowedFd<'_>) -> Result<(), CanonicalError> {
         rfs::fchmod(fd, Mode::from_raw_mode(0o555))
             .map_err(|e| self.error("changing mode of", e))?;
-        rfs::futimens(fd, &TIME).map_err(|e| self.error("changing modification time of", e))
+        rfs::futimens(fd, &STORE_TIME).map_err(|e| self.error("changing modification time of", e))
     }
 
     fn take_ownership(&self, handle: &OwnedFd) -> Result<(), CanonicalError> {
@@ -244,6 +231,28 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// Renames a canonical object within its file system. It stays canonical, though the system changes the time of a
+/// directory that moves, and demands that its owner may write to it.
+pub(crate) fn move_canonical(
+    directory: BorrowedFd<'_>,
+    name: &Path,
+    to: &Path,
+) -> rustix::io::Result<()> {
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let handle = rfs::openat(directory, name, flags | OFlags::PATH, Mode::empty())?;
+    let stat = rfs::fstat(&handle)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return rfs::renameat(directory, name, rfs::CWD, to);
+    }
+    let flags = flags | OFlags::DIRECTORY | OFlags::RDONLY;
+    let moved = rfs::openat(directory, name, flags, Mode::empty())?;
+    rfs::fchmod(&moved, Mode::from_raw_mode(0o755))?;
+    rfs::renameat(directory, name, rfs::CWD, to)?;
+    crate::crash::point("add:renamed");
+    rfs::fchmod(&moved, Mode::from_raw_mode(0o555))?;
+    rfs::futimens(&moved, &STORE_TIME)
 }
 
 #[cfg(test)]

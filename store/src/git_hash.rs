@@ -1,9 +1,10 @@
 //! Git's names of blobs and trees, for objects that are addressed the way git addresses them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::hash::{Algorithm, Hash, Hasher};
-use crate::nar::Tree;
+use crate::nar::{self, NarError, Reader, Tree};
 
 fn mode(tree: &Tree) -> &'static str {
     match tree {
@@ -53,6 +54,19 @@ pub fn hash_tree(algorithm: Algorithm, tree: &Tree) -> Hash {
             object(algorithm, "tree", &contents)
         }
     }
+}
+
+/// The name of what an archive contains.
+pub fn hash_archive(algorithm: Algorithm, archive: &[u8]) -> Result<Hash, NarError> {
+    Ok(hash_tree(
+        algorithm,
+        &Tree::read(&mut Reader::new(archive))?,
+    ))
+}
+
+/// The name of a file or tree on disk.
+pub fn hash_path(algorithm: Algorithm, path: &Path) -> Result<Hash, NarError> {
+    hash_archive(algorithm, &nar::dump(path, Vec::new())?)
 }
 
 #[cfg(test)]

@@ -19,5 +19,6 @@ pub mod path;
 pub mod profile;
 pub mod progress;
 pub mod remove;
+pub mod rewriting;
 pub mod settings;
 pub mod store;

@@ -10,9 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 
-use super::rewriting::{Rewrites, RewritingWriter};
+use crate::canonical::move_canonical;
+use crate::nar::STORE_TIME;
+use crate::rewriting::{Rewrites, RewritingWriter};
 
 /// Copies `from` to `to`, which must not exist.
 pub fn copy_tree(from: &Path, to: &Path, rewrites: &Rewrites) -> io::Result<()> {
@@ -40,17 +42,6 @@ struct Level {
     waiting: Vec<CString>,
 }
 
-const TIMES: Timestamps = Timestamps {
-    last_access: Timespec {
-        tv_sec: 0,
-        tv_nsec: UTIME_OMIT,
-    },
-    last_modification: Timespec {
-        tv_sec: 1,
-        tv_nsec: 0,
-    },
-};
-
 const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::RDONLY)
     .union(OFlags::NOFOLLOW)
@@ -67,7 +58,7 @@ impl Copy<'_> {
                 self.path.pop();
                 if let Some(done) = levels.pop() {
                     fs::fchmod(&done.target, Mode::from_raw_mode(0o555))?;
-                    fs::futimens(&done.target, &TIMES)?;
+                    fs::futimens(&done.target, &STORE_TIME)?;
                 }
                 continue;
             };
@@ -119,7 +110,7 @@ impl Copy<'_> {
                 let link = fs::readlinkat(source, name, Vec::new())?;
                 let link = self.rewritten(link.as_bytes())?;
                 fs::symlinkat(&link, target, new_name)?;
-                fs::utimensat(target, new_name, &TIMES, AtFlags::SYMLINK_NOFOLLOW)?;
+                fs::utimensat(target, new_name, &STORE_TIME, AtFlags::SYMLINK_NOFOLLOW)?;
                 Ok(None)
             }
             FileType::RegularFile => {
@@ -131,7 +122,7 @@ impl Copy<'_> {
                 let executable = status.st_mode & 0o100 != 0;
                 let mode = if executable { 0o555 } else { 0o444 };
                 fs::fchmod(&output, Mode::from_raw_mode(mode))?;
-                fs::futimens(&output, &TIMES)?;
+                fs::futimens(&output, &STORE_TIME)?;
                 Ok(None)
             }
             _ => Err(io::Error::new(
@@ -168,19 +159,7 @@ impl Copy<'_> {
 
 /// Moves a normalised tree to where it will be registered, on the same file system.
 pub fn move_into_place(from: &Path, to: &Path) -> io::Result<()> {
-    let status = fs::lstat(from)?;
-    let directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
-    // Moving a directory changes its `..`, for which an ordinary user must be able to write to it.
-    let unlock = directory && !rustix::process::geteuid().is_root();
-    if unlock {
-        fs::chmod(from, Mode::from_raw_mode(0o755))?;
-    }
-    fs::rename(from, to)?;
-    if unlock {
-        fs::chmod(to, Mode::from_raw_mode(0o555))?;
-        fs::utimensat(fs::CWD, to, &TIMES, AtFlags::SYMLINK_NOFOLLOW)?;
-    }
-    Ok(())
+    Ok(move_canonical(fs::CWD, from, to)?)
 }
 
 fn parent_and_name(path: &Path) -> io::Result<(OwnedFd, CString)> {

@@ -12,7 +12,7 @@
 //! | `job`, `workspace`, `report` | one build, from locks to registered outputs |
 //! | `sandbox` | a builder in namespaces of its own; the only unsafe code of the crate |
 //! | `layout`, `environment` | what a builder sees: files and variables |
-//! | `outputs`, `checks`, `copy`, `rewriting` | from what it left to valid paths |
+//! | `outputs`, `checks`, `copy` | from what it left to valid paths |
 //! | `builtin` | builders that are part of this program |
 //! | `local` | all this for the store on this machine's disk |
 //! | `hooks`, `log`, `cancel`, `options`, `error` | the rest, by name |
@@ -32,7 +32,6 @@ pub mod log;
 pub mod options;
 mod outputs;
 mod report;
-mod rewriting;
 pub mod sandbox;
 mod scheduler;
 pub mod structured_attrs;
@@ -46,7 +45,6 @@ pub use error::{BuildError, FailureKind, exit_code};
 pub use job::{Attempt, BuildContext, BuildRequest, build};
 pub use local::{LocalBuilder, Source};
 pub use options::{Options, OptionsError};
-pub use rewriting::{ModuloHasher, Rewrites, RewritingWriter};
 pub use scheduler::{Outcome, RunError, Target, realise};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -20,19 +20,18 @@ use super::error::{BuildError, FailureKind};
 use super::hooks;
 use super::job::{KnownOutput, PathStatus};
 use super::options::Options;
-use super::rewriting::{ModuloHasher, Rewrites};
 use crate::canonical::{CanonicalOptions, InodesSeen, canonicalise};
 use crate::content_address::{ContentAddress, Method, References, output_path_name};
 use crate::derivation::{BasicDerivation, Output};
-use crate::git_hash::hash_tree;
 use crate::hash::{Algorithm, Hash, Hasher};
 use crate::lock::PathLocks;
 use crate::nar;
 use crate::path::StorePath;
 use crate::remove::remove_tree;
+use crate::rewriting::{Rewrites, hash_modulo};
 use crate::settings::Settings;
 use crate::store::PathInfo;
-use crate::store::references::ReferenceScanner;
+use crate::store::references::{ReferenceScanner, Tee};
 
 /// A build whose builder has succeeded.
 pub struct FinishedBuild<'a> {
@@ -391,7 +390,8 @@ impl Registration<'_> {
             changed = true;
         }
         let own = scratch.hash_part();
-        let hash = content_hash(&actual, method, algorithm, own.as_bytes())?;
+        let hash = hash_modulo(&actual, method, algorithm, &scratch)
+            .map_err(|error| BuildError::rejected(error.to_string()))?;
         let (others, own_reference) = self.final_references(&looked.references, Some(&scratch));
         let references = References {
             others,
@@ -634,62 +634,16 @@ fn replace(new: &Path, destination: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives everything written to a hasher and a scanner.
-struct HashAndScan {
-    hasher: Hasher,
-    scanner: ReferenceScanner,
-}
-
-impl Write for HashAndScan {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.hasher.update(data);
-        self.scanner.update(data);
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 fn hash_and_scan(
     path: &Path,
     wanted: &[&StorePath],
 ) -> Result<(Hash, u64, BTreeSet<StorePath>), BuildError> {
-    let sink = HashAndScan {
-        hasher: Hasher::new(Algorithm::Sha256),
-        scanner: ReferenceScanner::new(wanted.iter().copied()),
-    };
-    let sink = nar::dump(path, sink).map_err(|error| BuildError::rejected(error.to_string()))?;
-    let size = sink.hasher.bytes();
-    Ok((sink.hasher.finish(), size, sink.scanner.found()))
-}
-
-/// The hash that a content address has, without regard to the path's own name in it.
-fn content_hash(
-    path: &Path,
-    method: Method,
-    algorithm: Algorithm,
-    own: &[u8],
-) -> Result<Hash, BuildError> {
-    match method {
-        Method::Git => {
-            let archive = nar::dump(path, Vec::new())
-                .map_err(|error| BuildError::rejected(error.to_string()))?;
-            let tree = nar::Tree::read(&mut nar::Reader::new(archive.as_slice()))
-                .map_err(|error| BuildError::rejected(error.to_string()))?;
-            Ok(hash_tree(algorithm, &tree))
-        }
-        Method::Flat | Method::Text => {
-            let mut hasher = ModuloHasher::new(algorithm, own);
-            let mut file = std::fs::File::open(path).map_err(BuildError::misc)?;
-            io::copy(&mut file, &mut hasher).map_err(BuildError::misc)?;
-            hasher.finish().map_err(BuildError::misc)
-        }
-        Method::NixArchive => {
-            let hasher = nar::dump(path, ModuloHasher::new(algorithm, own))
-                .map_err(|error| BuildError::rejected(error.to_string()))?;
-            hasher.finish().map_err(BuildError::misc)
-        }
-    }
+    let sink = Tee(
+        Hasher::new(Algorithm::Sha256),
+        ReferenceScanner::new(wanted.iter().copied()),
+    );
+    let Tee(hasher, scanner) =
+        nar::dump(path, sink).map_err(|error| BuildError::rejected(error.to_string()))?;
+    let size = hasher.bytes();
+    Ok((hasher.finish(), size, scanner.found()))
 }

@@ -34,6 +34,15 @@ pub enum TreeParseError {
     Empty,
 }
 
+impl From<TreeParseError> for NarError {
+    fn from(error: TreeParseError) -> NarError {
+        match error {
+            TreeParseError::Nar(error) => error,
+            TreeParseError::Empty => NarError::Eof,
+        }
+    }
+}
+
 impl Tree {
     /// A file that may not be executed.
     pub fn file(contents: impl Into<Vec<u8>>) -> Self {

@@ -18,7 +18,7 @@ use super::info::PathInfo;
 use crate::content_address::{ContentAddress, Method, References};
 use crate::derivation::{Derivation, HashModulo};
 use crate::hash::{Algorithm, Hash, Hasher};
-use crate::nar::{self, Event, Reader, Tree, Writer};
+use crate::nar::{self, Event, Reader, Writer};
 use crate::path::{StoreDir, StorePath};
 
 /// A store that keeps nothing on disk.
@@ -196,9 +196,7 @@ pub fn compute_path(
         (Method::Git, contents) => {
             let mut nar = Vec::new();
             to_nar(contents, &mut nar)?;
-            let tree = Tree::read(&mut Reader::new(&nar[..]))
-                .map_err(|_| StoreError::Format("unreadable archive"))?;
-            crate::git_hash::hash_tree(algorithm, &tree)
+            crate::git_hash::hash_archive(algorithm, &nar)?
         }
     };
     let address = ContentAddress { method, hash };

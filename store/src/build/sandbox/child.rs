@@ -9,76 +9,28 @@ use std::ffi::{CStr, CString};
 use super::plan::{BindPlan, Identity, Plan, RootPlan};
 use super::sys::{self, Errno};
 
-/// What the process was doing when it failed; sent to the caller in four bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Step {
-    Session = 1,
-    Output,
-    Parent,
-    HostName,
-    Loopback,
-    PrivateMounts,
-    Identity,
-    Root,
-    Directory,
-    File,
-    Link,
-    BindSource,
-    BindDirectory,
-    BindFile,
-    BindLink,
-    BindAttach,
-    BindEscapes,
-    Proc,
-    SharedMemory,
-    Terminals,
-    System,
-    Mode,
-    Pivot,
-    WorkingDirectory,
-    Privileges,
-    Scope,
-    Filter,
-    Execute,
+macro_rules! steps {
+    ($($step:ident)*) => {
+        /// What the process was doing when it failed; sent to the caller in four bytes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(super) enum Step {
+            $($step),*
+        }
+
+        impl Step {
+            /// The step that a message names.
+            pub(super) fn from_number(number: u8) -> Option<Self> {
+                [$(Step::$step),*].into_iter().find(|step| *step as u8 == number)
+            }
+        }
+    };
 }
 
-impl Step {
-    /// The step that a message names.
-    pub(super) fn from_number(number: u8) -> Option<Self> {
-        use Step::*;
-        const ALL: [Step; 28] = [
-            Session,
-            Output,
-            Parent,
-            HostName,
-            Loopback,
-            PrivateMounts,
-            Identity,
-            Root,
-            Directory,
-            File,
-            Link,
-            BindSource,
-            BindDirectory,
-            BindFile,
-            BindLink,
-            BindAttach,
-            BindEscapes,
-            Proc,
-            SharedMemory,
-            Terminals,
-            System,
-            Mode,
-            Pivot,
-            WorkingDirectory,
-            Privileges,
-            Scope,
-            Filter,
-            Execute,
-        ];
-        ALL.into_iter().find(|step| *step as u8 == number)
-    }
+steps! {
+    Session Output Parent HostName Loopback PrivateMounts Identity Root Directory File Link
+    BindSource BindDirectory BindFile BindLink BindAttach BindEscapes
+    Proc SharedMemory Terminals System Mode Pivot WorkingDirectory Privileges Scope Filter Execute
 }
 
 /// A step that failed, which of its things, and why.

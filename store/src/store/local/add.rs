@@ -7,18 +7,21 @@ use std::io::{self, BufRead, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{self as rfs, FileType, Mode, OFlags};
+use rustix::fs::{self as rfs, Mode};
 
 use super::spool::{Spool, Spooled, TempDir};
 use super::{BATCH, LocalStore, open_regular};
+use crate::canonical::move_canonical;
 use crate::content_address::{ContentAddress, Method, References};
 use crate::crash;
 use crate::derivation::Derivation;
+use crate::git_hash;
 use crate::hash::{Algorithm, Hash, Hasher};
 use crate::lock::PathLocks;
-use crate::nar::{self, Reader, RestoreOptions, Tree, Writer};
+use crate::nar::{self, Reader, RestoreOptions, Writer};
 use crate::path::StorePath;
 use crate::remove::remove_tree_at;
+use crate::rewriting::hash_modulo;
 use crate::store::api::{AddFlags, Contents, Store};
 use crate::store::error::StoreError;
 use crate::store::info::PathInfo;
@@ -279,16 +282,10 @@ impl LocalStore {
         let hash = match method {
             Method::NixArchive => second.map_or(nar_hash, Hasher::finish),
             Method::Flat | Method::Text => hash_flat(&spooled, algorithm)?,
-            Method::Git => {
-                let tree = match &spooled {
-                    Spooled::Memory(nar) => read_tree(&nar[..])?,
-                    Spooled::Restored(dir) => {
-                        let nar = nar::dump(&dir.path.join("x"), Vec::new())?;
-                        read_tree(&nar[..])?
-                    }
-                };
-                crate::git_hash::hash_tree(algorithm, &tree)
-            }
+            Method::Git => match &spooled {
+                Spooled::Memory(nar) => git_hash::hash_archive(algorithm, nar)?,
+                Spooled::Restored(dir) => git_hash::hash_path(algorithm, &dir.path.join("x"))?,
+            },
         };
         let address = ContentAddress { method, hash };
         let path = self.content_path(name, &address, references)?;
@@ -370,7 +367,9 @@ impl LocalStore {
                 });
             }
             if let Some(address) = &info.content_address {
-                let found = hash_modulo_self(&temp.path.join("x"), address, &info.path)?;
+                let algorithm = address.hash.algorithm();
+                let found =
+                    hash_modulo(&temp.path.join("x"), address.method, algorithm, &info.path)?;
                 if found != address.hash {
                     return Err(StoreError::AddressMismatch {
                         path: self.shown(&info.path),
@@ -492,21 +491,8 @@ fn write_flat(place: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 
 /// Moves `x` of a private directory to its place in the store, whole and canonical.
 fn rename_canonical(temp: &TempDir, place: &Path) -> Result<(), StoreError> {
-    let failed = |e: rustix::io::Errno| StoreError::file("renaming to", place, e);
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let handle = rfs::openat(&temp.fd, c"x", flags, Mode::empty()).map_err(failed)?;
-    let stat = rfs::fstat(&handle).map_err(failed)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-        return rfs::renameat(&temp.fd, c"x", rfs::CWD, place).map_err(failed);
-    }
-    // Moving a directory changes its entry `..`, for which it must be writable by its owner.
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-    let dir = rfs::openat(&temp.fd, c"x", flags, Mode::empty()).map_err(failed)?;
-    rfs::fchmod(&dir, Mode::from_raw_mode(0o755)).map_err(failed)?;
-    rfs::renameat(&temp.fd, c"x", rfs::CWD, place).map_err(failed)?;
-    crash::point("add:renamed");
-    rfs::fchmod(&dir, Mode::from_raw_mode(0o555)).map_err(failed)?;
-    rfs::futimens(&dir, &nar::STORE_TIME).map_err(failed)
+    move_canonical(temp.fd.as_fd(), Path::new("x"), place)
+        .map_err(|e| StoreError::file("renaming to", place, e))
 }
 
 fn move_into_place(temp: &TempDir, place: &Path) -> Result<(Hash, u64), StoreError> {
@@ -543,10 +529,6 @@ fn write_nar(contents: Contents<'_>, mut out: &mut dyn Write) -> Result<(), Stor
     }
 }
 
-fn read_tree(nar: &[u8]) -> Result<Tree, StoreError> {
-    Tree::read(&mut Reader::new(nar)).map_err(|_| StoreError::Format("unreadable archive"))
-}
-
 fn hash_flat(spooled: &Spooled, algorithm: Algorithm) -> Result<Hash, StoreError> {
     match spooled {
         Spooled::Memory(nar) => {
@@ -557,87 +539,5 @@ fn hash_flat(spooled: &Spooled, algorithm: Algorithm) -> Result<Hash, StoreError
         Spooled::Restored(dir) => {
             Ok(Hash::of_reader(algorithm, open_regular(&dir.path.join("x"))?)?.0)
         }
-    }
-}
-
-/// The hash that an address claims for contents in which the object's own digest counts as zeros, with the places
-/// where it stood hashed behind.
-pub fn hash_modulo_self(
-    contents: &Path,
-    address: &ContentAddress,
-    path: &StorePath,
-) -> Result<Hash, StoreError> {
-    let algorithm = address.hash.algorithm();
-    match address.method {
-        Method::Git => {
-            let nar = nar::dump(contents, Vec::new())?;
-            Ok(crate::git_hash::hash_tree(algorithm, &read_tree(&nar[..])?))
-        }
-        Method::Flat | Method::Text => {
-            let mut sink = ModuloHasher::new(algorithm, path);
-            io::copy(&mut open_regular(contents)?, &mut sink)?;
-            Ok(sink.finish())
-        }
-        Method::NixArchive => {
-            let sink = ModuloHasher::new(algorithm, path);
-            Ok(nar::dump(contents, sink)?.finish())
-        }
-    }
-}
-
-/// Hashes a stream with all occurrences of one digest replaced by zeros; their positions follow as text.
-pub struct ModuloHasher {
-    hasher: Hasher,
-    needle: [u8; 32],
-    held: Vec<u8>,
-    position: u64,
-    matches: Vec<u64>,
-}
-
-impl ModuloHasher {
-    /// Starts; `path`'s digits are what is replaced.
-    pub fn new(algorithm: Algorithm, path: &StorePath) -> Self {
-        ModuloHasher {
-            hasher: Hasher::new(algorithm),
-            needle: *path.hash_part().as_bytes(),
-            held: Vec::new(),
-            position: 0,
-            matches: Vec::new(),
-        }
-    }
-
-    fn drain(&mut self, keep: usize) {
-        let mut start = 0;
-        while let Some(at) = memchr::memmem::find(&self.held[start..], &self.needle) {
-            let at = start + at;
-            self.held[at..at + 32].fill(0);
-            self.matches.push(self.position + at as u64);
-            start = at + 32;
-        }
-        let end = self.held.len().saturating_sub(keep).max(start);
-        self.hasher.update(&self.held[..end]);
-        self.position += end as u64;
-        self.held.drain(..end);
-    }
-
-    /// The hash.
-    pub fn finish(mut self) -> Hash {
-        self.drain(0);
-        for position in std::mem::take(&mut self.matches) {
-            self.hasher.update(format!("|{position}").as_bytes());
-        }
-        self.hasher.finish()
-    }
-}
-
-impl Write for ModuloHasher {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.held.extend_from_slice(data);
-        self.drain(31);
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -3,9 +3,17 @@
 //! Needed where a build ran under other paths than its final ones: content-addressed outputs, whose
 //! paths follow from what was built, and builds without a root of their own beside valid outputs.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+
+use crate::content_address::Method;
+use crate::git_hash;
 use crate::hash::{Algorithm, Hash, Hasher};
+use crate::nar::{self, NarError};
+use crate::path::StorePath;
 
 /// Texts and what replaces them; both of a pair have the same length.
 #[derive(Clone, Debug, Default)]
@@ -110,37 +118,51 @@ impl<W: Write> Write for RewritingWriter<W> {
     }
 }
 
+/// The hash that a content address has: over the object's archive, its bytes or its git tree, without regard to its own
+/// name in it.
+pub fn hash_modulo(
+    contents: &Path,
+    method: Method,
+    algorithm: Algorithm,
+    own: &StorePath,
+) -> Result<Hash, NarError> {
+    let hasher = ModuloHasher::new(algorithm, own.hash_part().as_bytes());
+    let hasher = match method {
+        Method::Git => return git_hash::hash_path(algorithm, contents),
+        Method::NixArchive => nar::dump(contents, hasher)?,
+        Method::Flat | Method::Text => {
+            let mut hasher = hasher;
+            io::copy(&mut open_regular(contents)?, &mut hasher)?;
+            hasher
+        }
+    };
+    Ok(hasher.finish()?)
+}
+
+fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(file)
+}
+
 /// Hashes what is written to it as if every occurrence of a text were zeros: the hash of an output
 /// that mentions itself, which cannot depend on its own result.
-pub struct ModuloHasher(RewritingWriter<HashWriter>);
-
-struct HashWriter(Hasher);
-
-impl Write for HashWriter {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.update(data);
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+pub struct ModuloHasher(RewritingWriter<Hasher>);
 
 impl ModuloHasher {
     /// Hashes without regard to `own`.
     pub fn new(algorithm: Algorithm, own: &[u8]) -> Self {
         let mut rewrites = Rewrites::new();
         rewrites.insert(own, vec![0; own.len()]);
-        Self(RewritingWriter::new(
-            rewrites,
-            HashWriter(Hasher::new(algorithm)),
-        ))
+        Self(RewritingWriter::new(rewrites, Hasher::new(algorithm)))
     }
 
     /// The hash.
     pub fn finish(self) -> io::Result<Hash> {
-        Ok(self.0.finish()?.0.finish())
+        Ok(self.0.finish()?.finish())
     }
 }
 
