@@ -7,5 +7,6 @@ pub mod execute;
 pub mod installables;
 pub mod operands;
 pub mod realise;
+pub mod search;
 pub mod store_session;
 pub mod ui;

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::heap::Word;
 use crate::io::EvalIo;
 use crate::source::{Origin, Pos, Source, Sources};
+use crate::track::InputKind;
 use crate::value::{Attrs, ContextElement, Value};
 use crate::vm::Vm;
 
@@ -319,6 +320,7 @@ impl Vm {
     pub fn eval_file(&mut self, path: &[u8]) -> Result {
         let known = self.ev.imports.lock().get(path).copied();
         if let Some(word) = known {
+            self.ev.io.used(InputKind::Contents, path);
             return self.force_word(word);
         }
         let unit = self.compile_file(path)?;
@@ -342,7 +344,10 @@ impl Vm {
         };
         let known = self.ev.imports.lock().get(path).copied();
         let value = match known {
-            Some(word) => self.force_word(word)?,
+            Some(word) => {
+                self.ev.io.used(InputKind::Contents, path);
+                self.force_word(word)?
+            }
             None => {
                 let unit = self.compile_file(path)?;
                 if !unit.body.is_set_literal() {
@@ -422,6 +427,7 @@ impl Vm {
         path: &[u8],
     ) -> Result<(Vec<u8>, crate::value::Context)> {
         if let Some(known) = self.ev.copied.lock().get(path) {
+            self.ev.io.used(InputKind::Tree, path);
             return Ok(known.clone());
         }
         if path.ends_with(b".drv") {

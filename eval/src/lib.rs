@@ -22,6 +22,7 @@ pub mod source;
 pub mod stats;
 mod suggest;
 pub mod text;
+pub mod track;
 pub mod value;
 pub mod vm;
 

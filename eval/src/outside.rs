@@ -191,6 +191,7 @@ impl Vm {
     /// Where an element of the search path is; found out once.
     fn search_root(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>> {
         if let Some(known) = self.ev.search_roots.lock().get(path) {
+            self.ev.io.used(crate::track::InputKind::Kind, path);
             return Ok(known.clone());
         }
         let root = self.find_search_root(path)?;

@@ -51,6 +51,8 @@ pub struct Vm {
     /// This evaluator's number, for thunks that are busy.
     pub(crate) id: u32,
     native_limit: usize,
+    /// What values depend on, if somebody wants to know.
+    pub(crate) tracker: Option<Box<crate::track::Tracker>>,
     /// Compiled regular expressions.
     pub(crate) regexes: FxHashMap<&'static [u8], Arc<Regex>>,
     /// The names of attributes as strings, by symbol; absent until somebody asks.
@@ -92,6 +94,7 @@ impl Vm {
             depth: 0,
             max_depth: ev.settings.max_call_depth,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            tracker: None,
             names: Vec::new(),
             symbols: vec![
                 KnownSymbol {

@@ -26,6 +26,7 @@ mod prefetch;
 mod repl;
 mod shell;
 pub mod profile;
+mod search;
 pub mod store;
 mod store_add;
 mod store_check;
@@ -98,6 +99,7 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<diff_closures::DiffClosures>(),
         Entry::of::<log::Log>(),
         Entry::of::<path_info::PathInfoCommand>(),
+        Entry::of::<search::Search>(),
         Entry::of::<store_add::StoreAdd>(),
         Entry::of::<store_add::StoreAddFile>(),
         Entry::of::<store_add::StoreAddPath>(),

@@ -12,6 +12,7 @@ use rx_eval::io::{
     BackedStore, EvalIo, EvalStore, RestrictedIo, Restriction, SystemIo, resolve_expr_path,
 };
 use rx_eval::outside::{SearchEntry, is_url};
+use rx_eval::track::{InputLog, TrackingIo};
 use rx_eval::{EvalSettings, Evaluator, Origin, Value, Vm};
 use rx_lang::Symbol;
 use rx_store::path::StoreDir;
@@ -42,8 +43,28 @@ pub fn with_session<T>(
     read_only: bool,
     run: impl FnOnce(&mut EvalSession) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    run_session(invocation, options, read_only, None, run)
+}
+
+/// Like [`with_session`], for an evaluation that knows what its values depend on. It only reads.
+pub fn with_tracking_session<T>(
+    invocation: &Invocation,
+    options: &EvalOptions,
+    log: Arc<InputLog>,
+    run: impl FnOnce(&mut EvalSession) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    run_session(invocation, options, true, Some(log), run)
+}
+
+fn run_session<T>(
+    invocation: &Invocation,
+    options: &EvalOptions,
+    read_only: bool,
+    log: Option<Arc<InputLog>>,
+    run: impl FnOnce(&mut EvalSession) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     stacker::grow(NATIVE_STACK, || {
-        let mut session = EvalSession::new(invocation, options, read_only)?;
+        let mut session = EvalSession::new(invocation, options, read_only, log)?;
         if session.vm.ev.settings.restricted {
             let allowed = session.vm.allow_search_path();
             session.check(allowed)?;
@@ -64,6 +85,7 @@ impl EvalSession {
         invocation: &Invocation,
         options: &EvalOptions,
         read_only: bool,
+        log: Option<Arc<InputLog>>,
     ) -> Result<EvalSession, Failure> {
         let settings = eval_settings(invocation, options)?;
         let store = SharedStore::new(invocation, options);
@@ -78,9 +100,16 @@ impl EvalSession {
             (false, true) => Box::new(RestrictedIo::new(machine, Restriction::Restricted, uris)),
             (false, false) => machine,
         };
-        let ev = Evaluator::new(settings, io, false);
+        let io: Box<dyn EvalIo> = match &log {
+            Some(log) => Box::new(TrackingIo::new(io, Arc::clone(log))),
+            None => io,
+        };
+        let mut vm = Vm::new(Evaluator::new(settings, io, false));
+        if let Some(log) = log {
+            vm.track_inputs(log);
+        }
         Ok(EvalSession {
-            vm: Vm::new(ev),
+            vm,
             auto_args: Vec::new(),
             invocation: invocation.clone(),
             store,

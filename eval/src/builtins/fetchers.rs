@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::interp::{Coercion, CopyMode};
 use crate::io::outside;
 use crate::source::Pos;
+use crate::track::InputKind;
 use crate::value::attrs::Duplicates;
 use crate::value::{AttrsBuilder, Context, Str, Value, View};
 use crate::vm::Vm;
@@ -127,11 +128,14 @@ pub(crate) fn failed(error: InputError) -> Box<Error> {
 impl Vm {
     /// Who fetches for this evaluation.
     pub fn fetcher(&self) -> Result<&'static Fetcher> {
+        // What is fetched may be another thing tomorrow.
+        self.ev.io.used(InputKind::Volatile, b"");
         self.ev.io.store().fetcher()
     }
 
     /// Fetches an input, once.
     pub fn fetch_input(&mut self, input: &Input) -> Result<Fetched> {
+        self.ev.io.used(InputKind::Volatile, b"");
         if let Some(known) = self.ev.fetched.lock().get(input) {
             return Ok(known.clone());
         }

@@ -6,6 +6,7 @@ use crate::code::ThunkCode;
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap::{self, Word};
 use crate::interp::Env;
+use crate::track::InputSet;
 use crate::value::thunk::State;
 use crate::value::{Thunk, Value};
 use crate::vm::{Captures, Vm};
@@ -28,9 +29,14 @@ impl Vm {
         if !value.is_thunk() {
             return Ok(value);
         }
-        let value = self.force_thunk(value)?;
-        heap::store(word, value.word());
-        Ok(value)
+        let result = self.force_thunk(value)?;
+        if self.tracker.is_none() {
+            heap::store(word, result.word());
+        } else {
+            // A tracked thunk stays, so that whoever looks next is noted.
+            heap::store(word, value.peel().word());
+        }
+        Ok(result)
     }
 
     /// Forces a thunk that may be finished.
@@ -41,9 +47,21 @@ impl Vm {
         match thunk.state() {
             State::Done(value) => Ok(value),
             State::Suspended(code) => self.run_thunk(thunk, code),
-            State::Busy(owner) if owner == self.id => Err(infinite_recursion()),
+            State::Busy(owner) if owner == self.id => {
+                // What the thunk has looked at is not known yet, so this depends on more than can be said.
+                self.depend_on_circumstances();
+                Err(infinite_recursion())
+            }
             State::Busy(owner) => self.wait_for(thunk, owner),
             State::Failed(error) => Err(Box::new(error.clone())),
+            State::Tracked(value, inputs) => {
+                self.depend(inputs);
+                Ok(value)
+            }
+            State::Lost(error, inputs) => {
+                self.depend(inputs);
+                Err(Box::new(error.clone()))
+            }
         }
     }
 
@@ -54,6 +72,7 @@ impl Vm {
                 _ => self.force_thunk_again(thunk),
             };
         }
+        let outer = self.tracker.is_some().then(|| self.begin_inputs());
         let result = match code {
             ThunkCode::Eval { body, frame } => {
                 let fp = self.sp;
@@ -75,13 +94,49 @@ impl Vm {
             }
             ThunkCode::Native { run, .. } => self.deeper(|vm| run(vm, Captures(thunk.captures()))),
         };
+        let inputs = match outer {
+            Some(outer) => self.end_inputs(outer),
+            None => InputSet::EMPTY,
+        };
         match result {
             Ok(value) => {
-                thunk.finish(value);
+                if inputs == InputSet::EMPTY {
+                    thunk.finish(value);
+                } else {
+                    thunk.finish_tracked(&mut self.heap, value, inputs);
+                }
                 Ok(value)
             }
-            Err(error) => Err(give_up(thunk, code, error)),
+            Err(error) => Err(self.give_up(thunk, code, error, inputs)),
         }
+    }
+
+    /// Leaves a thunk that failed: with its error, or as it was if the error may not come again.
+    #[cold]
+    #[inline(never)]
+    fn give_up(
+        &mut self,
+        thunk: Thunk,
+        code: &'static ThunkCode,
+        mut error: Box<Error>,
+        inputs: InputSet,
+    ) -> Box<Error> {
+        if error.is_passing() {
+            thunk.restore(code);
+            return error;
+        }
+        // One copy serves all the thunks that the error passes on its way out.
+        let kept = match error.kept {
+            Some(kept) => kept,
+            None => &*Box::leak(Box::new((*error).clone())),
+        };
+        error.kept = Some(kept);
+        if inputs == InputSet::EMPTY {
+            thunk.fail(kept);
+        } else {
+            thunk.fail_tracked(&mut self.heap, kept, inputs);
+        }
+        error
     }
 
     fn run_apply(&mut self, thunk: Thunk, arguments: usize) -> Result {
@@ -101,6 +156,7 @@ impl Vm {
             State::Busy(_) => Err(infinite_recursion()),
             State::Failed(error) => Err(Box::new(error.clone())),
             State::Suspended(code) => self.run_thunk(thunk, code),
+            State::Tracked(..) | State::Lost(..) => self.force_thunk(Value::of_thunk(thunk)),
         }
     }
 
@@ -139,22 +195,4 @@ fn infinite_recursion() -> Box<Error> {
         ErrorKind::InfiniteRecursion,
         "infinite recursion encountered",
     )
-}
-
-/// Leaves a thunk that failed: with its error, or as it was if the error may not come again.
-#[cold]
-#[inline(never)]
-fn give_up(thunk: Thunk, code: &'static ThunkCode, mut error: Box<Error>) -> Box<Error> {
-    if error.is_passing() {
-        thunk.restore(code);
-        return error;
-    }
-    // One copy serves all the thunks that the error passes on its way out.
-    let kept = match error.kept {
-        Some(kept) => kept,
-        None => &*Box::leak(Box::new((*error).clone())),
-    };
-    error.kept = Some(kept);
-    thunk.fail(kept);
-    error
 }

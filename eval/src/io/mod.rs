@@ -31,6 +31,7 @@ use std::sync::Arc;
 use rx_store::path::StorePath;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::track::InputKind;
 
 /// What kind of file a name stands for; symbolic links are not followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,10 +97,19 @@ pub trait EvalIo: Send + Sync {
     fn allow(&self, path: &[u8]) {
         let _ = path;
     }
+    /// Tells that something was used that was looked at before and remembered.
+    fn used(&self, kind: InputKind, path: &[u8]) {
+        let _ = (kind, path);
+    }
     /// Copies a file or directory to the store, or only finds out where it would be.
     fn add_tree(&self, source: &mut TreeSource<'_>) -> Result<StorePath> {
         self.store().add_tree(source)
     }
+}
+
+/// Whether a path names a part of rx.
+pub(crate) fn is_internal(path: &[u8]) -> bool {
+    internal::text(path).is_some()
 }
 
 /// An error about the outside.

@@ -235,6 +235,11 @@ impl Value {
         self.has_tag(Tag::Thunk).then(|| Thunk::at(self.address()))
     }
 
+    /// The thunk as a value.
+    pub(crate) fn of_thunk(thunk: Thunk) -> Value {
+        Value::tagged(thunk.address(), Tag::Thunk)
+    }
+
     /// The value with its kind made explicit.
     #[inline]
     pub fn view(self) -> View {

@@ -7,6 +7,8 @@
 //!         busy        evaluator's number  << 8 | 1 << 3 | thunk tag
 //!         failed      address of the error << 8 | 2 << 3 | thunk tag
 //!         done        the value (never a thunk, so the tag tells)
+//!         tracked     address of [the value, what it depends on] << 8 | 3 << 3 | thunk tag
+//!         lost        address of [the error, what it depends on] << 8 | 4 << 3 | thunk tag
 //!
 //! suspended --start--> busy --finish--> done
 //!     ^                 |  `----fail--> failed
@@ -15,6 +17,8 @@
 //!
 //! The state is changed by atomic operations, so that several evaluators can share thunks: `start` is a
 //! compare-and-swap when they do, and `finish` publishes what the value refers to.
+//!
+//! A finished thunk that is tracked (see `crate::track`) is not skipped as others are: who looks must be noted.
 
 use std::sync::atomic::Ordering;
 
@@ -22,10 +26,13 @@ use super::{Tag, Value};
 use crate::code::ThunkCode;
 use crate::error::Error;
 use crate::heap::{self, Heap, Word};
+use crate::track::InputSet;
 
 const SUSPENDED: u64 = 0;
 const BUSY: u64 = 1;
 const FAILED: u64 = 2;
+const TRACKED: u64 = 3;
+const LOST: u64 = 4;
 
 /// A computation, finished or not.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +45,8 @@ pub(crate) enum State {
     Busy(u32),
     Failed(&'static Error),
     Done(Value),
+    Tracked(Value, InputSet),
+    Lost(&'static Error, InputSet),
 }
 
 const fn state_word(kind: u64, payload: u64) -> u64 {
@@ -66,6 +75,11 @@ impl Thunk {
             Value::tagged(heap::address_of(object), Tag::Thunk),
             &object[1..],
         )
+    }
+
+    /// Where it is.
+    pub(super) fn address(self) -> usize {
+        self.0
     }
 
     #[inline(always)]
@@ -125,6 +139,25 @@ impl Thunk {
         );
     }
 
+    /// Publishes the value with what it depends on.
+    pub(crate) fn finish_tracked(self, heap: &mut Heap, value: Value, inputs: InputSet) {
+        debug_assert!(!value.is_thunk() && !value.is_absent());
+        self.publish_pair(heap, TRACKED, value.word(), inputs);
+    }
+
+    /// Publishes the error with what it depends on.
+    pub(crate) fn fail_tracked(self, heap: &mut Heap, error: &'static Error, inputs: InputSet) {
+        self.publish_pair(heap, LOST, heap::address_of(error) as u64, inputs);
+    }
+
+    fn publish_pair(self, heap: &mut Heap, kind: u64, first: u64, inputs: InputSet) {
+        let pair = heap.alloc(2);
+        heap::store(&pair[0], first);
+        heap::store(&pair[1], u64::from(inputs.0));
+        let state = state_word(kind, heap::address_of(pair) as u64);
+        self.word().store(state, Ordering::Release);
+    }
+
     /// Makes the thunk as if it had never been started, for errors that may not come again (an interrupt).
     pub(crate) fn restore(self, code: &'static ThunkCode) {
         self.word().store(
@@ -150,6 +183,16 @@ fn decode(word: u64) -> State {
     match word >> 3 & 31 {
         SUSPENDED => State::Suspended(heap::permanent(payload)),
         BUSY => State::Busy(payload as u32),
-        _ => State::Failed(heap::permanent(payload)),
+        FAILED => State::Failed(heap::permanent(payload)),
+        kind => {
+            let pair = heap::words(payload, 2);
+            let inputs = InputSet(heap::load(&pair[1]) as u32);
+            if kind == TRACKED {
+                State::Tracked(Value::from_word(heap::load(&pair[0])), inputs)
+            } else {
+                let error = heap::load(&pair[0]) as usize;
+                State::Lost(heap::permanent(error), inputs)
+            }
+        }
     }
 }

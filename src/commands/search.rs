@@ -1,0 +1,266 @@
+//! `rx search`: finding packages.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use rx_store::progress;
+use serde_json::{Map, Value, json};
+
+use crate::cli::{Category, EvalOptions, Invocation, Subcommand};
+use crate::search::{Hit, Query, Root, RootKind, Searcher, Spans, default_roots, named_root};
+use crate::ui::{self, Failure, UsageError};
+
+const MATCH: &[u8] = b"\x1b[32;1m";
+const BOLD: &[u8] = b"\x1b[0;1m";
+const NORMAL: &[u8] = b"\x1b[0m";
+
+/// Arguments of `rx search`.
+#[derive(clap::Args)]
+pub struct Search {
+    /// Search this file; the first argument is an attribute path in it. `-` is standard input.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "expr")]
+    file: Option<OsString>,
+    /// Search the value of this expression; the first argument is an attribute path in it.
+    #[arg(long, value_name = "EXPRESSION")]
+    expr: Option<OsString>,
+    /// Hide packages whose attribute path, name or description match.
+    #[arg(long, short, value_name = "REGEX")]
+    exclude: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    options: EvalOptions,
+    /// What to search (a channel, `nixpkgs`, a file, with #ATTRIBUTE or not), if there are several arguments; the
+    /// others are regular expressions, which all have to match.
+    #[arg(value_name = "[INSTALLABLE] REGEX")]
+    arguments: Vec<OsString>,
+}
+
+impl Subcommand for Search {
+    const PATH: &'static str = "search";
+    const ABOUT: &'static str = "Search for packages";
+    const CATEGORY: Category = Category::Main;
+    const IMPURE: bool = true;
+    const DETAILS: &'static str = "
+Searches attribute paths, names and descriptions for all of the regular expressions; upper and lower case
+are the same. `^` finds everything.
+
+Without an installable, all channels and <nixpkgs> are searched:
+
+  rx search virtualenv              in all channels
+  rx search nixpkgs git 'gui|tui'   in one
+  rx search nixpkgs#python3Packages http
+  rx search -f ./default.nix '' hello
+
+The first search in a large set evaluates all of it and keeps an index; later ones evaluate what has
+changed since. NO_COLOR=1 switches the marks off.";
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let invocation = &as_search(invocation);
+        let (roots, patterns) = self.split(invocation)?;
+        let searcher = Searcher {
+            invocation,
+            options: &self.options,
+            roots: &roots,
+        };
+        if searcher.serve()? {
+            return Ok(());
+        }
+        if patterns.is_empty() {
+            return Err(UsageError::new(
+                "Must provide at least one regex! To match all packages, use 'nix search <installable> ^'.",
+            )
+            .into());
+        }
+        let query = Query::new(&patterns, &self.exclude)?;
+        let mut indexes = Vec::new();
+        for root in 0..roots.len() {
+            indexes.push(searcher.index(root)?);
+        }
+        let mut hits: Vec<(usize, Hit<'_>)> = Vec::new();
+        for (root, index) in indexes.iter().enumerate() {
+            let found = index
+                .packages()
+                .filter_map(|package| query.matches(package));
+            hits.extend(found.map(|hit| (root, hit)));
+        }
+        if self.json {
+            return print_json(&roots, &hits);
+        }
+        // Broken packages cannot be installed; who asks for all of them in detail asks for JSON.
+        let before = hits.len();
+        hits.retain(|(_, hit)| !hit.package.broken);
+        let broken = before - hits.len();
+        hits.sort_by(|(r1, a), (r2, b)| {
+            (a.rank, r1, a.package.path).cmp(&(b.rank, r2, b.package.path))
+        });
+        print_text(&roots, &hits, &query)?;
+        if broken > 0 {
+            let (noun, verb) = if broken == 1 {
+                ("package", "is")
+            } else {
+                ("packages", "are")
+            };
+            progress::info(format_args!(
+                "{broken} more {noun} {verb} marked as broken; --json shows all"
+            ));
+        }
+        if hits.is_empty() {
+            return Err(Failure::message("no results for the given search term(s)!"));
+        }
+        Ok(())
+    }
+}
+
+/// The invocation with the settings of a search: nothing is built for it.
+pub(super) fn as_search(invocation: &Invocation) -> Invocation {
+    let mut invocation = invocation.clone();
+    let settings = Arc::make_mut(&mut invocation.settings);
+    if !settings.is_overridden("allow-import-from-derivation") {
+        settings.allow_import_from_derivation = false;
+    }
+    invocation
+}
+
+impl Search {
+    /// What is searched, and for what.
+    fn split(&self, invocation: &Invocation) -> Result<(Vec<Root>, Vec<String>), Failure> {
+        let settings = &invocation.settings;
+        let mut arguments = self.arguments.as_slice();
+        let given = match (&self.file, &self.expr) {
+            (Some(file), _) => Some(RootKind::File(file.clone())),
+            (None, Some(text)) => Some(RootKind::Expression(text.clone())),
+            (None, None) => None,
+        };
+        let roots = if let Some(kind) = given {
+            let attribute = match arguments.split_first() {
+                Some((first, rest)) => {
+                    arguments = rest;
+                    first.as_bytes()
+                }
+                None => b"",
+            };
+            vec![Root {
+                kind,
+                attribute: if attribute == b"." { b"" } else { attribute }.to_vec(),
+                shown: Vec::new(),
+            }]
+        } else {
+            let named = match arguments {
+                [first, _, ..] => named_root(settings, &self.options.include, first),
+                _ => None,
+            };
+            match named {
+                Some(root) => {
+                    arguments = &arguments[1..];
+                    vec![root]
+                }
+                None => default_roots(settings, &self.options.include),
+            }
+        };
+        if roots.is_empty() {
+            return Err(UsageError::new("there is nothing to search")
+                .hint("subscribe to a channel with 'rx-channel --add URL' and 'rx-channel --update', set NIX_PATH, or name a file with --file")
+                .into());
+        }
+        let patterns = arguments
+            .iter()
+            .map(|argument| match argument.to_str() {
+                Some(text) => Ok(text.to_owned()),
+                None => Err(UsageError::new(format!(
+                    "'{}' is not a regular expression",
+                    argument.to_string_lossy()
+                ))),
+            })
+            .collect::<Result<Vec<String>, _>>()?;
+        Ok((roots, patterns))
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn print_json(roots: &[Root], hits: &[(usize, Hit<'_>)]) -> Result<(), Failure> {
+    let mut all: Vec<(String, Value)> = hits
+        .iter()
+        .map(|(root, hit)| {
+            let package = hit.package;
+            let path = [&roots[*root].shown, package.path].concat();
+            let value = json!({
+                "description": text(package.description),
+                "pname": text(package.name),
+                "version": text(package.version),
+            });
+            (text(&path), value)
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    ui::print_json(&Value::Object(all.into_iter().collect::<Map<_, _>>()))
+}
+
+fn print_text(roots: &[Root], hits: &[(usize, Hit<'_>)], query: &Query) -> Result<(), Failure> {
+    // As in the reference, marks are not for terminals alone.
+    let marks = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let _pause = progress::pause();
+    let mut out = ui::stdout();
+    for (at, (root, hit)) in hits.iter().enumerate() {
+        let package = hit.package;
+        if at > 0 {
+            out.write_all(b"\n")?;
+        }
+        out.write_all(b"* ")?;
+        if marks {
+            out.write_all(BOLD)?;
+        }
+        out.write_all(&roots[*root].shown)?;
+        let spans = if marks {
+            query.spans(package.path)
+        } else {
+            Spans::new()
+        };
+        write_marked(&mut out, package.path, &spans, BOLD)?;
+        if marks {
+            out.write_all(NORMAL)?;
+        }
+        if !package.version.is_empty() {
+            out.write_all(b" (")?;
+            out.write_all(package.version)?;
+            out.write_all(b")")?;
+        }
+        out.write_all(b"\n")?;
+        if !package.description.is_empty() {
+            out.write_all(b"  ")?;
+            let spans = if marks {
+                query.spans(package.description)
+            } else {
+                Spans::new()
+            };
+            write_marked(&mut out, package.description, &spans, NORMAL)?;
+            out.write_all(b"\n")?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// A text with its matches marked; `after` is how it goes on behind a mark.
+fn write_marked(
+    out: &mut impl Write,
+    text: &[u8],
+    spans: &Spans,
+    after: &[u8],
+) -> std::io::Result<()> {
+    let mut at = 0;
+    for span in spans {
+        out.write_all(&text[at..span.start])?;
+        out.write_all(MATCH)?;
+        out.write_all(&text[span.clone()])?;
+        out.write_all(after)?;
+        at = span.end;
+    }
+    out.write_all(&text[at..])
+}

@@ -1,0 +1,187 @@
+//! A process that scans attributes for another.
+//!
+//! An evaluation never gives memory back, so a large set is scanned by processes that end when they have grown: that
+//! bounds the memory, uses all processors, and keeps an attribute that kills its evaluator from ending the search. A
+//! worker is the same command line once more, with a *plan* in a file that the environment names; attribute paths
+//! come on its standard input, answers leave on its standard output.
+
+use std::fs;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use rx_eval::track::InputLog;
+use rx_lang::symbol;
+
+use super::Searcher;
+use super::roots::Opened;
+use super::scan::{self, Body, Found};
+use super::wire::{self, Answer, NewInput, Reader};
+use crate::eval_session::{EvalSession, with_tracking_session};
+use crate::ui::Failure;
+
+/// Names the plan.
+const PLAN: &str = "RX_SEARCH_PLAN";
+/// Bytes of values after which a worker ends.
+const ENOUGH: usize = 1 << 30;
+
+/// What a worker has to know: the number of the root, and the inputs that are in the base.
+pub(super) fn write_plan(file: &Path, root: usize, base: &[NewInput]) -> io::Result<()> {
+    let mut plan = Vec::new();
+    wire::put_u32(&mut plan, root as u32);
+    wire::put_inputs(&mut plan, base);
+    fs::write(file, plan)
+}
+
+/// If this process is a worker, works until nothing is left to do, and says so.
+pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
+    let Some(file) = std::env::var_os(PLAN) else {
+        return Ok(false);
+    };
+    let plan = fs::read(file)?;
+    let mut plan = Reader(&plan);
+    let (Some(root), Some(base)) = (plan.u32(), wire::get_inputs(&mut plan)) else {
+        return Err(Failure::message("the plan of this worker cannot be read"));
+    };
+    let Some(root) = searcher.roots.get(root as usize) else {
+        return Err(Failure::message(
+            "the plan of this worker is for another command",
+        ));
+    };
+    let log = InputLog::new(base.into_iter().map(|new| new.input));
+    with_tracking_session(
+        searcher.invocation,
+        searcher.options,
+        log.clone(),
+        |session| {
+            let opened = root.open(session)?;
+            let prefix = root.prefix().len();
+            let mut told = 0;
+            let mut tasks = BufReader::new(io::stdin().lock());
+            let mut answers = BufWriter::with_capacity(1 << 20, io::stdout().lock());
+            while session.vm.heap.allocated() < ENOUGH
+                && let Some(task) = wire::read_frame(&mut tasks)?
+            {
+                let Some(path) = wire::get_path(&mut Reader(&task)) else {
+                    break;
+                };
+                let found = scan_path(session, &opened, prefix, &path)?;
+                let inputs = new_inputs(&log, &mut told);
+                let answer = Answer {
+                    inputs,
+                    path,
+                    found,
+                };
+                wire::write_frame(&mut answers, &answer.to_bytes())?;
+                answers.flush()?;
+            }
+            Ok(())
+        },
+    )?;
+    Ok(true)
+}
+
+/// The inputs that a log got since the last time.
+pub(super) fn new_inputs(log: &InputLog, told: &mut usize) -> Vec<NewInput> {
+    let new = log.inputs_from(*told);
+    *told += new.len();
+    new.into_iter()
+        .map(|(input, state, base)| NewInput { input, state, base })
+        .collect()
+}
+
+/// Scans what is at an attribute path of an open root. What is not there is nothing.
+pub(super) fn scan_path(
+    session: &mut EvalSession,
+    root: &Opened,
+    prefix: usize,
+    path: &[Vec<u8>],
+) -> Result<Vec<Found>, Failure> {
+    let vm = &mut session.vm;
+    let value = match root {
+        Opened::One(value) => Some(*value),
+        Opened::Set(attrs) => {
+            let mut names = path.get(prefix..).unwrap_or_default().iter();
+            let mut value = names
+                .next()
+                .and_then(|name| attrs.get(symbol::intern(name)));
+            for name in names {
+                let set = match value {
+                    // The sets on the way are other attributes' business, with their inputs.
+                    Some(value) => vm.with_inputs(|vm| vm.force(value)).0,
+                    None => break,
+                };
+                value = match set {
+                    Ok(set) => set
+                        .as_attrs()
+                        .and_then(|attrs| attrs.get(symbol::intern(name))),
+                    Err(error) if error.is_passing() => return Err(session.failure(error)),
+                    Err(_) => None,
+                };
+            }
+            value
+        }
+    };
+    let scanned = match value {
+        Some(value) => scan::scan(vm, value, path),
+        None => Ok(vec![Found {
+            parent: None,
+            name: path.last().cloned().unwrap_or_default(),
+            body: Body::Nothing,
+            inputs: Vec::new(),
+        }]),
+    };
+    session.check(scanned)
+}
+
+/// The other end: a worker that is given attribute paths.
+pub(super) struct Worker {
+    child: Child,
+    tasks: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// Starts a worker.
+    pub(super) fn start(plan: &Path) -> io::Result<Worker> {
+        let mut args = std::env::args_os();
+        let name = args.next().unwrap_or_else(|| "rx".into());
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg0(name)
+            .args(args)
+            .env(PLAN, plan)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let (Some(tasks), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("a worker without pipes"));
+        };
+        Ok(Worker {
+            child,
+            tasks,
+            answers: BufReader::with_capacity(1 << 20, answers),
+        })
+    }
+
+    /// Has an attribute path scanned; nothing if the worker has ended.
+    pub(super) fn ask(&mut self, path: &[Vec<u8>]) -> Option<Answer> {
+        let mut task = Vec::new();
+        wire::put_path(&mut task, path);
+        let mut frame = Vec::new();
+        wire::write_frame(&mut frame, &task).ok()?;
+        self.tasks.write_all(&frame).ok()?;
+        self.tasks.flush().ok()?;
+        let answer = wire::read_frame(&mut self.answers).ok()??;
+        Answer::from_bytes(&answer)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It has nothing that could be lost.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
