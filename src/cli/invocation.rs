@@ -24,6 +24,13 @@ pub struct Invocation {
     pub gc_warning: bool,
 }
 
+impl Invocation {
+    /// The program without its subcommand: `rx`, or `nix` if it is called so.
+    pub fn base_program(&self) -> &str {
+        self.program.split(' ').next().unwrap_or("rx")
+    }
+}
+
 /// Who the program is called as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {

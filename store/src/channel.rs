@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::fetch::input::{Fetcher, InputError};
+use crate::content_address::Method;
+use crate::fetch::input::{Fetcher, Input, InputError, Wanted};
+use crate::hash::Algorithm;
 use crate::path::StorePath;
 use crate::profile::{Element, Generation, Generations, ProfileError, build_environment};
 use crate::settings::{Settings, machine};
-use crate::store::{Store, StoreError};
+use crate::store::{AddFlags, Contents, Store, StoreError};
 
 /// Why channels cannot be changed or updated.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +93,16 @@ fn version_suffix(url: &str) -> &str {
     at.map_or("", |at| &name[at..])
 }
 
+/// The reference of a repository, if a URL names one: `git+…`, that of a forge, or `….git`.
+fn repository(url: &str) -> Option<String> {
+    let forges = ["git+", "git://", "github:", "gitlab:", "sourcehut:", "hg+"];
+    if forges.iter().any(|scheme| url.starts_with(scheme)) {
+        return Some(url.to_owned());
+    }
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    path.ends_with(".git").then(|| format!("git+{url}"))
+}
+
 impl Channels {
     /// Reads the channels of the user who runs this.
     pub fn read(settings: &Settings, state_dir: &Path) -> Result<Self, ChannelError> {
@@ -159,11 +171,13 @@ impl Channels {
         if !["file://", "http://", "https://"]
             .iter()
             .any(|scheme| url.starts_with(scheme))
+            && repository(url).is_none()
         {
             return Err(ChannelError::Url(url.to_owned()));
         }
         let from_url = || {
-            let name = base_name(url);
+            let name = base_name(url).split('?').next().unwrap_or_default();
+            let name = name.strip_suffix(".git").unwrap_or(name);
             let name = name.strip_suffix("-unstable").unwrap_or(name);
             name.strip_suffix("-stable").unwrap_or(name)
         };
@@ -180,9 +194,8 @@ impl Channels {
         self.urls.remove(name);
         self.write()?;
         let mut installed = self.installed(store);
-        if installed.remove(name).is_some() {
-            self.install(store, &installed)?;
-        }
+        installed.remove(name);
+        self.install(store, &installed)?;
         Ok(())
     }
 
@@ -234,6 +247,9 @@ impl Channels {
     /// Downloads and unpacks one channel.
     fn fetch(&self, fetcher: &Fetcher, name: &str, url: &str) -> Result<StorePath, ChannelError> {
         const ARCHIVES: [&str; 4] = [".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"];
+        if let Some(reference) = repository(url) {
+            return self.fetch_repository(fetcher, name, &reference);
+        }
         let first = fetcher.download_file(url, base_name(url), &[])?;
         let archive = if ARCHIVES
             .iter()
@@ -269,6 +285,33 @@ impl Channels {
             &archive.store_path,
         )?;
         Ok(crate::profile::build_output(store, &derivation)?)
+    }
+
+    /// Fetches a repository. The channel is a directory with a link to its tree.
+    fn fetch_repository(
+        &self,
+        fetcher: &Fetcher,
+        name: &str,
+        reference: &str,
+    ) -> Result<StorePath, ChannelError> {
+        let fetched = fetcher.fetch(&Input::parse(reference, Wanted::Tree)?)?;
+        let store = &**fetcher.store();
+        let temporary = tempfile::tempdir()
+            .map_err(|e| ChannelError::file("creating a directory in", &std::env::temp_dir(), e))?;
+        let tree = temporary.path().join("channel");
+        let link = tree.join(name);
+        let target = store.dir().display(&fetched.store_path).to_string();
+        std::fs::create_dir(&tree)
+            .and_then(|()| std::os::unix::fs::symlink(target, &link))
+            .map_err(|e| ChannelError::file("creating symbolic link", &link, e))?;
+        Ok(store.add_to_store(
+            name,
+            Contents::Path(&tree),
+            Method::NixArchive,
+            Algorithm::Sha256,
+            &BTreeSet::from([fetched.store_path]),
+            AddFlags::default(),
+        )?)
     }
 
     /// Downloads the named channels, or all if none is named, and makes a new generation of them.
@@ -369,5 +412,20 @@ mod tests {
         ] {
             assert_eq!(version_suffix(url), want);
         }
+    }
+
+    #[test]
+    fn repositories_are_told_from_archives() {
+        let found = |url| repository(url);
+        assert_eq!(
+            found("https://h/x.git").as_deref(),
+            Some("git+https://h/x.git")
+        );
+        assert_eq!(
+            found("git+file:///x?ref=y").as_deref(),
+            Some("git+file:///x?ref=y")
+        );
+        assert_eq!(found("github:o/r").as_deref(), Some("github:o/r"));
+        assert_eq!(found("https://h/x.tar.gz"), None);
     }
 }

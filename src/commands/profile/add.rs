@@ -18,7 +18,7 @@ use crate::commands::env::installed::flush;
 use crate::eval_session::{EvalSession, with_session};
 use crate::installables::{Installable, Lookup, SourceOptions};
 use crate::realise::{Run, plain_failure, realise};
-use crate::ui::{self, Failure};
+use crate::ui::Failure;
 
 /// Arguments of `rx profile add`.
 #[derive(clap::Args)]
@@ -96,7 +96,7 @@ Examples:
                     }
                     Ok(false) => {}
                     Err(ProfileError::Conflict(conflict)) => {
-                        return Err(explain(&*store, &manifest, &new, &conflict));
+                        return Err(explain(invocation, &*store, &manifest, &new, &conflict));
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -255,6 +255,7 @@ fn join(
 
 /// Two packages have a file of the same name: which is the one that was there, and what to do.
 pub fn explain(
+    invocation: &Invocation,
     store: &dyn Store,
     manifest: &Manifest,
     new: &BTreeMap<String, String>,
@@ -285,12 +286,6 @@ pub fn explain(
             shown.join(" ")
         }
     };
-    // Scripts read the reference's words.
-    let program = if ui::stderr_is_terminal() {
-        "rx"
-    } else {
-        "nix"
-    };
     let quote = |path: &Path| {
         format!(
             "\"{}\"",
@@ -298,12 +293,13 @@ pub fn explain(
         )
     };
     let priority = conflict.priority;
+    let program = invocation.base_program();
     let heading = if new.contains_key(old_name) || !new.contains_key(new_name) {
         format!("The packages '{old_name}' and '{new_name}' both provide the following file:")
     } else {
         "An existing package already provides the following file:".to_owned()
     };
-    Failure::message(format!(
+    let text = format!(
         "{heading}\n\n  {}\n\nThis is the conflicting file from the new package:\n\n  {}\n\n\
          To remove the existing package:\n\n  {program} profile remove {old_name}\n\n\
          The new package can also be added next to the existing one by assigning a different priority.\n\
@@ -314,5 +310,16 @@ pub fn explain(
         quote(new_file),
         priority - 1,
         priority + 1,
-    ))
+    );
+    // Only the first line stands beside 'error:'.
+    let mut lines = text.lines();
+    let mut indented = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        indented.push('\n');
+        if !line.is_empty() {
+            indented.push_str("       ");
+            indented.push_str(line);
+        }
+    }
+    Failure::message(indented)
 }

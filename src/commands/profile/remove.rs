@@ -37,9 +37,10 @@ impl Subcommand for ProfileRemove {
             let mut manifest = read(invocation, &self.options, &*store, &profile)?;
             let names = self.packages.names(store.dir(), &manifest)?;
             if names.is_empty() {
-                progress::warn(
-                    "No packages to remove. Use 'nix profile list' to see the current profile.",
-                );
+                progress::warn(format_args!(
+                    "No packages to remove. Use '{} profile list' to see the current profile.",
+                    invocation.base_program()
+                ));
                 return Ok(());
             }
             for name in &names {

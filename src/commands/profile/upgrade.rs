@@ -66,9 +66,10 @@ impl Subcommand for ProfileUpgrade {
                 })?;
             let names = self.packages.names(store.dir(), &manifest)?;
             if names.is_empty() {
-                progress::warn(
-                    "No packages to upgrade. Use 'nix profile list' to see the current profile.",
-                );
+                progress::warn(format_args!(
+                    "No packages to upgrade. Use '{} profile list' to see the current profile.",
+                    invocation.base_program()
+                ));
                 return Ok(());
             }
             // Files are evaluated as they were when they were added: not purely.
@@ -105,7 +106,7 @@ impl Subcommand for ProfileUpgrade {
                 }
                 Ok(false) => {}
                 Err(ProfileError::Conflict(conflict)) => {
-                    return Err(explain(&*store, &manifest, &new, &conflict));
+                    return Err(explain(&invocation, &*store, &manifest, &new, &conflict));
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -174,6 +174,20 @@ impl std::fmt::Debug for Downloader {
     }
 }
 
+/// The names in a directory but hidden ones, one a line, as `curl` lists them.
+fn list_directory(path: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name.as_bytes().first() != Some(&b'.') {
+            names.extend_from_slice(name.as_bytes());
+            names.push(b'\n');
+        }
+    }
+    Ok(names)
+}
+
 impl Downloader {
     /// A downloader. Nothing is opened or started before the first HTTP request.
     pub fn new(settings: DownloadSettings, monitor: Arc<dyn Monitor>) -> Self {
@@ -258,17 +272,23 @@ impl Downloader {
         let file = File::open(&path)
             .map_err(|_| cannot(format!("Could not open file {}", path.display())))?;
         let metadata = file.metadata().map_err(|e| cannot(e.to_string()))?;
-        if metadata.is_dir() {
-            return Err(cannot(format!("Could not open file {}", path.display())));
-        }
+        // Of a directory one gets a list of its names.
+        let (reader, length): (Box<dyn Read + Send>, _) = if metadata.is_dir() {
+            let names = list_directory(&path)
+                .map_err(|_| cannot(format!("Could not open file {}", path.display())))?;
+            let length = names.len() as u64;
+            (Box::new(std::io::Cursor::new(names)), Some(length))
+        } else {
+            (Box::new(file), metadata.is_file().then_some(metadata.len()))
+        };
         let meta = Meta {
             urls: vec![url.to_string()],
-            length: metadata.is_file().then_some(metadata.len()),
+            length,
             ..Meta::default()
         };
         Ok(Download {
             meta,
-            reader: Box::new(file),
+            reader,
             read: 0,
             limit: request.size_limit,
             url: request.display_url(),
