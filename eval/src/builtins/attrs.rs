@@ -31,11 +31,11 @@ pub(super) const TABLE: &[Builtin] = &[
 
 fn attr_names(vm: &mut Vm, args: &[Value]) -> Result {
     let what = "while evaluating the argument passed to builtins.attrNames";
-    let entries = vm
+    let names = vm
         .expect_attrs(args[0], vm.call_pos, what)?
-        .entries(&mut vm.heap);
-    let mut list = ListBuilder::new(&mut vm.heap, entries.len());
-    for &name in entries.names() {
+        .names(&mut vm.heap);
+    let mut list = ListBuilder::new(&mut vm.heap, names.len());
+    for &name in names {
         list.push(vm.name(name));
     }
     Ok(list.finish())
@@ -233,17 +233,8 @@ fn list_to_attrs(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn map_attrs(vm: &mut Vm, args: &[Value]) -> Result {
     let what = "while evaluating the second argument passed to builtins.mapAttrs";
-    let entries = vm
-        .expect_attrs(args[1], vm.call_pos, what)?
-        .entries(&mut vm.heap);
-    let function = args[0].peel();
-    let layout = entries.layout().keys().plain();
-    let (set, words) = Attrs::with_layout(&mut vm.heap, layout);
-    for (word, (name, value)) in words.iter().zip(entries.iter()) {
-        let name = vm.name(name);
-        heap::store(word, vm.delay_call(function, &[name, value]).word());
-    }
-    Ok(set)
+    let set = vm.expect_attrs(args[1], vm.call_pos, what)?;
+    Ok(Attrs::map(&mut vm.heap, args[0].peel(), set))
 }
 
 /// Values that come under names in any order and leave as one list a name.

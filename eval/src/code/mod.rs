@@ -182,6 +182,8 @@ nodes! {
     33 Interp(&'static Interp),
     /// `__curPos`
     34 CurPos(Pos),
+    /// Lazy. A large set with constant names, not recursive, whose attributes are made when somebody asks for them.
+    35 Delayed(&'static DelayedSite),
 }
 
 impl Code {
@@ -189,7 +191,7 @@ impl Code {
     pub(crate) fn is_set_literal(self) -> bool {
         match self.expr() {
             Expr::Const(value) => value.as_attrs().is_some(),
-            Expr::Attrs(_) | Expr::Scoped(_) => true,
+            Expr::Attrs(_) | Expr::Delayed(_) | Expr::Scoped(_) => true,
             _ => false,
         }
     }
@@ -201,6 +203,7 @@ impl Code {
             Expr::Const(_)
             | Expr::Shared(_)
             | Expr::Attrs(_)
+            | Expr::Delayed(_)
             | Expr::List(_)
             | Expr::Closure(_) => true,
             _ => false,
@@ -399,6 +402,21 @@ pub struct AttrsSite {
     pub values: &'static [Code],
     /// `inherit (source)`: words of the frame that are set first, with lazy nodes.
     pub sources: &'static [(u32, Code)],
+}
+
+/// A large set literal: a unit of its own, so that its attributes can be made later.
+#[derive(Debug)]
+pub struct DelayedSite {
+    /// Its layout.
+    pub layout: &'static Layout,
+    /// Lazy nodes in the order of the layout, in terms of the unit.
+    pub values: &'static [Code],
+    /// `inherit (source)`: words of the unit's frame with lazy nodes.
+    pub sources: &'static [(u32, Code)],
+    /// What the unit captures, in terms of the unit around it.
+    pub captures: &'static [Var],
+    /// Words of its frame.
+    pub frame: u32,
 }
 
 /// A recursive set, or one with dynamic names.

@@ -4,10 +4,13 @@ use rx_lang::ast::{AttrName, AttrSetId, Binding, BindingValue, Expr as Syntax, E
 use rx_lang::symbol::{Symbol, known};
 
 use super::{Compiler, Group, scope};
-use crate::code::{self, AttrsSite, Code, Dynamic, Expr, Let, ScopedSite, Var};
+use crate::code::{self, AttrsSite, Code, DelayedSite, Dynamic, Expr, Let, ScopedSite, Var};
 use crate::source::Pos;
 use crate::value::attrs::Layout;
 use crate::value::{Attrs, Value};
+
+/// A literal with at least this many attributes makes them when somebody asks: few of a large set are used.
+const DELAYED: usize = 64;
 
 impl Compiler<'_> {
     pub(super) fn attrs(&mut self, id: AttrSetId, pos: Pos) -> Code {
@@ -21,6 +24,10 @@ impl Compiler<'_> {
         if set.recursive {
             return self.recursive_attrs(id, layout, &words, pos);
         }
+        let delayed = bindings.len() >= DELAYED && self.ast.dynamics(set).is_empty();
+        if delayed {
+            self.scope.enter_unit();
+        }
         let mark = self.scope.mark();
         let sources = self.inherit_sources(id, Group::Ordinary);
         let mut values = vec![None; bindings.len()];
@@ -31,6 +38,17 @@ impl Compiler<'_> {
         let dynamics = self.dynamics(id);
         self.scope.release(mark);
         let sources = self.slice(sources);
+        if delayed {
+            let unit = self.scope.leave_unit();
+            let captures = self.captures(unit.captures);
+            return self.node(Expr::Delayed(self.make(DelayedSite {
+                layout,
+                values,
+                sources,
+                captures,
+                frame: unit.frame,
+            })));
+        }
         if dynamics.is_empty() {
             return self.node(Expr::Attrs(self.make(AttrsSite {
                 layout,

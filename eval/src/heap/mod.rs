@@ -133,6 +133,19 @@ impl Heap {
     }
 }
 
+/// Allocates for whoever has no heap at hand: what is made while something is only looked at. Such objects are few, so each
+/// thread takes them from heaps of its own, without a limit: one, and another while that one is in use.
+pub(crate) fn aside<R>(allocate: impl FnOnce(&mut Heap) -> R) -> R {
+    thread_local! {
+        static ASIDE: std::cell::RefCell<Vec<Heap>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let spare = ASIDE.with_borrow_mut(Vec::pop);
+    let mut heap = spare.unwrap_or_else(|| Heap::new(usize::MAX));
+    let result = allocate(&mut heap);
+    ASIDE.with_borrow_mut(|spare| spare.push(heap));
+    result
+}
+
 /// Fresh zeroed memory; pages that are never touched cost nothing.
 ///
 /// Large blocks are laid on large pages where the system gives them: a fresh page costs the kernel about as

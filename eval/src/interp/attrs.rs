@@ -2,7 +2,9 @@
 
 use rx_lang::symbol::{self, Symbol, known};
 
-use crate::code::{AttrsSite, HasAttr, Name, ScopedSite, Select, SelectPath, ThunkCode, WithVar};
+use crate::code::{
+    AttrsSite, DelayedSite, HasAttr, Name, ScopedSite, Select, SelectPath, ThunkCode, WithVar,
+};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::heap;
 use crate::interp::Env;
@@ -24,6 +26,17 @@ impl Vm {
             heap::store(word, self.delay(code, env).word());
         }
         value
+    }
+
+    /// A large set, whose attributes are made when somebody asks for them.
+    pub(super) fn make_delayed(&mut self, site: &'static DelayedSite, env: Env) -> Value {
+        self.stats.sets += 1;
+        let captures = site
+            .captures
+            .iter()
+            .map(|&var| self.var(var, env))
+            .collect::<smallvec::SmallVec<[Value; 16]>>();
+        Attrs::delayed(&mut self.heap, site, captures.into_iter())
     }
 
     /// A recursive set, or one with computed names.

@@ -12,9 +12,11 @@ mod deep;
 mod differ;
 mod force;
 mod operators;
+mod places;
 
 pub use coerce::{Coercion, CopyMode};
 pub(crate) use operators::Operation;
+pub(crate) use places::Places;
 
 use crate::code::{Code, Expr, LambdaCode, Place, ThunkCode, ThunkSite, Var};
 use crate::error::{Error, ErrorKind, Result};
@@ -112,6 +114,7 @@ impl Vm {
                 Expr::Shared(word) => return self.force_word(word),
                 Expr::Closure(_) | Expr::List(_) => return Ok(self.delay(code, env)),
                 Expr::Attrs(site) => return Ok(self.make_attrs(site, env)),
+                Expr::Delayed(_) => return Ok(self.delay(code, env)),
                 Expr::Thunk(_) | Expr::Selection(_) => {
                     let value = self.delay(code, env);
                     return self.force(value);
@@ -228,6 +231,7 @@ impl Vm {
                 list.finish()
             }
             Expr::Attrs(site) => self.make_attrs(site, env),
+            Expr::Delayed(site) => self.make_delayed(site, env),
             Expr::Shared(word) => Value::from_word(heap::load(word)).peel(),
             // The compiler puts only lazy nodes where values are delayed.
             _ => Value::NULL,

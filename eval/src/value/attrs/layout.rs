@@ -82,11 +82,6 @@ impl Layout {
         self.len as usize
     }
 
-    /// The list of names.
-    pub(crate) fn keys(&self) -> &'static Keys {
-        self.keys
-    }
-
     /// Where the attribute at `index` was defined.
     pub(super) fn pos(&self, index: usize) -> Pos {
         let Some(&name) = self.keys.names().get(index) else {

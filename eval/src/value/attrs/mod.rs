@@ -3,6 +3,7 @@
 //! ```text
 //! [address of the layout][words in the order of the names …]         a flat set
 //! [1 | layers << 1 | size << 16][flat set or 0][layers, newest first …]  a layered set
+//! [address of the layout | 2] …                                          see `asked`
 //! ```
 //!
 //! A literal has its layout from compile time, so making a set is writing its words. The names of a layout
@@ -10,6 +11,7 @@
 //! a cache of transitions from pairs of layouts; a few names over a large set make a layer, so that
 //! overlaying k names over n costs O(k log n) and not O(n).
 
+mod asked;
 mod build;
 mod keys;
 mod layout;
@@ -88,17 +90,24 @@ impl Attrs {
     #[inline(always)]
     fn layout(self) -> Option<&'static Layout> {
         let header = self.header();
-        (header & 1 == 0).then(|| heap::permanent(header as usize))
+        (header & 1 == 0).then(|| heap::permanent((header & !asked::BITS) as usize))
+    }
+
+    /// The word of the attribute at this index of the layout.
+    #[inline(always)]
+    fn word_at(self, index: usize) -> &'static Word {
+        if self.header() & asked::ASKED == 0 {
+            heap::word(self.0 + 8 + 8 * index)
+        } else {
+            asked::word(self, index)
+        }
     }
 
     /// The word that holds the attribute.
     #[inline]
     pub(crate) fn word(self, name: Symbol) -> Option<&'static Word> {
         match self.layout() {
-            Some(layout) => layout
-                .keys
-                .find(name)
-                .map(|i| heap::word(self.0 + 8 + 8 * i)),
+            Some(layout) => layout.keys.find(name).map(|i| self.word_at(i)),
             None => self.layers_word(name),
         }
     }
@@ -118,14 +127,14 @@ impl Attrs {
         };
         let cached = cache.0.load(Ordering::Relaxed);
         if cached >> 32 == u64::from(layout.keys_id) {
-            return Some(heap::word(self.0 + 8 + 8 * (cached as u32 as usize)));
+            return Some(self.word_at(cached as u32 as usize));
         }
         let index = layout.keys.find(name)?;
         cache.0.store(
             u64::from(layout.keys_id) << 32 | index as u64,
             Ordering::Relaxed,
         );
-        Some(heap::word(self.0 + 8 + 8 * index))
+        Some(self.word_at(index))
     }
 
     /// The attribute's value, possibly a thunk.
@@ -189,6 +198,14 @@ impl Attrs {
         )
     }
 
+    /// The names in alphabetical order, without the values.
+    pub(crate) fn names(self, heap: &mut Heap) -> &'static [Symbol] {
+        match self.layout() {
+            Some(layout) => layout.keys.names(),
+            None => update::flatten(heap, self).names(heap),
+        }
+    }
+
     /// The attributes in alphabetical order.
     #[inline]
     pub fn entries(self, heap: &mut Heap) -> Entries {
@@ -196,7 +213,10 @@ impl Attrs {
         if header & 1 == 1 {
             return update::flatten(heap, self).entries(heap);
         }
-        let layout: &'static Layout = heap::permanent(header as usize);
+        let layout: &'static Layout = heap::permanent((header & !asked::BITS) as usize);
+        if header & asked::ASKED != 0 {
+            return asked::entries(heap, self, layout);
+        }
         Entries {
             layout,
             words: heap::words(self.0 + 8, layout.len()),
@@ -259,10 +279,5 @@ impl Entries {
     /// The identity of the list of names.
     pub(crate) fn keys_id(&self) -> u32 {
         self.layout.keys_id
-    }
-
-    /// The names, positions and order of this set.
-    pub(crate) fn layout(&self) -> &'static Layout {
-        self.layout
     }
 }

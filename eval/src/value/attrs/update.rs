@@ -159,17 +159,27 @@ impl Attrs {
         if layers.len() == 1 {
             return layers[0].value();
         }
+        Attrs::layered(heap, &layers)
+    }
+
+    /// A set of layers, newest first.
+    pub(super) fn layered(heap: &mut Heap, layers: &[Attrs]) -> Value {
         let object = heap.alloc(2 + layers.len());
         let size = layers.iter().map(|l| l.size()).sum::<usize>();
         heap::store(
             &object[0],
             1 | (layers.len() as u64) << 1 | (size as u64) << 16,
         );
-        for (word, layer) in object[2..].iter().zip(&layers) {
+        for (word, layer) in object[2..].iter().zip(layers) {
             heap::store(word, layer.value().word());
         }
         Value::tagged(heap::address_of(object), Tag::Attrs)
     }
+}
+
+/// Whether joining the layer would make many attributes that nobody has asked for.
+fn is_waiting(layer: Attrs) -> bool {
+    layer.is_asked() && layer.size() > CACHED
 }
 
 /// Joins neighbours of about the same size, and the smallest ones when there are too many layers.
@@ -185,7 +195,10 @@ fn compact(heap: &mut Heap, layers: &mut SmallVec<[Attrs; 8]>) {
             .collect::<SmallVec<[usize; 16]>>();
         let newer = sizes
             .windows(2)
-            .position(|pair| similar(pair[0], pair[1]))
+            .zip(layers.windows(2))
+            .position(|(sizes, pair)| {
+                similar(sizes[0], sizes[1]) && !pair.iter().any(|layer| is_waiting(*layer))
+            })
             .or_else(|| {
                 let smallest = |&i: &usize| sizes[i] + sizes[i + 1];
                 (sizes.len() > MOST_LAYERS)
