@@ -99,9 +99,13 @@ struct Mentions<'a> {
 fn get_context(vm: &mut Vm, args: &[Value]) -> Result {
     let what = "while evaluating the argument passed to builtins.getContext";
     let text = vm.expect_str(args[0], vm.call_pos, what)?;
-    let mut paths = BTreeMap::<&[u8], Mentions<'_>>::new();
+    let mut paths = BTreeMap::<Vec<u8>, Mentions<'_>>::new();
     for element in text.context().elements() {
-        let mentions = paths.entry(element.store_path()).or_default();
+        let path = match element {
+            ContextElement::Built { drv, .. } => vm.built_derivation(drv)?,
+            _ => element.store_path().to_vec(),
+        };
+        let mentions = paths.entry(path).or_default();
         match element {
             ContextElement::Opaque(_) => mentions.path = true,
             ContextElement::DrvDeep(_) => mentions.all_outputs = true,
@@ -126,7 +130,7 @@ fn get_context(vm: &mut Vm, args: &[Value]) -> Result {
             info.push(known::PATH, Value::TRUE);
         }
         let info = info.finish(&mut vm.heap, Duplicates::Last);
-        set.push(symbol::intern(path), info);
+        set.push(symbol::intern(&path), info);
     }
     Ok(set.finish(&mut vm.heap, Duplicates::Last))
 }

@@ -69,22 +69,18 @@ pub(super) const TABLE: &[Builtin] = &[
         get_flake,
         "Fetches the flake that a reference names and gives its outputs, with `inputs`, `outPath`, `sourceInfo` and others. \
          In pure evaluation the reference must be locked.",
-        strict: 1,
-        feature: Some("flakes"),
     ),
     builtin!(
         "parseFlakeRef",
         ["flake-ref"],
         parse_flake_ref,
         "The attributes that a flake reference (a URL) stands for.",
-        feature: Some("flakes"),
     ),
     builtin!(
         "flakeRefToString",
         ["attrs"],
         flake_ref_to_string,
         "The URL of the flake reference that has these attributes.",
-        feature: Some("flakes"),
     ),
 ];
 
@@ -553,6 +549,7 @@ fn fetch_mercurial(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn get_flake(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
+    require_feature(vm, "flakes").map_err(|e| e.at(pos))?;
     let what = "while evaluating the argument passed to builtins.getFlake";
     let reference = text(vm.expect_plain_str(args[0], pos, what)?);
     crate::flakes::get_flake(vm, &reference).map_err(|e| e.at(pos))
@@ -560,6 +557,7 @@ fn get_flake(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn parse_flake_ref(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
+    require_feature(vm, "flakes").map_err(|e| e.at(pos))?;
     let what = "while evaluating the argument passed to builtins.parseFlakeRef";
     let url = text(vm.expect_plain_str(args[0], pos, what)?);
     let options = ParseOptions {
@@ -577,6 +575,7 @@ fn parse_flake_ref(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn flake_ref_to_string(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
+    require_feature(vm, "flakes").map_err(|e| e.at(pos))?;
     let what = "while evaluating the argument passed to builtins.flakeRefToString";
     let attrs = vm.expect_attrs(args[0], pos, what)?;
     let mut out = InputAttrs::new();

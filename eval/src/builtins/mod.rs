@@ -8,6 +8,7 @@
 
 mod arithmetic;
 mod attrs;
+mod closures;
 mod contexts;
 mod control;
 mod derivation;
@@ -95,6 +96,7 @@ pub(crate) fn require_feature(vm: &Vm, feature: &str) -> Result<()> {
 const TABLES: &[&[Builtin]] = &[
     arithmetic::TABLE,
     attrs::TABLE,
+    closures::TABLE,
     contexts::TABLE,
     control::TABLE,
     derivation::TABLE,

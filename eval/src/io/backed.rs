@@ -148,7 +148,14 @@ impl EvalStore for BackedStore {
     }
 
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation> {
-        self.store()?.read_derivation(path).map_err(failed)
+        let store = self.store()?;
+        store.read_derivation(path).map_err(|error| {
+            if !matches!(store.is_valid(path), Ok(false)) {
+                return failed(error);
+            }
+            let shown = self.dir().display(path);
+            outside(format!("path '{shown}' is not a valid store path"))
+        })
     }
 
     fn add_tree(&self, source: &mut TreeSource<'_>) -> Result<StorePath> {
