@@ -48,7 +48,9 @@ struct Wanted {
 }
 
 fn missing(name: &str) -> Box<Error> {
-    Error::other(format!("attribute '{name}' is missing in call to 'fetchClosure'"))
+    Error::other(format!(
+        "attribute '{name}' is missing in call to 'fetchClosure'"
+    ))
 }
 
 fn read_arguments(vm: &mut Vm, argument: Value, pos: Pos) -> Result<Wanted> {
@@ -59,7 +61,8 @@ fn read_arguments(vm: &mut Vm, argument: Value, pos: Pos) -> Result<Wanted> {
     for (i, (name, value)) in entries.iter().enumerate() {
         let at = entries.pos(i);
         let name = String::from_utf8_lossy(symbol::name(name)).into_owned();
-        let what = format!("while evaluating the attribute '{name}' passed to builtins.fetchClosure");
+        let what =
+            format!("while evaluating the attribute '{name}' passed to builtins.fetchClosure");
         let mut context = Context::EMPTY;
         match name.as_str() {
             "fromPath" => {
@@ -67,7 +70,9 @@ fn read_arguments(vm: &mut Vm, argument: Value, pos: Pos) -> Result<Wanted> {
             }
             "toPath" => {
                 let value = vm.force(value)?;
-                let is_gap = value.as_str().is_some_and(|text| text.as_bytes().is_empty());
+                let is_gap = value
+                    .as_str()
+                    .is_some_and(|text| text.as_bytes().is_empty());
                 wanted.to_path = Some(match is_gap {
                     true => None,
                     false => Some(vm.coerce_to_store_path(value, &mut context, at, &what)?),
@@ -106,7 +111,9 @@ fn fetch_closure_at(vm: &mut Vm, argument: Value, pos: Pos) -> Result {
     let in_tests = std::env::var_os("_NIX_IN_TEST").is_some();
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     if !matches!(scheme, "http" | "https") && !(in_tests && scheme == "file") {
-        return Err(Error::other("'fetchClosure' only supports http:// and https:// stores"));
+        return Err(Error::other(
+            "'fetchClosure' only supports http:// and https:// stores",
+        ));
     }
     if url.contains('?') {
         return Err(Error::other(format!(
@@ -124,7 +131,9 @@ fn fetch_closure_at(vm: &mut Vm, argument: Value, pos: Pos) -> Result {
         }
     };
     let store = fetcher.store();
-    let closure = store.closure(&[path.clone()].into(), ClosureOptions::default()).map_err(outside)?;
+    let closure = store
+        .closure(&[path.clone()].into(), ClosureOptions::default())
+        .map_err(outside)?;
     for path in &closure {
         vm.ev.io.allow(&vm.ev.store_dir.print(path));
     }
@@ -138,7 +147,9 @@ fn copied(fetcher: &Fetcher, from: &dyn Store, path: &StorePath) -> Result<()> {
     if store.is_valid(path).map_err(outside)? {
         return Ok(());
     }
-    let closure = from.closure(&[path.clone()].into(), ClosureOptions::default()).map_err(outside)?;
+    let closure = from
+        .closure(&[path.clone()].into(), ClosureOptions::default())
+        .map_err(outside)?;
     let options = CopyOptions {
         check_signatures: true,
         ..CopyOptions::default()
@@ -182,7 +193,8 @@ fn rewritten(
     let known = match wanted {
         Some(known) if store.is_valid(&known).map_err(outside)? => known,
         wanted => {
-            let renamed = make_content_addressed(from, &**store, &[path.clone()].into()).map_err(outside)?;
+            let renamed =
+                make_content_addressed(from, &**store, &[path.clone()].into()).map_err(outside)?;
             let found = renamed.get(path).unwrap_or(path).clone();
             let (was, is) = (shown(path), shown(&found));
             match wanted {
@@ -222,13 +234,20 @@ fn output_of(vm: &mut Vm, args: &[Value]) -> Result {
         drv: Box::new(drv),
         output: output.into(),
     };
-    let text = vm.text_of_element(&element).map_err(|error| error.at(pos))?;
+    let text = vm
+        .text_of_element(&element)
+        .map_err(|error| error.at(pos))?;
     Ok(Str::with_context(&mut vm.heap, &text, Context::of(element)))
 }
 
 impl Vm {
     /// The one thing that a string stands for.
-    pub fn single_derived_path(&mut self, value: Value, pos: Pos, what: &str) -> Result<ContextElement> {
+    pub fn single_derived_path(
+        &mut self,
+        value: Value,
+        pos: Pos,
+        what: &str,
+    ) -> Result<ContextElement> {
         let string = self.expect_str(value, pos, what)?;
         let (text, context) = (string.as_bytes(), string.context());
         let shown = String::from_utf8_lossy(text).into_owned();
@@ -269,7 +288,11 @@ impl Vm {
         let outer = self.built_derivation(drv)?;
         let output = String::from_utf8_lossy(output);
         let path = self.ev.store_dir.parse(&outer).map_err(outside)?;
-        let outputs = self.fetcher()?.store().query_derivation_outputs(&path).map_err(outside)?;
+        let outputs = self
+            .fetcher()?
+            .store()
+            .query_derivation_outputs(&path)
+            .map_err(outside)?;
         match outputs.into_iter().find(|(name, _)| *name == output) {
             Some((_, Some(path))) => Ok(self.ev.store_dir.print(&path)),
             _ => Err(Error::other(format!(
@@ -306,7 +329,9 @@ impl Vm {
                 shown_path(drv)
             )));
         };
-        let known = found.path(dir, &derivation.name, &output).map_err(outside)?;
+        let known = found
+            .path(dir, &derivation.name, &output)
+            .map_err(outside)?;
         Ok(match known {
             Some(path) => dir.print(&path),
             None => upstream_placeholder(&base, &output).into_bytes(),

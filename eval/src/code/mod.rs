@@ -303,6 +303,18 @@ pub enum ThunkCode {
     },
 }
 
+impl ThunkCode {
+    /// Whether it stands for a variable or makes a lambda, so that its value is an object of its own.
+    pub(crate) fn is_alias(&self) -> bool {
+        match self {
+            ThunkCode::Eval { body, .. } => {
+                matches!(body.expr(), Expr::Capture(_) | Expr::Shared(_) | Expr::Closure(_))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A lambda.
 #[derive(Debug)]
 pub struct LambdaCode {
@@ -310,6 +322,8 @@ pub struct LambdaCode {
     pub arity: u32,
     /// Words of its frame; the arguments are the first.
     pub frame: u32,
+    /// How many words it captures.
+    pub captures: u32,
     /// Its body.
     pub body: Code,
     /// The set pattern of its last argument, if that has one.

@@ -45,6 +45,7 @@ impl Compiler<'_> {
         let code = LambdaCode {
             arity: arguments.len() as u32,
             frame: unit.frame.max(arguments.len() as u32),
+            captures: unit.captures.len() as u32,
             body,
             formals,
             name: outer.name,

@@ -336,6 +336,12 @@ impl Compiler<'_> {
         let body = self.strict(id);
         let unit = self.scope.leave_unit();
         // A body that became a constant needs no thunk.
+        if let Expr::Const(value) = body.expr()
+            && let Some(function) = value.as_function()
+        {
+            let value = function.copy(self.heap);
+            return self.constant_node(value);
+        }
         if let Expr::Const(_) | Expr::Shared(_) = body.expr() {
             return body;
         }

@@ -19,12 +19,13 @@ impl Vm {
 
     /// Equality of elements of lists and sets: the same object is equal to itself, whatever it holds.
     pub(crate) fn equal_elements(&mut self, a: Value, b: Value) -> Result<bool> {
+        let a = self.force(a)?;
+        let b = self.force(b)?;
+        // Even if it is a function or not a number: the reference compares addresses before it looks at values.
         if a == b {
-            // Even if it is a function or not a number: the reference compares addresses before it looks at values.
-            self.force(a)?;
             return Ok(true);
         }
-        self.equal(a, b)
+        self.equal_forced(a, b)
     }
 
     fn equal_forced(&mut self, a: Value, b: Value) -> Result<bool> {

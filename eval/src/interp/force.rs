@@ -99,7 +99,12 @@ impl Vm {
             None => InputSet::EMPTY,
         };
         match result {
-            Ok(value) => {
+            Ok(mut value) => {
+                if let Some(function) = value.as_function()
+                    && !code.is_alias()
+                {
+                    value = function.copy(&mut self.heap);
+                }
                 if inputs == InputSet::EMPTY {
                     thunk.finish(value);
                 } else {

@@ -252,7 +252,10 @@ impl Vm {
             && let Some(value) = self.peek(body, site, env)
         {
             self.stats.avoided += 1;
-            return value;
+            return match value.as_function() {
+                Some(function) => function.copy(&mut self.heap),
+                None => value,
+            };
         }
         self.make_thunk(site, env)
     }

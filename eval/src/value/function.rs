@@ -74,6 +74,23 @@ impl Function {
         Value::tagged(heap::address_of(object), Tag::Function)
     }
 
+    /// The same function as another object.
+    ///
+    /// Functions are compared by where they are: elements of lists and sets are equal when they are one object. Whatever
+    /// computes a function anew (`set.f`, a call) gives another object, also if it is an old function.
+    pub(crate) fn copy(self, heap: &mut Heap) -> Value {
+        let words = match self.view() {
+            FunctionView::Lambda(code, _) => 1 + code.captures as usize,
+            FunctionView::Builtin(_) => 1,
+            FunctionView::Partial(partial) => 2 + partial.len(),
+        };
+        let object = heap.alloc(words);
+        for (to, from) in object.iter().zip(heap::words(self.0, words)) {
+            heap::store(to, heap::load(from));
+        }
+        Value::tagged(heap::address_of(object), Tag::Function)
+    }
+
     /// The value that this is a view of.
     #[inline(always)]
     pub fn value(self) -> Value {

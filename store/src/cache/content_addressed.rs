@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Seek, Write};
 
-use crate::build::{ModuloHasher, Rewrites, RewritingWriter};
+
 use crate::content_address::{ContentAddress, Method, References};
 use crate::hash::{Algorithm, Hash, Hasher};
 use crate::path::StorePath;
+use crate::rewriting::{ModuloHasher, Rewrites, RewritingWriter};
 use crate::store::closure::{ClosureOptions, topological_paths};
 use crate::store::{AddFlags, PathInfo, Store, StoreError};
 
