@@ -11,6 +11,7 @@ mod common;
 mod complete;
 pub mod docs;
 mod entry;
+mod environment;
 mod flag;
 mod invocation;
 mod modern;
@@ -26,6 +27,7 @@ use rx_store::settings::{Feature, Places, Settings, SettingsBuilder};
 
 pub use common::{ClassicCommon, CommonOptions};
 pub use entry::{ClassicCommand, ClassicEntry};
+pub use environment::EnvironmentOptions;
 pub use flag::{AnyOptions, Flag, FlagDoc, Group, Options, Values};
 pub use invocation::{CLASSIC_NAMES, COMPATIBLE_VERSION, Invocation, Role};
 pub use modern::{Category, Entry, Subcommand};
@@ -144,7 +146,8 @@ fn classic_word(args: &[OsString]) -> Option<String> {
             .is_none_or(|next| next == "shell" || next == "--help");
     let new = commands::modern()
         .iter()
-        .any(|entry| entry.path.split(' ').next() == Some(word));
+        .any(|entry| entry.path.split(' ').next() == Some(word))
+        || commands::MODERN_ALIASES.iter().any(|(old, _)| *old == word);
     (known && !new_env && (!new || word == "env")).then(|| word.to_owned())
 }
 

@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod copy;
 mod derivation;
+mod develop;
 pub mod diff_closures;
 mod doc;
 mod doctor;
@@ -23,10 +24,12 @@ mod nar;
 pub mod parse;
 mod path_info;
 mod prefetch;
-mod repl;
-mod shell;
 pub mod profile;
+mod repl;
+mod run;
 mod search;
+mod shell;
+mod shell_new;
 pub mod store;
 mod store_add;
 mod store_check;
@@ -96,7 +99,11 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<repl::ReplCommand>(),
         Entry::of::<derivation::DerivationAdd>(),
         Entry::of::<derivation::DerivationShow>(),
+        Entry::of::<develop::Develop>(),
+        Entry::of::<develop::PrintDevEnv>(),
         Entry::of::<diff_closures::DiffClosures>(),
+        Entry::of::<run::Run>(),
+        Entry::of::<shell_new::ShellNew>(),
         Entry::of::<log::Log>(),
         Entry::of::<path_info::PathInfoCommand>(),
         Entry::of::<search::Search>(),

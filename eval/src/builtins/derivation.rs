@@ -229,6 +229,12 @@ impl Builder {
             Pos::NONE,
             "",
         )?;
+        if symbol::name(key) == b"__json" {
+            vm.ev.warn(&format!(
+                "In derivation '{}': setting structured attributes via '__json' is deprecated, and may be disallowed in future versions of Nix. Set '__structuredAttrs = true' instead.",
+                self.derivation.name
+            ));
+        }
         match key {
             known::BUILDER => self.derivation.builder.clone_from(&text),
             known::SYSTEM => self.derivation.platform.clone_from(&text),

@@ -125,7 +125,11 @@ impl Vm {
         self.check()?;
         if attrs.get(known::TO_STRING).is_some() {
             let mut text = Vec::new();
-            let mode = Coercion { more: false, paths };
+            // A path that the function gives stays what it is, as everywhere else where it is called.
+            let mode = Coercion {
+                more: false,
+                paths: CopyMode::Name,
+            };
             self.coerce_to_string(value, &mut text, context, mode, pos, "")?;
             return write_string(&text, out);
         }

@@ -15,6 +15,7 @@ use rx_store::progress;
 use super::Shell;
 use crate::cli::Invocation;
 use crate::eval_session::EvalSession;
+use crate::installables::FlakeInstallable;
 use crate::ui::{Failure, UsageError};
 
 /// What the arguments are.
@@ -225,7 +226,11 @@ fn choose_file(
 /// A derivation of the store, or a link to one.
 fn derivation_file(session: &EvalSession, argument: &OsStr) -> Option<StorePath> {
     let text = argument.as_bytes();
-    let text = text.strip_suffix(b"!out").unwrap_or(text);
+    // Outputs do not matter: the shell is that of the whole derivation.
+    let text = text
+        .iter()
+        .rposition(|&b| b == b'!')
+        .map_or(text, |at| &text[..at]);
     let store_dir = &session.vm.ev.store_dir;
     let mut path = std::path::PathBuf::from(OsStr::from_bytes(&session.absolute(text)));
     for _ in 0..40 {
@@ -253,4 +258,18 @@ pub(super) fn interactive_bash(session: &mut EvalSession) -> Result<StorePath, F
     })?;
     let derivation = package.drv_path(&mut session.vm);
     session.check(derivation)
+}
+
+/// The derivation of the bash for people that a flake's own nixpkgs has, if it has an input of that name.
+pub(in crate::commands) fn flake_bash(
+    session: &mut EvalSession,
+    flake: &FlakeInstallable,
+) -> Option<StorePath> {
+    let locked = flake.locked(session).ok()?;
+    let value = rx_eval::flakes::call(&mut session.vm, &locked).ok()?;
+    let system = session.invocation.settings.current_system();
+    let path = format!("inputs.nixpkgs.legacyPackages.{system}.bashInteractive");
+    let (value, _) = session.vm.find_along(path.as_bytes(), &[], value).ok()?;
+    let package = session.vm.as_package(value, Assertions::Fail).ok()??;
+    package.drv_path(&mut session.vm).ok()
 }

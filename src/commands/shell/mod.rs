@@ -23,6 +23,7 @@ use rx_store::progress::{self, Level};
 use rx_store::store::closure::ClosureOptions;
 use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, SingleDerivedPath, Store, StoreError};
 
+pub(super) use self::evaluate::flake_bash;
 use self::evaluate::{Arguments, interactive_bash};
 use self::script::Script;
 use self::setup::{Bash, Purity, Setup};
@@ -30,6 +31,7 @@ use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options};
 use crate::eval_session::with_session;
 use crate::execute::{Program, find_program};
 use crate::realise::{Run, build_failure, realise};
+use crate::store_session::shown;
 use crate::ui::{Failure, UsageError};
 
 /// Options of `rx-shell`.
@@ -252,7 +254,7 @@ In a script whose first line is '#! /usr/bin/env nix-shell', further lines\n\
         let bash = match self.build_inputs(invocation, &*store, &derivation, bash)? {
             Some(bash) => bash,
             None if self.dry_run => return Ok(()),
-            None => choose_bash(&*store, &derivation, asked_for)?,
+            None => choose_bash(&*store, &derivation, asked_for, Level::Notice)?,
         };
         if self.dry_run {
             return Ok(());
@@ -318,11 +320,7 @@ impl Shell {
         if self.dry_run {
             return Ok(None);
         }
-        let outputs = store.query_derivation_outputs(&bash)?;
-        Ok(outputs.get("out").cloned().flatten().map(|path| Bash {
-            file: logical(store, &path).join("bin/bash"),
-            in_path: true,
-        }))
+        Ok(built_bash(store, &bash))
     }
 
     fn start(
@@ -386,13 +384,8 @@ fn add_input(path: &Arc<SingleDerivedPath>, outputs: &InputOutputs, wanted: &mut
     }
 }
 
-/// The path as programs see it.
-pub(super) fn logical(store: &dyn Store, path: &StorePath) -> PathBuf {
-    crate::store_session::shown(store, path)
-}
-
 /// The derivation with real paths in place of what stands for inputs whose paths are known only now.
-pub(super) fn resolved(store: &dyn Store, derivation: &Derivation) -> Option<BasicDerivation> {
+fn resolved(store: &dyn Store, derivation: &Derivation) -> Option<BasicDerivation> {
     if matches!(
         derivation.kind(),
         Ok(Kind::InputAddressed { deferred: false })
@@ -410,7 +403,7 @@ pub(super) fn resolved(store: &dyn Store, derivation: &Derivation) -> Option<Bas
 }
 
 /// Everything that the builder would see.
-pub(super) fn input_closure(
+fn input_closure(
     store: &dyn Store,
     derivation: &Derivation,
 ) -> Result<BTreeSet<StorePath>, Failure> {
@@ -425,11 +418,30 @@ pub(super) fn input_closure(
     Ok(store.closure(&paths, ClosureOptions::default())?)
 }
 
+/// The bash that a derivation has been built to.
+fn built_bash(store: &dyn Store, derivation: &StorePath) -> Option<Bash> {
+    let outputs = store.query_derivation_outputs(derivation).ok()?;
+    let path = outputs.get("out").cloned().flatten()?;
+    Some(Bash {
+        file: shown(store, &path).join("bin/bash"),
+        in_path: true,
+    })
+}
+
+/// Builds a bash; nothing if that cannot be done.
+pub(super) fn build_bash(store: &dyn Store, derivation: &StorePath) -> Option<Bash> {
+    let output = OutputsSpec::Names(BTreeSet::from(["out".to_owned()]));
+    let wanted = [DerivedPath::built(derivation.clone(), output)];
+    store.build_paths(&wanted, BuildMode::Normal).ok()?;
+    built_bash(store, derivation)
+}
+
 /// A bash when nixpkgs has none: the one that the user names, the host's, or the derivation's own.
 pub(super) fn choose_bash(
     store: &dyn Store,
     derivation: &Derivation,
     asked_for: Option<OsString>,
+    notice: Level,
 ) -> Result<Bash, Failure> {
     if let Some(shell) = asked_for {
         let file = PathBuf::from(shell);
@@ -437,7 +449,7 @@ pub(super) fn choose_bash(
         return Ok(Bash { file, in_path });
     }
     if let Some(file) = find_program("bash") {
-        progress::log(Level::Notice, "uses bash from your environment");
+        progress::log(notice, "uses bash from your environment");
         return Ok(Bash {
             file,
             in_path: false,

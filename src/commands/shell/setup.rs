@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rx_store::build::{Options, structured_attributes, structured_attrs};
-use rx_store::derivation::{BasicDerivation, canonical_json};
+use rx_store::derivation::{BasicDerivation, STRUCTURED_ATTRS, canonical_json};
 use rx_store::path::StorePath;
 use rx_store::settings::Settings;
 use rx_store::store::Store;
@@ -132,7 +132,7 @@ impl<'a> Setup<'a> {
             if name.contains(&b'=') || name.contains(&0) || value.contains(&0) {
                 continue;
             }
-            if options.structured.is_some() && name == b"__json" {
+            if options.structured.is_some() && name == STRUCTURED_ATTRS {
                 continue;
             }
             if options.pass_as_file.contains(name) {
