@@ -9,7 +9,12 @@ use crate::ui::UsageError;
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct EnvironmentOptions {
     /// Clear the environment, except for what --keep-env-var names.
-    #[arg(long = "ignore-env", alias = "ignore-environment", short = 'i', help_heading = "Environment")]
+    #[arg(
+        long = "ignore-env",
+        alias = "ignore-environment",
+        short = 'i',
+        help_heading = "Environment"
+    )]
     ignore: bool,
     /// With --ignore-env: keep this variable; can be repeated.
     #[arg(

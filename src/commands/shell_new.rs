@@ -37,7 +37,7 @@ rx shell /nix/store/…-hello-2.12           what is in the store already\n";
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let named = self.operands.find(invocation, None)?;
-        named.copy_derivations()?;
+        named.prepare();
         let store = &*named.store;
         realise(
             store,
@@ -112,8 +112,9 @@ fn on_disk(store: &dyn Store, path: &Path) -> Option<PathBuf> {
 
 /// The path with links followed as programs will see them; it has to stay in the store.
 fn resolve(store: &dyn Store, path: &Path) -> Result<PathBuf, Failure> {
-    let not_in_store =
-        |path: &Path| Failure::message(format!("path '{}' is not in the Nix store", path.display()));
+    let not_in_store = |path: &Path| {
+        Failure::message(format!("path '{}' is not in the Nix store", path.display()))
+    };
     let mut left: VecDeque<OsString> = path.iter().skip(1).map(OsString::from).collect();
     let mut resolved = PathBuf::from("/");
     let mut links = 0;
@@ -141,7 +142,12 @@ fn resolve(store: &dyn Store, path: &Path) -> Result<PathBuf, Failure> {
             resolved = PathBuf::from("/");
         }
         let more = target.iter().filter(|part| *part != "/" && *part != ".");
-        for part in more.map(OsString::from).collect::<Vec<_>>().into_iter().rev() {
+        for part in more
+            .map(OsString::from)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
             left.push_front(part);
         }
     }

@@ -214,12 +214,7 @@ pub fn build_environment(store: &dyn Store, path: &StorePath) -> Result<StorePat
             "'nix develop' only works on derivations that use 'bash' as their builder",
         ));
     }
-    let script = store.add_text(
-        "get-env.sh",
-        GET_ENV,
-        &BTreeSet::new(),
-        AddFlags::default(),
-    )?;
+    let script = store.add_text("get-env.sh", GET_ENV, &BTreeSet::new(), AddFlags::default())?;
     let mut derivation = environment_derivation(store, original, script)?;
     derivation.fill_in_output_paths::<StoreError>(store.dir(), &mut |input| {
         store.derivation_modulo(input)
@@ -231,7 +226,11 @@ pub fn build_environment(store: &dyn Store, path: &StorePath) -> Result<StorePat
         .build_paths(&wanted, BuildMode::Normal)
         .map_err(plain_failure)?;
     // One output has it, the others are empty.
-    for output in store.query_derivation_outputs(&path)?.into_values().flatten() {
+    for output in store
+        .query_derivation_outputs(&path)?
+        .into_values()
+        .flatten()
+    {
         if !store.read_file(&output, b"")?.is_empty() {
             return Ok(output);
         }

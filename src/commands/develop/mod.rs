@@ -18,9 +18,7 @@ use self::environment::{Environment, build_environment};
 use self::script::start_script;
 use super::shell::setup::Bash as Shell;
 use super::shell::{build_bash, choose_bash, flake_bash};
-use crate::cli::{
-    Category, EnvironmentOptions, EvalOptions, Invocation, JsonOptions, Subcommand,
-};
+use crate::cli::{Category, EnvironmentOptions, EvalOptions, Invocation, JsonOptions, Subcommand};
 use crate::eval_session::{EvalSession, with_session};
 use crate::execute::{Program, find_program, quote};
 use crate::installables::{FlakeInstallable, Lookup, Named, SourceOptions};
@@ -447,8 +445,7 @@ pub struct PrintDevEnv {
 
 impl Subcommand for PrintDevEnv {
     const PATH: &'static str = "print-dev-env";
-    const ABOUT: &'static str =
-        "Print what gives a bash the build environment of a derivation";
+    const ABOUT: &'static str = "Print what gives a bash the build environment of a derivation";
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
