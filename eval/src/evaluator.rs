@@ -51,6 +51,8 @@ pub struct EvalSettings {
     pub store_dir: Vec<u8>,
     /// What `<…>` looks through: `-I`, `NIX_PATH`, the setting `nix-path`.
     pub search_path: Vec<crate::outside::SearchEntry>,
+    /// Whether exactly what the reference delays is delayed, for values that are printed unevaluated.
+    pub exact: bool,
     /// What relative elements of the search path are relative to.
     pub current_dir: Vec<u8>,
 }
@@ -73,6 +75,7 @@ impl Default for EvalSettings {
             home: None,
             store_dir: b"/nix/store".to_vec(),
             search_path: Vec::new(),
+            exact: false,
             current_dir: b"/".to_vec(),
         }
     }
@@ -279,6 +282,7 @@ impl Vm {
             extra,
             base_dir,
             home: ev.settings.home.as_deref(),
+            exact: ev.settings.exact,
         };
         let parsed = start.elapsed().as_micros() as u64;
         let unit = crate::compile::compile(&ast, source, &environment, &mut self.heap)

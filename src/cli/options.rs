@@ -30,6 +30,8 @@ pub struct EvalOptions {
     pub override_flakes: Vec<(OsString, OsString)>,
     /// `--debugger`
     pub debugger: bool,
+    /// Values are printed unevaluated, which shows what was delayed.
+    pub exact: bool,
     /// What relative paths in expressions on the command line are relative to, if not the working directory.
     pub base_dir: Option<std::path::PathBuf>,
     /// Variables that the evaluation sees beside those of the process.

@@ -185,7 +185,11 @@ impl ClassicCommand for Instantiate {
         let evaluates = self.action != Action::Instantiate;
         let read_only =
             invocation.settings.read_only_mode || self.dry_run || (evaluates && !self.read_write);
-        with_session(invocation, &self.eval, read_only, |session| {
+        let options = EvalOptions {
+            exact: evaluates && !self.strict && self.output != Output::Raw,
+            ..self.eval.clone()
+        };
+        with_session(invocation, &options, read_only, |session| {
             Run {
                 options: &self,
                 invocation,

@@ -328,6 +328,7 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
         home: Some(settings.places.home.as_os_str().as_bytes().to_vec()),
         store_dir: store_dir(settings),
         search_path,
+        exact: options.exact,
         current_dir: match &options.base_dir {
             Some(directory) => directory.clone(),
             None => std::env::current_dir()?,

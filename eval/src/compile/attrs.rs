@@ -116,8 +116,7 @@ impl Compiler<'_> {
             .iter()
             .map(|b| (b.value == BindingValue::Inherit).then(|| self.inherited(b)))
             .collect::<Vec<_>>();
-        let builtins = overrides
-            .is_none()
+        let builtins = (overrides.is_none() && !self.environment.exact)
             .then(|| self.builtins_beside(bindings))
             .flatten();
         let constants = bindings

@@ -55,6 +55,8 @@ pub struct Environment<'a> {
     pub base_dir: &'a [u8],
     /// What `~/` stands for.
     pub home: Option<&'a [u8]>,
+    /// Whether exactly what the reference delays is delayed: what is printed unevaluated can tell.
+    pub exact: bool,
 }
 
 /// Compiles a file.
@@ -273,6 +275,10 @@ impl Compiler<'_> {
     /// A node that makes the value or a thunk of it.
     fn lazy(&mut self, id: ExprId, group: Group) -> Code {
         match self.ast.expr(id) {
+            Syntax::Lambda(_) | Syntax::Attrs(_) if self.environment.exact => self.thunk(id),
+            Syntax::List(elements) if self.environment.exact && !elements.is_empty() => {
+                self.thunk(id)
+            }
             Syntax::Int(_) | Syntax::Float(_) | Syntax::Str(_) | Syntax::Lambda(_) => {
                 self.strict(id)
             }
@@ -336,6 +342,9 @@ impl Compiler<'_> {
         let body = self.strict(id);
         let unit = self.scope.leave_unit();
         // A body that became a constant needs no thunk.
+        if self.environment.exact {
+            return self.thunk_of(body, unit);
+        }
         if let Expr::Const(value) = body.expr()
             && let Some(function) = value.as_function()
         {
@@ -358,7 +367,7 @@ impl Compiler<'_> {
             },
             captures,
         });
-        self.node(if is_selection(body) {
+        self.node(if is_selection(body) && !self.environment.exact {
             Expr::Selection(site)
         } else {
             Expr::Thunk(site)
