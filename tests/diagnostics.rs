@@ -19,7 +19,12 @@ fn expression(name: &str, text: &str) {
 fn check(name: &str, place: &Place, line: &str) {
     let outcome = place.line(line);
     assert_ne!(outcome.code, 0, "{name} succeeded: {}", outcome.out);
-    let text = format!("$ {line}\n{}", outcome.err);
+    snapshot(name, line, &outcome.err);
+}
+
+/// Checks what was said.
+fn snapshot(name: &str, line: &str, err: &str) {
+    let text = format!("$ {line}\n{err}");
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, text);
     });
@@ -95,6 +100,36 @@ let
     else throw \"A definition for option `${name}' is not of type `${type}'.\";
 in { enable = check \"services.web.enable\" \"bool\" \"yes\"; }
 ";
+    name_of_the_option_misspelt: "
+(import <rx/lib>).evalModules {
+  modules = [
+    ({ lib, ... }: { options.services.web.enable = lib.mkEnableOption \"the web server\"; })
+    { services.web.enabel = true; }
+  ];
+}
+";
+    option_of_a_module_of_the_wrong_type: "
+((import <rx/lib>).evalModules {
+  modules = [
+    ({ lib, ... }: { options.services.web.port = lib.mkOption { type = lib.types.port; }; })
+    { services.web.port = \"80\"; }
+  ];
+}).config
+";
+    option_that_nobody_sets: "
+((import <rx/lib>).evalModules {
+  modules = [ ({ lib, ... }: { options.domain = lib.mkOption { type = lib.types.str; description = \"the site's name\"; }; }) ];
+}).config
+";
+    option_that_two_modules_set: "
+((import <rx/lib>).evalModules {
+  modules = [
+    ({ lib, ... }: { options.domain = lib.mkOption { type = lib.types.str; }; })
+    { domain = \"a.example\"; }
+    { domain = \"b.example\"; }
+  ];
+}).config
+";
 }
 
 // Values.
@@ -119,6 +154,30 @@ in (fix (final: base final // overlay final (base final))).hello
     json_that_is_none: "builtins.fromJSON \"{ a: 1 }\"\n";
     regular_expression_that_is_none: "builtins.match \"a(\" \"b\"\n";
     hash_that_is_none: "derivation { name = \"x\"; system = \"x86_64-linux\"; builder = \"/bin/sh\"; outputHash = \"123\"; outputHashAlgo = \"sha256\"; }\n";
+}
+
+// Package sets.
+expressions! {
+    overlay_of_the_library_that_uses_final_for_what_it_changes: "
+(import <rx> {
+  system = \"x86_64-linux\";
+  overlays = [ (final: prev: { hello = final.hello.overrideAttrs { version = \"2\"; }; }) ];
+}).hello.name
+";
+    package_that_asks_for_one_that_is_not_there: "
+(import <rx> { system = \"x86_64-linux\"; }).callPackage ({ mkDerivation, libgret }: libgret) { }
+";
+    package_without_a_name: "((import <rx> { system = \"x86_64-linux\"; }).mkDerivation { src = ./.; }).name\n";
+    null_among_the_inputs: "
+((import <rx> { system = \"x86_64-linux\"; }).mkDerivation { name = \"a\"; buildInputs = [ null ]; }).drvPath
+";
+    derivations_that_need_each_other: "
+let
+  make = name: needs: derivation { inherit name needs; system = \"x86_64-linux\"; builder = \"/bin/sh\"; };
+  a = make \"a\" b;
+  b = make \"b\" a;
+in a.drvPath
+";
 }
 
 // Files.
@@ -159,6 +218,14 @@ fn imported_directory_without_default_nix() {
         &place,
         "rx-instantiate --eval",
     );
+}
+
+#[test]
+fn file_with_a_typo() {
+    let place = Place::new();
+    place.write("pkgs/hello.nix", "{ }\n");
+    place.write("default.nix", "import ./pkgs/helo.nix\n");
+    check("file_with_a_typo", &place, "rx-instantiate --eval");
 }
 
 #[test]
@@ -300,4 +367,352 @@ fn pure_evaluation_forbids_a_file() {
     place.write("default.nix", "builtins.readFile /etc/hostname\n");
     let line = "rx-instantiate --eval --pure-eval -E builtins.readFile(/etc/hostname)";
     check("pure_evaluation_forbids_a_file", &place, line);
+}
+
+/// Builds that go wrong, each in its own way.
+const BUILDS: &str = r#"
+let
+  make = name: text: attrs: derivation ({
+    inherit name;
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    args = [ "-c" text ];
+  } // attrs);
+  fetch = url: import <nix/fetchurl.nix> { inherit url; sha256 = builtins.hashString "sha256" "x"; };
+in rec {
+  fails = make "fails" "echo checking for libfoo... no; echo configure: error: libfoo not found; exit 77" { };
+  needs = make "needs" "echo > $out" { inherit fails; };
+  wrong = make "wrong" "echo content > $out" {
+    outputHashAlgo = "sha256";
+    outputHash = builtins.hashString "sha256" "another";
+  };
+  refused = fetch "http://127.0.0.1:1/hello.tar.gz";
+  unknown = fetch "http://no-such-host.invalid/hello.tar.gz";
+  builder = derivation { name = "b"; system = builtins.currentSystem; builder = "/bin/bahs"; };
+  context = derivation {
+    name = "c";
+    system = builtins.currentSystem;
+    builder = builtins.unsafeDiscardStringContext "${make "tool" "echo > $out" { }}/bin/tool";
+  };
+  feature = make "feature" "echo > $out" { requiredSystemFeatures = [ "gpu" ]; };
+  tools = make "tools" "cc --version > $out" { requiredSystemFeatures = [ "host-tools" ]; };
+  other = make "other" "echo > $out" { system = "m68k-amigaos"; };
+  nothing = make "nothing" "true" { };
+  circle = make "circle" "echo $b > $a; echo $a > $b" { outputs = [ "a" "b" ]; };
+  refers = make "refers" "echo $tool > $out" rec { tool = make "tool" "echo > $out" { }; disallowedReferences = [ tool ]; };
+  program = make "program" "exec 2> /dev/null; gcc -o hello hello.c" { };
+  slow = make "slow" "while :; do :; done" { };
+  imported = import (make "imported" "echo 1 > $out" { });
+  number = 1;
+  big = make "big" "set -e; exec 2> /dev/null; while :; do echo 0123456789012345678901234567890123456789; done > $out" { };
+  lacks = (import <rx> { }).runCommand "lacks" { hostTools = [ "no-such-tool" ]; } "no-such-tool > $out";
+}
+"#;
+
+fn building() -> Place {
+    let place = Place::new();
+    place.configure("substituters =\nbuild-users-group =\ndownload-attempts = 1\n");
+    place.write("default.nix", BUILDS);
+    place
+}
+
+/// What differs between machines and moments, made the same.
+fn steady(text: &str) -> String {
+    let mut steady = String::new();
+    for line in text.lines() {
+        let mut line = line.to_owned();
+        for known in ["/store/", "DIR/work/"] {
+            let mut from = 0;
+            while let Some(at) = line[from..].find(known) {
+                let start = from + at + known.len();
+                let digits = line[start..]
+                    .bytes()
+                    .take_while(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
+                    .count();
+                if digits == 32 {
+                    line.replace_range(start..start + digits, "HASH");
+                }
+                from = start;
+            }
+        }
+        if line.starts_with("Available features:") {
+            "Available features: {…}".clone_into(&mut line);
+        }
+        if line.starts_with("Current system:") {
+            "Current system: '…'".clone_into(&mut line);
+        }
+        if let Some(at) = line.find("/builds/nix-") {
+            let rest = line[at..]
+                .find("/build'")
+                .map_or("", |end| &line[at + end..]);
+            line = format!("{}/builds/nix-…{rest}", &line[..at]);
+        }
+        steady.push_str(&line);
+        steady.push('\n');
+    }
+    steady
+}
+
+/// Runs a command line in `place` and checks what is said; `false` if it succeeded.
+fn check_building(name: &str, place: &Place, line: &str) {
+    let outcome = place.line(line);
+    assert_ne!(outcome.code, 0, "{name} succeeded: {}", outcome.out);
+    snapshot(name, line, &steady(&outcome.err));
+}
+
+macro_rules! builds {
+    ($($name:ident: $arguments:expr;)*) => { $(
+        #[test]
+        fn $name() {
+            let line = format!("rx-build --no-out-link -A {}", $arguments);
+            check_building(stringify!($name), &building(), &line);
+        }
+    )* };
+}
+
+builds! {
+    builder_that_fails: "fails";
+    builder_that_fails_with_its_log_hidden: "fails -Q";
+    builder_that_fails_and_leaves_its_directory: "fails --keep-failed";
+    dependency_that_fails: "needs";
+    program_that_builders_do_not_see: "program";
+    builder_that_is_not_there: "builder";
+    builder_named_by_a_string_without_context: "context";
+    hash_of_a_fixed_output_that_differs: "wrong";
+    server_that_does_not_answer: "refused";
+    server_that_nobody_knows: "unknown";
+    feature_that_the_machine_lacks: "feature";
+    tools_of_the_host_that_are_not_allowed: "tools";
+    system_that_this_is_not: "other";
+    output_that_was_not_made: "nothing";
+    cycle_between_outputs: "circle";
+    reference_that_is_not_allowed: "refers";
+    build_that_takes_too_long: "slow --timeout 1";
+    import_of_what_must_be_built_first: "imported --option allow-import-from-derivation false";
+    value_that_is_no_package: "number";
+    attribute_that_no_package_has: "wrnog";
+    jobs_that_are_none: "fails --max-jobs 0";
+    tool_that_the_machine_lacks: "lacks --host-tools";
+}
+
+/// Whether builds are isolated here: paths of the sandbox matter only then.
+fn isolates(place: &Place) -> bool {
+    let report = place.run("rx", ["doctor", "--offline", "--json"]).out;
+    let findings: serde_json::Value = serde_json::from_str(&report).unwrap_or_default();
+    let good = findings.as_array().is_some_and(|list| {
+        list.iter()
+            .any(|one| one["subject"] == "isolation" && one["verdict"] == "good")
+    });
+    if !good {
+        eprintln!("skipped: builds are not isolated on this machine");
+    }
+    good
+}
+
+#[test]
+fn sandbox_path_that_is_missing() {
+    let place = building();
+    if isolates(&place) {
+        let line =
+            "rx-build --no-out-link -A fails --option extra-sandbox-paths /opt/no-such-tools";
+        check_building("sandbox_path_that_is_missing", &place, line);
+    }
+}
+
+#[test]
+fn settings_that_nobody_knows() {
+    let place = building();
+    let line = "rx-instantiate --eval -E 1 --option sandbxo false";
+    let outcome = place.line(line);
+    assert_eq!(outcome.code, 0);
+    snapshot("setting_that_nobody_knows", line, &outcome.err);
+    place.configure("max-job = 3\n");
+    let line = "rx-instantiate --eval -E 1";
+    let outcome = place.line(line);
+    assert_eq!(outcome.code, 0);
+    snapshot("setting_in_a_file_that_nobody_knows", line, &outcome.err);
+}
+
+#[test]
+fn setting_with_a_wrong_value() {
+    let place = building();
+    place.configure("max-jobs = many\n");
+    let line = "rx-instantiate --eval -E 1";
+    check("setting_with_a_wrong_value", &place, line);
+}
+
+#[test]
+fn restricted_evaluation() {
+    let place = building();
+    let line = "rx-instantiate --restrict-eval --eval -E builtins.readFile(/etc/hostname)";
+    check("restricted_evaluation_forbids_a_file", &place, line);
+    let line =
+        "rx-instantiate --restrict-eval --eval -E builtins.fetchurl(\"http://example.org/x\")";
+    check("restricted_evaluation_forbids_a_uri", &place, line);
+}
+
+#[test]
+fn database_that_is_damaged() {
+    let place = building();
+    place.line("rx-store --init").success();
+    let file = place.root().join("var/nix/db/db.sqlite");
+    std::fs::write(&file, "this is no database, whatever its name says").unwrap();
+    let line = "rx-build --no-out-link -A nothing";
+    check_building("database_that_is_damaged", &place, line);
+}
+
+#[test]
+fn database_of_a_newer_program() {
+    let place = building();
+    place.line("rx-store --init").success();
+    std::fs::write(place.root().join("var/nix/db/schema"), "99").unwrap();
+    let line = "rx-build --no-out-link -A nothing";
+    check_building("database_of_a_newer_program", &place, line);
+}
+
+/// Runs a command line as root of a user namespace, where things can be mounted; nothing if that is not allowed.
+fn with_mounts(place: &Place, mounts: &str, line: &str) -> Option<common::Outcome> {
+    let rx = place.command("rx-build").get_program().to_owned();
+    let script = format!("{mounts} && exec \"$0\" \"$@\" || exit 199");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-rm", "/bin/sh", "-c", &script]).arg(rx);
+    command.args(line.split(' ').skip(1));
+    for (name, value) in place.command("rx-build").get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let output = command.current_dir(place.work()).output().ok()?;
+    let text = |bytes: &[u8]| place.neutral(&String::from_utf8_lossy(bytes));
+    let outcome = common::Outcome {
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+        code: output.status.code().unwrap_or(-1),
+    };
+    if outcome.code == 199 || outcome.err.contains("unshare") || outcome.err.contains("mount:") {
+        eprintln!("skipped: nothing can be mounted here: {}", outcome.err);
+        return None;
+    }
+    Some(outcome)
+}
+
+#[test]
+fn disk_that_is_full() {
+    let place = building();
+    let root = place.root().display().to_string();
+    std::fs::create_dir(place.root().join("store")).unwrap();
+    std::fs::create_dir(place.root().join("var")).unwrap();
+    // Builders write where the store is, and the database is beside it.
+    let mounts = format!("mount -t tmpfs -o size=2m none {root}/store");
+    let line = "rx-build --no-out-link -A big";
+    let Some(outcome) = with_mounts(&place, &mounts, line) else {
+        return;
+    };
+    assert_ne!(outcome.code, 0);
+    snapshot("disk_that_is_full", line, &steady(&outcome.err));
+}
+
+#[test]
+fn store_that_is_read_only() {
+    let place = building();
+    let root = place.root().display().to_string();
+    place.line("rx-store --init").success();
+    let _ = std::fs::create_dir(place.root().join("store"));
+    let mounts =
+        format!("mount --bind {root}/store {root}/store && mount -o remount,bind,ro {root}/store");
+    let line = "rx-build --no-out-link -A nothing";
+    let Some(outcome) = with_mounts(&place, &mounts, line) else {
+        return;
+    };
+    assert_ne!(outcome.code, 0);
+    snapshot("store_that_is_read_only", line, &steady(&outcome.err));
+}
+
+#[test]
+fn store_of_somebody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = building();
+    place.line("rx-store --init").success();
+    let line = "rx-build --no-out-link -A nothing";
+    let outcome = if rustix::process::geteuid().is_root() {
+        // Root may write anywhere: be nobody.
+        for dir in [
+            "",
+            "home",
+            "conf",
+            "work",
+            "tmp",
+            "var",
+            "var/nix",
+            "var/nix/db",
+        ] {
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(place.root().join(dir), mode).unwrap();
+        }
+        let ordinary = place.command("rx-build");
+        let mut command = std::process::Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(ordinary.get_program())
+            .args(line.split(' ').skip(1))
+            .current_dir(place.work());
+        for (name, value) in ordinary.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        let Ok(output) = command.output() else {
+            eprintln!("skipped: no setpriv");
+            return;
+        };
+        let err = place.neutral(&String::from_utf8_lossy(&output.stderr));
+        if err.contains("setpriv:") {
+            eprintln!("skipped: {err}");
+            return;
+        }
+        err
+    } else {
+        let mode = std::fs::Permissions::from_mode(0o555);
+        std::fs::set_permissions(place.root().join("var/nix/db"), mode.clone()).unwrap();
+        let lock = place.root().join("var/nix/db/big-lock");
+        let _ = std::fs::set_permissions(lock, std::fs::Permissions::from_mode(0o444));
+        place.line(line).err
+    };
+    snapshot("store_of_somebody_else", line, &steady(&outcome));
+}
+
+#[test]
+fn path_that_can_be_had_nowhere() {
+    let place = building();
+    let root = place.root().display().to_string();
+    let line = format!("rx-store --realise {root}/store/00000000000000000000000000000000-hello");
+    let outcome = place.line(&line);
+    assert_ne!(outcome.code, 0);
+    let line = place.neutral(&line);
+    snapshot(
+        "path_that_can_be_had_nowhere",
+        steady(&line).trim(),
+        &steady(&outcome.err),
+    );
+}
+
+#[test]
+fn log_that_is_not_there() {
+    let place = building();
+    let root = place.root().display().to_string();
+    let line = format!("rx log {root}/store/00000000000000000000000000000000-hello");
+    let outcome = place.line(&line);
+    assert_ne!(outcome.code, 0);
+    let line = place.neutral(&line);
+    snapshot(
+        "log_that_is_not_there",
+        steady(&line).trim(),
+        &steady(&outcome.err),
+    );
+}
+
+#[test]
+fn installing_what_nobody_offers() {
+    let place = building();
+    let line = "rx-env -f default.nix -i no-such-package";
+    check_building("installing_what_nobody_offers", &place, line);
 }

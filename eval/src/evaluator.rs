@@ -422,6 +422,7 @@ fn undefined_variables(all: Vec<crate::compile::Undefined>) -> Box<Error> {
         [b"undefined variable '", name, b"'"].concat(),
     )
     .at(first.pos)
+    .suggest(first.similar.clone())
 }
 
 impl Vm {

@@ -1,8 +1,11 @@
 //! What to do next, for errors whose message does not say it.
 
+use std::path::{Path, PathBuf};
+
 use rx_eval::ErrorKind;
 
 use super::report::Report;
+use crate::cli::suggest;
 
 /// A phrase of a message, and what helps.
 struct Advice {
@@ -48,7 +51,7 @@ const EVALUATION: &[Advice] = &[
     },
     Advice {
         phrase: "cannot coerce a function to a string",
-        help: "the function needs its arguments first",
+        help: "the function needs its arguments first; in a list, a call stands in parentheses: '[ (f x) ]'",
     },
     Advice {
         phrase: "cannot coerce an integer to a string",
@@ -77,7 +80,7 @@ const EVALUATION: &[Advice] = &[
         help: "list elements and arguments with spaces need parentheses: '(f x)'",
     },
     Advice {
-        phrase: "dynamic attributes are not allowed in let",
+        phrase: "dynamic attributes not allowed in let",
         help: "make a set with the dynamic name and select from it",
     },
     Advice {
@@ -105,8 +108,68 @@ const EVALUATION: &[Advice] = &[
         help: "an empty string as hash makes the build tell the right one",
     },
     Advice {
-        phrase: "' does not exist",
-        help: "relative paths start at the file that they are written in; in a git tree, flakes see only files that git knows",
+        phrase: "evaluate a function that has an argument without a value",
+        help: "pass it with '--arg NAME EXPRESSION' or '--argstr NAME TEXT', as in \
+               '--arg pkgs \"import <nixpkgs> { }\"', or give it a default: '{ NAME ? VALUE }'",
+    },
+    Advice {
+        phrase: "undefined variable",
+        help: "a name is bound by 'let', as an argument of the function ('{ stdenv, NAME }:'), by 'rec', or comes from a \
+               set with 'with'",
+    },
+    Advice {
+        phrase: "expected a Boolean but found a string",
+        help: "true and false are written without quotes",
+    },
+    Advice {
+        phrase: "expected a set but found a list",
+        help: "elements of a list are counted from 0: 'builtins.elemAt list 0'; of all sets in it, 'map (x: x.name) list'",
+    },
+    Advice {
+        phrase: "expected a set but found a function",
+        help: "the function needs its arguments first: '(f x) // …', '(f x).name'",
+    },
+    Advice {
+        phrase: "cannot compare",
+        help: "both sides must be of the same type: 'toString' makes text of a number, 'builtins.fromJSON' a number of text",
+    },
+    Advice {
+        phrase: "integer overflow",
+        help: "integers have 64 bits; with a decimal point ('1.0') numbers go further and are less exact",
+    },
+    Advice {
+        phrase: "'builtins.head' called on an empty list",
+        help: "ask before whether there is an element: 'if list == [ ] then … else builtins.head list'",
+    },
+    Advice {
+        phrase: "parse error at line",
+        help: "JSON wants names and texts in double quotes, and no comma after the last element",
+    },
+    Advice {
+        phrase: "invalid regular expression",
+        help: "it is a POSIX extended expression: ( [ { need their closing partner, and a backslash before them \
+               ('\\\\(' in a string) takes their meaning away",
+    },
+    Advice {
+        phrase: "files created by builtins.toFile may not reference derivations",
+        help: "a file whose text names something that is built must be built itself: 'writeText' of a package set does that",
+    },
+    Advice {
+        phrase: "attribute 'name' missing",
+        help: "a derivation needs 'name', 'system' and 'builder'; package collections have 'mkDerivation', which sets them",
+    },
+    Advice {
+        phrase: "during evaluation because the option 'allow-import-from-derivation' is disabled",
+        help: "the expression reads a file that must be built first; allow it with \
+               '--option allow-import-from-derivation true', or keep the file beside the expression",
+    },
+    Advice {
+        phrase: "does not evaluate to a derivation",
+        help: "name an attribute that is a package with '-A', or see the value with 'rx-instantiate --eval'",
+    },
+    Advice {
+        phrase: "cannot look up '<",
+        help: "pure evaluation has no search path: take what is needed from an input of the flake, or pass '--impure'",
     },
 ];
 
@@ -121,6 +184,17 @@ pub fn for_syntax(report: &Report) -> Option<String> {
     if found.starts_with('\'') {
         return Some(
             "strings stand in double quotes, or in two single quotes on each side".to_owned(),
+        );
+    }
+    if found.starts_with("/*") {
+        return Some("the comment is not closed: '*/' is missing".to_owned());
+    }
+    if found.starts_with('=') && report.message.ends_with("expecting 'then'") {
+        return Some("values are compared with '=='".to_owned());
+    }
+    if found.trim().is_empty() && report.message.ends_with("expecting '.' or '='") {
+        return Some(
+            "the bindings of a 'let' end with 'in' and the value: 'let x = 1; in x'".to_owned(),
         );
     }
     if found.starts_with("//") {
@@ -144,6 +218,8 @@ pub fn for_evaluation(kind: ErrorKind, report: &Report) -> Option<String> {
         .iter()
         .find(|advice| message.contains(advice.phrase))
         .map(|advice| advice.help.to_owned())
+        // The store and the network have their mistakes also while something is evaluated.
+        .or_else(|| for_message(message))
 }
 
 const OTHER: &[Advice] = &[
@@ -152,7 +228,12 @@ const OTHER: &[Advice] = &[
         help: "free space with 'rx-collect-garbage -d', or move the build directory with '--build-dir'",
     },
     Advice {
-        phrase: "os error 28",
+        phrase: "could not be run",
+        help: "a builder is '/bin/sh' or a program of an input; a path that is mere text brings no input with it, so use the \
+               package itself: \"${package}/bin/program\"",
+    },
+    Advice {
+        phrase: "lack of free disk space",
         help: "free space with 'rx-collect-garbage -d', or move the build directory with '--build-dir'",
     },
     Advice {
@@ -160,20 +241,24 @@ const OTHER: &[Advice] = &[
         help: "the store must be writable; another one can be given with '--store'",
     },
     Advice {
-        phrase: "os error 30",
-        help: "the store must be writable; another one can be given with '--store'",
-    },
-    Advice {
         phrase: "hash mismatch",
         help: "if the new content is what you want, put the hash after 'got:' into the expression",
+    },
+    Advice {
+        phrase: "Could not resolve host",
+        help: "is the name of the server right, and the network up? '--offline' works with what is here",
     },
     Advice {
         phrase: "dns error",
         help: "is the network up? '--offline' works with what is here",
     },
     Advice {
+        phrase: "Connection refused",
+        help: "nothing answers at this address: is it right, and the server running?",
+    },
+    Advice {
         phrase: "unable to download",
-        help: "is the network up? '--offline' works with what is here",
+        help: "is the address right, and the network up? '--offline' works with what is here",
     },
     Advice {
         phrase: "lacks a signature by a trusted key",
@@ -195,15 +280,172 @@ const OTHER: &[Advice] = &[
                run its programs",
     },
     Advice {
-        phrase: "required system or feature not available",
-        help: "add a machine to 'builders', or the feature to 'system-features' if this machine has it",
+        phrase: "Reason: local builds are disabled",
+        help: "pass '--max-jobs auto', or add a machine to 'builders'",
+    },
+    Advice {
+        phrase: "failed to produce output path",
+        help: "the builder ended well but made nothing at this place: its script must write to \"$out\" \
+               (or to the variable of the output's name)",
+    },
+    Advice {
+        phrase: "cycle detected in build of",
+        help: "outputs may mention each other in one direction only: move the files that refer back to the other output, or \
+               take the mention out of them",
+    },
+    Advice {
+        phrase: "is not allowed to refer to the following paths",
+        help: "something in the output mentions them ('grep -r' in the path finds it); 'disallowedReferences' and \
+               'allowedReferences' of the derivation say what may be",
+    },
+    Advice {
+        phrase: "timed out after",
+        help: "'--timeout SECONDS' and '--max-silent-time SECONDS' say how long a build may take and be silent; 0 means for ever",
+    },
+    Advice {
+        phrase: "while setting up the build environment",
+        help: "a path of 'sandbox-paths' is not on this machine; with '?' at its end it may be missing",
+    },
+    Advice {
+        phrase: "Failed to find a machine for remote build",
+        help: "see the machines with 'rx config show builders'",
+    },
+    Advice {
+        phrase: "but there is no substituter that can build it",
+        help: "the path is neither here nor in one of the caches ('rx config show substituters'); if it is built from an \
+               expression, build that",
+    },
+    Advice {
+        phrase: "file is not a database",
+        help: "the store's database is damaged: put back a copy of the file, or move the directory it is in away and \
+               let rx begin a new one; 'rx doctor' looks at the store",
+    },
+    Advice {
+        phrase: "disk image is malformed",
+        help: "the store's database is damaged: put back a copy of the file, or move the directory it is in away and \
+               let rx begin a new one; 'rx doctor' looks at the store",
+    },
+    Advice {
+        phrase: "current Nix store schema is version",
+        help: "the store was written by a newer program: use that one, or another store with '--store'",
+    },
+    Advice {
+        phrase: "database is locked",
+        help: "another program is at work on the store; try again when it is done",
+    },
+    Advice {
+        phrase: "lock file \"",
+        help: "the store belongs to somebody else: use it through its daemon with '--store daemon', or take one of your own \
+               with '--store DIRECTORY'",
+    },
+    Advice {
+        phrase: "Permission denied",
+        help: "the file belongs to somebody else; a store of your own can be had with '--store DIRECTORY'",
+    },
+    Advice {
+        phrase: "has wrong length for hash algorithm",
+        help: "a sha256 hash has 64 digits in base 16, 52 in base 32, 44 in base 64; 'rx hash convert' knows them all",
+    },
+    Advice {
+        phrase: "build log of '",
+        help: "logs are kept of what was built on this machine; a path that was fetched has its log, if any, in the cache",
+    },
+    Advice {
+        phrase: "is not in the Nix store",
+        help: "a path of the store is wanted; a link to one, such as './result', may stand for it",
+    },
+    Advice {
+        phrase: "is not valid",
+        help: "nothing of this name is in the store: it was not built or fetched here, or has been collected as garbage",
+    },
+    Advice {
+        phrase: "syntax error in configuration line",
+        help: "a line is 'NAME = VALUE'; what follows '#' is a comment",
+    },
+    Advice {
+        phrase: "matches no derivations",
+        help: "'rx-env -qa' lists what is there; '-f FILE' names the expressions, '-A' an attribute of them",
     },
 ];
 
 /// What to do about an error of the store, the network or the system.
 pub fn for_message(message: &str) -> Option<String> {
+    // What stands in a log or expression is not what is wrong.
+    let first = message.lines().next().unwrap_or_default();
+    if let Some(path) = between(first, "path '", "' does not exist") {
+        return Some(for_missing_file(Path::new(path)));
+    }
     OTHER
         .iter()
         .find(|advice| message.contains(advice.phrase))
         .map(|advice| advice.help.to_owned())
+        .or_else(|| for_failed_builder(message))
+}
+
+/// The text between two others.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let rest = &text[text.find(before)? + before.len()..];
+    Some(&rest[..rest.find(after)?])
+}
+
+/// What to do about a build that failed by itself.
+fn for_failed_builder(message: &str) -> Option<String> {
+    if !message.contains("Reason: builder failed") {
+        return None;
+    }
+    let derivation = between(message, "Cannot build '", "'")?;
+    let mut help = String::new();
+    if message.contains("exit code 127") {
+        help += "a program was not found: builds see nothing of this machine but a shell, unless inputs have it; ";
+    }
+    if message.contains("For full logs, run") {
+        return Some(help + "'--keep-failed' keeps the build directory, to look around in it");
+    }
+    help += &format!(
+        "see the whole log with 'rx log {derivation}', or keep the build directory with '--keep-failed' and look around in it"
+    );
+    Some(help)
+}
+
+/// What may have been meant by a file that is not there.
+fn for_missing_file(path: &Path) -> String {
+    const WHERE: &str = "relative paths start at the file that they are written in; in a git tree, flakes see only files \
+                         that git knows";
+    let Some((parent, name)) = path.parent().zip(path.file_name()) else {
+        return WHERE.to_owned();
+    };
+    let names: Vec<String> = std::fs::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    if name == "default.nix" && parent.is_dir() {
+        let mut files: Vec<_> = names.iter().filter(|name| name.ends_with(".nix")).collect();
+        files.sort();
+        return match files.first() {
+            Some(file) => format!(
+                "of a directory, its 'default.nix' is read; name the file that is meant, such as '{}'",
+                parent.join(file).display()
+            ),
+            None => {
+                "of a directory, its 'default.nix' is read; there is no Nix file in it".to_owned()
+            }
+        };
+    }
+    if let Some(near) = suggest::nearest(&name.to_string_lossy(), names.iter().map(String::as_str))
+    {
+        return format!("did you mean '{}'?", parent.join(near).display());
+    }
+    let missing: PathBuf = path
+        .ancestors()
+        .skip(1)
+        .take_while(|ancestor| !ancestor.exists())
+        .last()
+        .unwrap_or(path)
+        .into();
+    if missing != path {
+        return format!("there is no directory '{}'; {WHERE}", missing.display());
+    }
+    WHERE.to_owned()
 }

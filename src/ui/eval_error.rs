@@ -61,6 +61,8 @@ fn syntax_reports(evaluator: &Evaluator, found: &[(Pos, Diagnostic)]) -> Vec<Rep
         .iter()
         .enumerate()
         .filter(|(index, one)| *index == 0 || !any || is_syntax(one))
+        // Nothing that stands in a comment that does not end is a finding of its own.
+        .take_while(|(index, _)| *index == 0 || !begins_comment(evaluator, &found[0]))
         .map(|(_, one)| {
             let mut report = Report::new(full_message(evaluator, one));
             describe(evaluator, one, &mut report);
@@ -69,6 +71,13 @@ fn syntax_reports(evaluator: &Evaluator, found: &[(Pos, Diagnostic)]) -> Vec<Rep
             report
         })
         .collect()
+}
+
+fn begins_comment(evaluator: &Evaluator, (pos, diagnostic): &(Pos, Diagnostic)) -> bool {
+    evaluator.sources.locate(*pos).is_some_and(|at| {
+        let rest = at.source.text.get(diagnostic.range.start as usize..);
+        rest.is_some_and(|rest| rest.starts_with(b"/*"))
+    })
 }
 
 fn full_message(evaluator: &Evaluator, (pos, diagnostic): &(Pos, Diagnostic)) -> String {
@@ -133,8 +142,10 @@ fn builtin_usage(report: &Report) -> Option<String> {
 fn did_you_mean(error: &Error) -> Option<String> {
     let message = String::from_utf8_lossy(&error.message);
     if message.contains("without required argument") {
-        // The arguments that were given are no mistake.
-        return None;
+        let given = String::from_utf8_lossy(error.suggestions.first()?);
+        return Some(format!(
+            "the call gives '{given}', which the function does not know; is that what is missing?"
+        ));
     }
     let names: Vec<_> = error
         .suggestions

@@ -133,7 +133,9 @@ pub fn report_failure(program: &str, failure: &Failure) -> u8 {
         return 1;
     }
     report::show(error);
-    if error.is::<UsageError>() {
+    if let Some(usage) = error.downcast_ref::<UsageError>()
+        && !usage.message().contains("configuration")
+    {
         progress::log(
             Level::Error,
             format_args!("Try '{program} --help' for more information."),

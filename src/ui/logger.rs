@@ -49,6 +49,9 @@ impl LogFormat {
 /// Installs the logger of this run.
 pub fn start_logging(format: LogFormat, json_log: Option<&Path>, show_trace: bool) {
     report::set_show_trace(show_trace);
+    progress::set_error_text(|message| {
+        report::Report::of_message(message).render(report::Style::of_stderr())
+    });
     let logger: Arc<dyn Logger> = match format {
         LogFormat::Raw => Arc::new(PlainLogger::new(BuildLogs::Hide)),
         LogFormat::RawWithLogs => Arc::new(PlainLogger::new(BuildLogs::Show)),

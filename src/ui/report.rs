@@ -133,15 +133,26 @@ impl Report {
             }
             cause = error.source();
         }
-        if report.help.is_empty() {
-            let causes = report.causes.iter().map(String::as_str);
-            report.help.extend(
-                std::iter::once(report.message.as_str())
+        report.advise();
+        report
+    }
+
+    /// The report of a message alone, as it is told while work goes on.
+    pub fn of_message(message: &str) -> Report {
+        let mut report = Report::new(without_numbers(message));
+        report.advise();
+        report
+    }
+
+    fn advise(&mut self) {
+        if self.help.is_empty() {
+            let causes = self.causes.iter().map(String::as_str);
+            self.help.extend(
+                std::iter::once(self.message.as_str())
                     .chain(causes)
                     .find_map(advice::for_message),
             );
         }
-        report
     }
 
     /// Where it happened.

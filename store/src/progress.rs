@@ -306,6 +306,25 @@ pub fn log(level: Level, message: impl fmt::Display) {
     }
 }
 
+/// Makes the text that people read of an error's message.
+type ErrorText = fn(&str) -> String;
+
+static ERROR_TEXT: std::sync::OnceLock<ErrorText> = std::sync::OnceLock::new();
+
+/// Lets errors that are told while work goes on look like those that end it. The first call counts.
+pub fn set_error_text(text: ErrorText) {
+    let _ = ERROR_TEXT.set(text);
+}
+
+/// Tells an error while other work goes on.
+pub fn error(message: &str) {
+    let text = match ERROR_TEXT.get() {
+        Some(text) => text(message),
+        None => format!("error: {message}"),
+    };
+    log(Level::Error, text);
+}
+
 /// Says `message` at the default level.
 pub fn info(message: impl fmt::Display) {
     log(Level::Info, message);

@@ -43,6 +43,8 @@ pub struct Undefined {
     pub name: Symbol,
     /// Where it is used.
     pub pos: Pos,
+    /// Names in scope there that look like it.
+    pub similar: Vec<Vec<u8>>,
 }
 
 /// What code can refer to without binding it.
@@ -374,6 +376,26 @@ impl Compiler<'_> {
         })
     }
 
+    /// What may have been meant by a name that nothing binds.
+    #[cold]
+    fn similar_names(&self, name: Symbol) -> Vec<Vec<u8>> {
+        let extra = self
+            .environment
+            .extra
+            .into_iter()
+            .flat_map(|extra| extra.keys());
+        let names = self
+            .scope
+            .names()
+            .chain(extra.copied())
+            .chain(self.environment.globals.keys().copied());
+        // Internal names have characters that no variable has.
+        let names = names
+            .map(rx_lang::symbol::name)
+            .filter(|name| name.first().is_some_and(u8::is_ascii_alphabetic));
+        crate::suggest::similar(rx_lang::symbol::name(name), names)
+    }
+
     /// Code for a variable.
     fn variable(&mut self, name: Symbol, pos: Pos) -> Code {
         match self.scope.resolve(name) {
@@ -401,7 +423,8 @@ impl Compiler<'_> {
             });
         }
         if self.withs.is_empty() {
-            self.undefined.push(Undefined { name, pos });
+            let similar = self.similar_names(name);
+            self.undefined.push(Undefined { name, pos, similar });
             return self.node(Expr::Const(Value::NULL));
         }
         let withs = self.withs.iter().rev().copied().collect::<Vec<_>>();

@@ -17,6 +17,7 @@ impl Compiler<'_> {
                     self.undefined.push(Undefined {
                         name: rx_lang::symbol::intern(b"~"),
                         pos: self.pos(id),
+                        similar: Vec::new(),
                     });
                     return self.constant_node(Value::NULL);
                 }
@@ -45,7 +46,10 @@ pub fn canonical(path: &[u8]) -> Vec<u8> {
             b"" | b"." => {}
             b".." => out.truncate(memchr::memrchr(b'/', &out).unwrap_or(0)),
             _ => {
-                if !(out.is_empty() && component == crate::io::LIBRARY && path.starts_with(component)) {
+                if !(out.is_empty()
+                    && component == crate::io::LIBRARY
+                    && path.starts_with(component))
+                {
                     out.push(b'/');
                 }
                 out.extend_from_slice(component);

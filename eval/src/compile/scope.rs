@@ -166,6 +166,11 @@ impl Scope {
         place.unit == self.depth()
     }
 
+    /// All names that are bound here.
+    pub(super) fn names(&self) -> impl Iterator<Item = Symbol> + '_ {
+        self.names.keys().copied()
+    }
+
     pub(super) fn resolve(&mut self, name: Symbol) -> Option<Binding> {
         Some(match *self.names.get(&name)? {
             Entry::Var(place) => Binding::Var(self.var(place)),

@@ -323,7 +323,11 @@ impl Vm {
                     message.extend_from_slice(b" called without required argument '");
                     message.extend_from_slice(symbol::name(formal.name));
                     message.push(b'\'');
-                    let names = entries.names().iter().map(|&n| symbol::name(n));
+                    // Given under a name that the function does not know?
+                    let names = entries.names().iter();
+                    let names = names
+                        .filter(|&&name| !formals.list.iter().any(|f| f.name == name))
+                        .map(|&n| symbol::name(n));
                     let suggestions = crate::suggest::similar(symbol::name(formal.name), names);
                     return Err(Error::new(ErrorKind::Type, message)
                         .at(code.pos)

@@ -789,6 +789,17 @@ impl Job<'_> {
         let shown = self.show(&request.derivation_path);
         let mut message = format!("Cannot build '{shown}'.\nReason: builder {status}.");
         message += &known_output_list(self.store, &request.derivation);
+        if log
+            .tail()
+            .0
+            .last()
+            .is_some_and(|line| line.starts_with("error: executing '"))
+        {
+            message += &format!(
+                "\nnote: its builder '{}' could not be run",
+                String::from_utf8_lossy(&request.derivation.builder)
+            );
+        }
         if !progress::logger().shows_build_logs() {
             message += &log_excerpt(log, self.settings.log_lines);
             let command = if self.settings.enabled(crate::settings::Feature::NixCommand) {

@@ -151,13 +151,30 @@ impl SettingsBuilder {
 
     /// The settings and the warnings that collecting them gave.
     pub fn finish(mut self) -> (Settings, Vec<String>) {
-        self.notices.extend(
-            self.unknown
-                .iter()
-                .map(|name| format!("unknown setting '{name}'")),
-        );
+        self.notices
+            .extend(self.unknown.iter().map(|name| match nearest_setting(name) {
+                Some(near) => format!("unknown setting '{name}' (did you mean '{near}'?)"),
+                None => format!("unknown setting '{name}'"),
+            }));
         (self.settings, self.notices)
     }
+}
+
+/// The setting that was probably meant: one or two letters differ, at the same place from the beginning or the end.
+fn nearest_setting(name: &str) -> Option<&'static str> {
+    let alike = |known: &&str| {
+        let (a, b) = (known.as_bytes(), name.as_bytes());
+        let before = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let after = a
+            .iter()
+            .rev()
+            .zip(b.iter().rev())
+            .take_while(|(a, b)| a == b)
+            .count();
+        let longer = a.len().max(b.len());
+        longer > 4 && longer - (before + after).min(longer) <= 2
+    };
+    super::INFOS.iter().map(|info| info.name).find(alike)
 }
 
 impl Settings {

@@ -230,7 +230,7 @@ impl Scheduler<'_, '_> {
             return Err(error);
         }
         if self.told.insert(error.message.clone()) {
-            progress::log(Level::Error, format!("error: {}", error.message));
+            progress::error(&error.message);
         }
         Err(BuildError::new(
             FailureKind::Transient,
@@ -541,7 +541,7 @@ impl Scheduler<'_, '_> {
         // Each failure is told where it is first met on the way up.
         for error in errors {
             if error.kind != FailureKind::Cancelled && self.told.insert(error.message.clone()) {
-                progress::log(Level::Error, format!("error: {}", error.message));
+                progress::error(&error.message);
             }
         }
         let noun = if count == 1 {
@@ -642,7 +642,7 @@ impl Scheduler<'_, '_> {
                 && error.kind != FailureKind::Cancelled
                 && self.told.insert(error.message.clone())
             {
-                progress::log(Level::Error, format!("error: {}", error.message));
+                progress::error(&error.message);
             }
             let message = format!(
                 "build of resolved derivation of '{}' failed",

@@ -123,7 +123,7 @@ impl Outcome {
                 let mut told = BTreeSet::new();
                 for (target, error) in several {
                     if told.insert(&error.message) {
-                        progress::log(Level::Error, format!("error: {}", error.message));
+                        progress::error(&error.message);
                     }
                     names.insert(format!("'{}'", target.show(store)));
                 }
