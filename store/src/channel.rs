@@ -335,6 +335,7 @@ impl Channels {
         }
         crate::progress::info(format_args!("unpacking {} channels...", now.len()));
         let generation = self.install(store, &now)?;
+        crate::profile::set_up_expressions(fetcher.settings());
         self.link_expressions()?;
         Ok(generation)
     }

@@ -14,9 +14,12 @@ pub struct Reference {
     prefix: Vec<String>,
     /// Where it sees this machine's root; empty where that is the same.
     pub root: String,
+    /// The user to be there; nothing for the one who runs the tests.
+    pub user: Option<u32>,
 }
 
-const VARIABLES: [&str; 4] = [
+const VARIABLES: [&str; 5] = [
+    "HOME",
     "NIX_STORE_DIR",
     "NIX_STATE_DIR",
     "NIX_LOG_DIR",
@@ -30,6 +33,7 @@ impl Reference {
         let reference = Reference {
             prefix: words.split_whitespace().map(str::to_owned).collect(),
             root: std::env::var("RX_REFERENCE_ROOT").unwrap_or_default(),
+            user: None,
         };
         let version = reference
             .words(&["nix-build", "--version"])
@@ -59,7 +63,14 @@ impl Reference {
     /// Runs one of its programs on the store of a place, with these settings.
     pub fn run(&self, place: &Place, settings: &str, line: &[&str]) -> Outcome {
         let ours = place.command("rx");
-        let mut words = vec!["env".to_owned()];
+        let mut words = Vec::new();
+        if let Some(user) = self.user {
+            let ids = [format!("--reuid={user}"), format!("--regid={user}")];
+            words.push("setpriv".to_owned());
+            words.extend(ids);
+            words.push("--clear-groups".to_owned());
+        }
+        words.push("env".to_owned());
         for (name, value) in ours.get_envs() {
             let (name, value) = (name.to_string_lossy(), value.map(|v| v.to_string_lossy()));
             if let Some(value) = value

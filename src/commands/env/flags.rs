@@ -1,6 +1,6 @@
 //! `--set-flag`: priority, active and keep of what is installed.
 
-use rx_store::profile::Token;
+use rx_store::profile::{Token, Turn};
 use rx_store::progress;
 
 use super::Work;
@@ -17,6 +17,7 @@ impl Work<'_> {
             .iter()
             .map(|text| Selector::parse(text))
             .collect::<Result<_, _>>()?;
+        let mut turn = None;
         loop {
             let token = Token::of(self.profile);
             let installed = Installed::read(self.session, &*self.store, self.profile)?;
@@ -49,6 +50,7 @@ impl Work<'_> {
             if commit.run(self.session, &mut items, &token)? {
                 return Ok(());
             }
+            Turn::take(&mut turn, self.profile)?;
         }
     }
 }

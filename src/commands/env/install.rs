@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use rx_store::path::StorePath;
-use rx_store::profile::{Generations, Token};
+use rx_store::profile::{Generations, Token, Turn};
 use rx_store::progress::{self, Level};
 use rx_store::store::{DerivedPath, OutputsSpec};
 
@@ -42,6 +42,7 @@ impl Work<'_> {
             }
         }
         let names: BTreeSet<Vec<u8>> = new.iter().map(|it| it.split_name().0.to_vec()).collect();
+        let mut turn = None;
         loop {
             let token = Token::of(self.profile);
             let installed = Installed::read(self.session, &*self.store, self.profile)?;
@@ -69,17 +70,17 @@ impl Work<'_> {
             if commit.run(self.session, &mut all, &token)? {
                 return Ok(());
             }
+            Turn::take(&mut turn, self.profile)?;
         }
     }
 
     pub(super) fn uninstall(&mut self) -> Result<(), Failure> {
+        let mut turn = None;
         loop {
             let token = Token::of(self.profile);
             let installed = Installed::read(self.session, &*self.store, self.profile)?;
             let mut items = installed.items;
             for argument in &self.env.arguments {
-                let mut kept = Vec::new();
-                let mut removed = Vec::new();
                 let wanted: Option<StorePath> = match is_path(argument) {
                     true => Some(store_path(&*self.store, OsStr::from_bytes(argument))?),
                     false => None,
@@ -88,18 +89,16 @@ impl Work<'_> {
                     Some(_) => None,
                     None => Some(Selector::parse(argument)?),
                 };
-                for mut item in items {
-                    let goes = match (&wanted, &selector) {
-                        (Some(path), _) => self.of(|vm| item.out_path(vm))? == *path,
-                        (None, Some(selector)) => selector.matches(&item)?,
-                        (None, None) => false,
-                    };
-                    if goes {
-                        removed.push(item);
-                    } else {
-                        kept.push(item);
-                    }
+                let mut keeps = Vec::new();
+                for item in &mut items {
+                    keeps.push(match (&wanted, &selector) {
+                        (Some(path), _) => self.of(|vm| item.out_path(vm))? != *path,
+                        (None, Some(selector)) => !selector.matches(item)?,
+                        (None, None) => true,
+                    });
                 }
+                let split = partition(&mut items, &mut keeps);
+                let removed = items.split_off(split);
                 if removed.is_empty() {
                     progress::warn(format_args!(
                         "selector '{}' matched no installed derivations",
@@ -109,7 +108,6 @@ impl Work<'_> {
                 for item in &removed {
                     progress::info(format_args!("uninstalling '{}'", item.shown_name()));
                 }
-                items = kept;
             }
             if self.env.dry_run {
                 return self.announce(&mut items);
@@ -118,6 +116,7 @@ impl Work<'_> {
             if commit.run(self.session, &mut items, &token)? {
                 return Ok(());
             }
+            Turn::take(&mut turn, self.profile)?;
         }
     }
 
@@ -186,5 +185,49 @@ impl Work<'_> {
         }
         ui::show_changes(&*self.store, self.profile, &roots);
         Ok(())
+    }
+}
+
+/// Moves what is kept to the front; says how much that is. The order is that of the C++ library's `partition`, since the
+/// manifest of what remains has it.
+fn partition<T>(items: &mut [T], keeps: &mut [bool]) -> usize {
+    let (mut first, mut last) = (0, items.len());
+    loop {
+        while first < last && keeps[first] {
+            first += 1;
+        }
+        if first == last {
+            return first;
+        }
+        last -= 1;
+        while first < last && !keeps[last] {
+            last -= 1;
+        }
+        if first == last {
+            return first;
+        }
+        items.swap(first, last);
+        keeps.swap(first, last);
+        first += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_first_in_the_known_order() {
+        let split = |keep: &str| {
+            let mut items: Vec<usize> = (0..keep.len()).collect();
+            let mut keeps: Vec<bool> = keep.bytes().map(|b| b == b'k').collect();
+            let count = partition(&mut items, &mut keeps);
+            (count, items)
+        };
+        assert_eq!(split("dkkk"), (3, vec![3, 1, 2, 0]));
+        assert_eq!(split("kdkd"), (2, vec![0, 2, 1, 3]));
+        assert_eq!(split("kk"), (2, vec![0, 1]));
+        assert_eq!(split("dd"), (0, vec![0, 1]));
+        assert_eq!(split(""), (0, vec![]));
     }
 }

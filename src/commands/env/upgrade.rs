@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use rx_eval::text::version::compare;
-use rx_store::profile::Token;
+use rx_store::profile::{Token, Turn};
 use rx_store::progress;
 
 use super::Work;
@@ -27,6 +27,7 @@ impl Upgrade {
 
 impl Work<'_> {
     pub(super) fn upgrade(&mut self) -> Result<(), Failure> {
+        let mut turn = None;
         loop {
             let token = Token::of(self.profile);
             let installed = Installed::read(self.session, &*self.store, self.profile)?;
@@ -43,6 +44,7 @@ impl Work<'_> {
             if commit.run(self.session, &mut items, &token)? {
                 return Ok(());
             }
+            Turn::take(&mut turn, self.profile)?;
         }
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rx_store::profile::{
-    Conflict, DEFAULT_PRIORITY, Entry, FlakeSource, Manifest, ProfileError, Token,
+    Conflict, DEFAULT_PRIORITY, Entry, FlakeSource, Manifest, ProfileError, Token, Turn,
 };
 use rx_store::progress;
 use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, Store};
@@ -82,6 +82,7 @@ Examples:
             }
             let dry = if self.dry_run { Dry::Yes } else { Dry::No };
             build(session, &*store, &mut additions, dry)?;
+            let mut turn = None;
             loop {
                 let token = Token::of(&profile);
                 let before = read_in(session, &*store, &profile)?;
@@ -94,7 +95,7 @@ Examples:
                         }
                         return Ok(());
                     }
-                    Ok(false) => {}
+                    Ok(false) => Turn::take(&mut turn, &profile)?,
                     Err(ProfileError::Conflict(conflict)) => {
                         return Err(explain(invocation, &*store, &manifest, &new, &conflict));
                     }

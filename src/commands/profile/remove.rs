@@ -1,6 +1,6 @@
 //! `rx profile remove`.
 
-use rx_store::profile::Token;
+use rx_store::profile::{Token, Turn};
 use rx_store::progress::{self, Level};
 
 use super::matchers::MatchArgs;
@@ -32,6 +32,7 @@ impl Subcommand for ProfileRemove {
         let profile = self.profile.path(invocation)?;
         let store = open_store(invocation)?;
         self.packages.check(store.dir())?;
+        let mut turn = None;
         loop {
             let token = Token::of(&profile);
             let mut manifest = read(invocation, &self.options, &*store, &profile)?;
@@ -60,6 +61,7 @@ impl Subcommand for ProfileRemove {
             if commit(&*store, &profile, &manifest, &token, dry)? {
                 return Ok(());
             }
+            Turn::take(&mut turn, &profile)?;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use rx_store::fetch::flake_ref::FlakeRef;
-use rx_store::profile::{Entry, FlakeSource, Manifest, ProfileError, Token};
+use rx_store::profile::{Entry, FlakeSource, Manifest, ProfileError, Token, Turn};
 use rx_store::progress;
 use rx_store::store::Store;
 
@@ -54,6 +54,7 @@ impl Subcommand for ProfileUpgrade {
         let mut invocation = invocation.clone();
         Arc::make_mut(&mut invocation.settings).tarball_ttl = 0;
         let dry = if self.dry_run { Dry::Yes } else { Dry::No };
+        let mut turn = None;
         loop {
             let token = Token::of(&profile);
             let mut origins = Origins::of(&profile);
@@ -104,7 +105,7 @@ impl Subcommand for ProfileUpgrade {
                     }
                     return Ok(());
                 }
-                Ok(false) => {}
+                Ok(false) => Turn::take(&mut turn, &profile)?,
                 Err(ProfileError::Conflict(conflict)) => {
                     return Err(explain(&invocation, &*store, &manifest, &new, &conflict));
                 }

@@ -195,6 +195,31 @@ impl Token {
     }
 }
 
+/// A turn at changing a profile: nobody else has one while it lives.
+///
+/// Whoever finds that a profile was changed meanwhile takes a turn for the next attempts: a hundred at once would
+/// otherwise undo each other's work again and again.
+#[derive(Debug)]
+pub struct Turn {
+    _locks: PathLocks,
+}
+
+impl Turn {
+    /// Waits for a turn, unless there is one already.
+    pub fn take(turn: &mut Option<Turn>, profile: &Path) -> Result<(), ProfileError> {
+        if turn.is_some() {
+            return Ok(());
+        }
+        let mut name = profile.as_os_str().to_owned();
+        name.push(".turn");
+        let mut locks = PathLocks::acquire([PathBuf::from(name)], &mut |_| {})
+            .map_err(|e| ProfileError::file("locking", profile, e))?;
+        locks.set_deletion(true);
+        *turn = Some(Turn { _locks: locks });
+        Ok(())
+    }
+}
+
 impl Generations {
     /// Reads which generations a profile has. A profile that does not exist has none.
     pub fn of(profile: &Path) -> Result<Self, ProfileError> {

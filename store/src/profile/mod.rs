@@ -26,7 +26,7 @@ pub use changes::{Changes, PackageChange, current_object, package_and_version};
 pub use environment::{Element, build_environment, environment_derivation, manifest_text};
 pub(crate) use environment::{build_output, builtin_derivation};
 pub use generations::{
-    Change, Deletion, Generation, Generations, ProfileError, Token, replace_link,
+    Change, Deletion, Generation, Generations, ProfileError, Token, Turn, replace_link,
 };
 pub use json::{DEFAULT_PRIORITY, Entry, FlakeSource, Manifest, name_from_url, split_name};
 pub use links::{build_profile, find_conflict};
