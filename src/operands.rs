@@ -109,15 +109,20 @@ impl NameArgs {
         }))
     }
 
-    /// The one store path that a name stands for, built if `built` says so.
+    /// The one store path that a name stands for.
     pub fn find_one(
         &self,
         invocation: &Invocation,
         name: &OsString,
-        built: bool,
+        wish: Wish,
     ) -> Result<(Arc<dyn Store>, StorePath), Failure> {
         let named = self.find(invocation, None, std::slice::from_ref(name))?;
-        let mut paths = named.paths(built)?.into_iter();
+        let paths = match wish {
+            Wish::Derivations => named.derivations()?,
+            Wish::Known => named.paths(false)?,
+            Wish::Built => named.paths(true)?,
+        };
+        let mut paths = paths.into_iter();
         match (paths.next(), paths.next()) {
             (Some(path), None) => Ok((named.store, path)),
             _ => Err(UsageError::new(format!(
@@ -127,6 +132,17 @@ impl NameArgs {
             .into()),
         }
     }
+}
+
+/// What is wanted of things that are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Their derivations.
+    Derivations,
+    /// Their outputs, built or not.
+    Known,
+    /// Their outputs, built if they are not.
+    Built,
 }
 
 impl Named {
@@ -327,15 +343,28 @@ impl PathArgs {
         invocation: &Invocation,
         built: bool,
     ) -> Result<(Arc<dyn Store>, Vec<StorePath>), Failure> {
+        self.find_in(invocation, None, built)
+    }
+
+    /// The same in a given store.
+    pub fn find_in(
+        &self,
+        invocation: &Invocation,
+        store: Option<Arc<dyn Store>>,
+        built: bool,
+    ) -> Result<(Arc<dyn Store>, Vec<StorePath>), Failure> {
         let (store, mut paths) = if self.all {
             if !self.operands.what.is_empty() {
                 return Err(UsageError::new("'--all' does not expect arguments").into());
             }
-            let store = open_store(invocation)?;
+            let store = match store {
+                Some(store) => store,
+                None => open_store(invocation)?,
+            };
             let paths = store.all_valid_paths()?;
             (store, paths)
         } else {
-            let named = self.operands.find(invocation, None)?;
+            let named = self.operands.find(invocation, store)?;
             let paths = if self.derivation {
                 named.derivations()?
             } else {

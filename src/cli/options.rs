@@ -250,12 +250,16 @@ pub struct JsonOptions {
 impl JsonOptions {
     /// Prints a value as these options have it.
     pub fn print(self, value: &serde_json::Value) -> Result<(), crate::ui::Failure> {
-        let pretty = self.pretty || (!self.no_pretty && crate::ui::stdout_is_terminal());
-        let text = if pretty {
+        let text = if self.is_pretty() {
             format!("{value:#}\n")
         } else {
             format!("{value}\n")
         };
         crate::ui::print(&text)
+    }
+
+    /// Whether JSON is indented.
+    pub fn is_pretty(self) -> bool {
+        self.pretty || (!self.no_pretty && crate::ui::stdout_is_terminal())
     }
 }

@@ -10,12 +10,15 @@ use rx_store::store::Store;
 use rx_store::store::closure::ClosureOptions;
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::operands::NameArgs;
+use crate::operands::{NameArgs, Wish};
 use crate::ui::{self, Failure};
 
 /// Arguments of `rx store diff-closures`.
 #[derive(clap::Args)]
 pub struct DiffClosures {
+    /// Compare derivations, not their outputs.
+    #[arg(long)]
+    derivation: bool,
     #[command(flatten)]
     names: NameArgs,
     /// The path before.
@@ -60,8 +63,13 @@ impl Subcommand for DiffClosures {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let (store, before) = self.names.find_one(invocation, &self.before, true)?;
-        let (_, after) = self.names.find_one(invocation, &self.after, true)?;
+        let wish = if self.derivation {
+            Wish::Derivations
+        } else {
+            Wish::Built
+        };
+        let (store, before) = self.names.find_one(invocation, &self.before, wish)?;
+        let (_, after) = self.names.find_one(invocation, &self.after, wish)?;
         ui::print(&difference(&*store, before, after, "")?)
     }
 }

@@ -11,8 +11,9 @@ use rx_eval::print::{PrintErrors, PrintOptions};
 use rx_eval::value::{Context, View};
 use rx_eval::{Error, ErrorKind, Origin, Pos, Value, Vm};
 use rx_lang::symbol;
+use rx_store::derivation::pretty_json;
 
-use crate::cli::{Category, EvalOptions, Invocation, Subcommand};
+use crate::cli::{Category, EvalOptions, Invocation, JsonOptions, Subcommand};
 use crate::eval_session::{EvalSession, with_session};
 use crate::installables::{Lookup, SourceOptions};
 use crate::ui::{self, Failure, UsageError};
@@ -25,9 +26,8 @@ pub struct Eval {
     /// Apply this function to the value first.
     #[arg(long, value_name = "EXPRESSION")]
     apply: Option<OsString>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonOptions,
     /// Print the bytes of a string.
     #[arg(long)]
     raw: bool,
@@ -50,7 +50,7 @@ impl Subcommand for Eval {
     const CATEGORY: Category = Category::Main;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        if self.raw && self.json {
+        if self.raw && self.json.json {
             return Err(UsageError::new("--raw and --json are mutually exclusive").into());
         }
         let invocation = self.source.adapt(invocation);
@@ -104,12 +104,12 @@ impl Eval {
             )?;
             return Ok(out);
         }
-        if self.json {
+        if self.json.json {
             vm.print_json(value, CopyMode::Name, pos, &mut out, &mut context)?;
-            if ui::stdout_is_terminal()
-                && let Ok(json) = serde_json::from_slice::<serde_json::Value>(&out)
+            if self.json.is_pretty()
+                && let Ok(text) = std::str::from_utf8(&out)
             {
-                out = format!("{json:#}").into_bytes();
+                out = pretty_json(text).into_bytes();
             }
         } else {
             let options = PrintOptions {

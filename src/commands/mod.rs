@@ -25,6 +25,7 @@ pub mod parse;
 mod path_info;
 mod prefetch;
 pub mod profile;
+mod realisation;
 mod repl;
 mod run;
 mod search;
@@ -37,6 +38,7 @@ mod store_gc;
 mod store_info;
 mod store_read;
 mod store_signatures;
+mod store_transfer;
 mod why_depends;
 
 use crate::cli::{ClassicEntry, Entry};
@@ -120,8 +122,11 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<store_read::StoreCat>(),
         Entry::of::<store_read::StoreDumpPath>(),
         Entry::of::<store_read::StoreLs>(),
+        Entry::of::<realisation::RealisationInfo>(),
         Entry::of::<store_signatures::StoreCopySigs>(),
         Entry::of::<store_signatures::StoreSign>(),
+        Entry::of::<store_transfer::StoreCopyLog>(),
+        Entry::of::<store_transfer::StoreMakeContentAddressed>(),
         Entry::of::<why_depends::WhyDepends>(),
     ];
     MODERN

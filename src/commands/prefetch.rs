@@ -12,7 +12,7 @@ use rx_store::path::{StorePath, check_name};
 use rx_store::progress;
 use rx_store::store::{AddFlags, Contents, Store};
 
-use crate::cli::{Category, ClassicCommand, Flag, Invocation, Options, Subcommand};
+use crate::cli::{Category, ClassicCommand, Flag, Invocation, JsonOptions, Options, Subcommand};
 use crate::store_session::{open_store, shown};
 use crate::ui::{self, Failure, UsageError};
 
@@ -247,9 +247,8 @@ pub struct PrefetchFile {
     /// Unpack the archive and hash what is in it.
     #[arg(long)]
     unpack: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonOptions,
     /// What to download.
     url: String,
 }
@@ -277,8 +276,10 @@ impl Subcommand for PrefetchFile {
         let store = open_store(invocation)?;
         let (path, hash) = prefetch.run(invocation, &*store)?;
         let path = shown(&*store, &path).display().to_string();
-        if self.json {
-            return ui::print_json(&serde_json::json!({ "hash": hash.sri(), "storePath": path }));
+        if self.json.json {
+            return self
+                .json
+                .print(&serde_json::json!({ "hash": hash.sri(), "storePath": path }));
         }
         progress::log(
             progress::Level::Notice,

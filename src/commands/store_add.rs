@@ -57,62 +57,37 @@ impl Common {
     }
 }
 
-/// Arguments of `rx store add`.
-#[derive(clap::Args)]
-pub struct StoreAdd {
-    /// How contents become a hash: nar, flat, text or git.
-    #[arg(long, value_name = "METHOD", default_value = "nar")]
-    mode: String,
-    /// The hash: sha256, sha1, sha512, md5 or blake3.
-    #[arg(long, value_name = "ALGORITHM", default_value = "sha256")]
-    hash_algo: String,
-    #[command(flatten)]
-    common: Common,
+macro_rules! adders {
+    ($($type:ident $path:literal $method:literal $about:literal;)*) => { $(
+        #[doc = $about]
+        #[derive(clap::Args)]
+        pub struct $type {
+            /// How contents become a hash: nar, flat, text or git.
+            #[arg(long, value_name = "METHOD", default_value = $method)]
+            mode: String,
+            /// The hash: sha256, sha1, sha512, md5 or blake3.
+            #[arg(long, value_name = "ALGORITHM", default_value = "sha256")]
+            hash_algo: String,
+            #[command(flatten)]
+            common: Common,
+        }
+
+        impl Subcommand for $type {
+            const PATH: &'static str = $path;
+            const ABOUT: &'static str = $about;
+            const CATEGORY: Category = Category::Utility;
+
+            fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+                let method = Method::parse(&self.mode)?;
+                let algorithm = Algorithm::parse(&self.hash_algo)?;
+                self.common.run(invocation, method, algorithm)
+            }
+        }
+    )* };
 }
 
-impl Subcommand for StoreAdd {
-    const PATH: &'static str = "store add";
-    const ABOUT: &'static str = "Add a file or directory to the store";
-    const CATEGORY: Category = Category::Utility;
-
-    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let method = Method::parse(&self.mode)?;
-        let algorithm = Algorithm::parse(&self.hash_algo)?;
-        self.common.run(invocation, method, algorithm)
-    }
-}
-
-/// Arguments of `rx store add-file`.
-#[derive(clap::Args)]
-pub struct StoreAddFile {
-    #[command(flatten)]
-    common: Common,
-}
-
-impl Subcommand for StoreAddFile {
-    const PATH: &'static str = "store add-file";
-    const ABOUT: &'static str = "Old name of 'rx store add --mode flat'";
-    const CATEGORY: Category = Category::Utility;
-
-    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        self.common.run(invocation, Method::Flat, Algorithm::Sha256)
-    }
-}
-
-/// Arguments of `rx store add-path`.
-#[derive(clap::Args)]
-pub struct StoreAddPath {
-    #[command(flatten)]
-    common: Common,
-}
-
-impl Subcommand for StoreAddPath {
-    const PATH: &'static str = "store add-path";
-    const ABOUT: &'static str = "Old name of 'rx store add'";
-    const CATEGORY: Category = Category::Utility;
-
-    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        self.common
-            .run(invocation, Method::NixArchive, Algorithm::Sha256)
-    }
+adders! {
+    StoreAdd "store add" "nar" "Add a file or directory to the store";
+    StoreAddFile "store add-file" "flat" "Old name of 'rx store add --mode flat'";
+    StoreAddPath "store add-path" "nar" "Old name of 'rx store add'";
 }

@@ -6,7 +6,7 @@ use rx_store::store::signature::PublicKeys;
 
 use super::store::contents_are_intact;
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::operands::{Operands, PathArgs};
+use crate::operands::PathArgs;
 use crate::store_session::{open_local, open_store};
 use crate::ui::{self, Failure};
 
@@ -70,7 +70,7 @@ impl Subcommand for StoreVerify {
 #[derive(clap::Args)]
 pub struct StoreRepair {
     #[command(flatten)]
-    operands: Operands,
+    paths: PathArgs,
 }
 
 impl Subcommand for StoreRepair {
@@ -79,9 +79,8 @@ impl Subcommand for StoreRepair {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let named = self.operands.find(invocation, None)?;
-        let store = &named.store;
-        for path in named.paths(false)? {
+        let (store, paths) = self.paths.find(invocation, false)?;
+        for path in paths {
             match store.builder() {
                 Some(builder) => builder.repair_path(&path)?,
                 None => {

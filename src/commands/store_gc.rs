@@ -5,7 +5,7 @@ use rx_store::store::{GcAction, GcOptions};
 
 use super::store::{delete_paths, print_freed};
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::operands::Operands;
+use crate::operands::PathArgs;
 use crate::store_session::open_store;
 use crate::ui::{Failure, UsageError};
 
@@ -46,11 +46,14 @@ pub struct StoreDelete {
     /// Delete even what a root needs.
     #[arg(long)]
     ignore_liveness: bool,
-    /// Also delete everything that the paths need and nothing else does.
-    #[arg(short, long)]
-    recursive: bool,
+    /// Pass over what a root needs, instead of failing; useful with --recursive.
+    #[arg(long, alias = "skip-live")]
+    skip_alive: bool,
+    /// Also delete what refers to the paths.
+    #[arg(long)]
+    also_referrers: bool,
     #[command(flatten)]
-    operands: Operands,
+    paths: PathArgs,
 }
 
 impl Subcommand for StoreDelete {
@@ -59,19 +62,22 @@ impl Subcommand for StoreDelete {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let named = self.operands.find(invocation, None)?;
-        let store = &named.store;
-        let action = if self.recursive {
+        let (store, paths) = self.paths.find(invocation, false)?;
+        let action = if self.skip_alive {
             GcAction::DeleteDead
         } else {
             GcAction::DeleteSpecific
         };
         let mut options = GcOptions::new(action);
         options.ignore_liveness = self.ignore_liveness;
-        options.paths = named.paths(false)?;
-        if self.recursive {
-            options.paths = store.closure(&options.paths, ClosureOptions::default())?;
+        options.paths = paths.into_iter().collect();
+        if self.also_referrers {
+            let referrers = ClosureOptions {
+                reverse: true,
+                ..ClosureOptions::default()
+            };
+            options.paths = store.closure(&options.paths, referrers)?;
         }
-        delete_paths(&**store, &options)
+        delete_paths(&*store, &options)
     }
 }

@@ -2,16 +2,15 @@
 
 use rx_store::store::address::{StoreAddress, Target};
 
-use crate::cli::{COMPATIBLE_VERSION, Category, Invocation, Subcommand};
+use crate::cli::{COMPATIBLE_VERSION, Category, Invocation, JsonOptions, Subcommand};
 use crate::store_session::open_store;
-use crate::ui::{self, Failure};
+use crate::ui::Failure;
 
 /// Arguments of `rx store info`.
 #[derive(clap::Args)]
 pub struct StoreInfo {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonOptions,
 }
 
 impl Subcommand for StoreInfo {
@@ -45,7 +44,7 @@ impl Subcommand for StoreInfo {
         // What is on this machine's disk belongs to whoever runs this; servers do not tell.
         let trusted = (is_local || scheme == "file").then_some(true);
         let version = is_local.then_some(COMPATIBLE_VERSION);
-        if self.json {
+        if self.json.json {
             let mut json = serde_json::Map::new();
             if let Some(trusted) = trusted {
                 json.insert("trusted".into(), trusted.into());
@@ -54,7 +53,7 @@ impl Subcommand for StoreInfo {
             if let Some(version) = version {
                 json.insert("version".into(), version.into());
             }
-            return ui::print_json(&json.into());
+            return self.json.print(&json.into());
         }
         let notice =
             |line: String| rx_store::progress::log(rx_store::progress::Level::Notice, line);

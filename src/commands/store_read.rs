@@ -9,9 +9,9 @@ use rx_store::store::Store;
 
 use super::nar::ListArgs;
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::operands::NameArgs;
+use crate::operands::PathArgs;
 use crate::store_session::{follow_links, lines, open_store};
-use crate::ui::{self, Failure};
+use crate::ui::{self, Failure, UsageError};
 
 /// A store path and a place inside.
 fn inside(
@@ -76,9 +76,7 @@ impl Subcommand for StoreLs {
 #[derive(clap::Args)]
 pub struct StoreDumpPath {
     #[command(flatten)]
-    names: NameArgs,
-    /// A store path, or what evaluates to one.
-    what: OsString,
+    paths: PathArgs,
 }
 
 impl Subcommand for StoreDumpPath {
@@ -87,9 +85,12 @@ impl Subcommand for StoreDumpPath {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let (store, path) = self.names.find_one(invocation, &self.what, false)?;
+        let (store, paths) = self.paths.find(invocation, false)?;
+        let [path] = paths.as_slice() else {
+            return Err(UsageError::new("this command requires exactly one store path").into());
+        };
         let mut out = ui::stdout();
-        store.nar_from_path(&path, &mut out)?;
+        store.nar_from_path(path, &mut out)?;
         out.flush()?;
         Ok(())
     }

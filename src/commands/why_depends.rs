@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use rx_store::path::StorePath;
 use rx_store::progress;
@@ -13,9 +12,9 @@ use rx_store::store::Store;
 use rx_store::store::closure::ClosureOptions;
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::operands::NameArgs;
+use crate::operands::{NameArgs, Wish};
 use crate::store_session::shown;
-use crate::ui::{self, Failure, UsageError};
+use crate::ui::{self, Failure};
 
 /// Arguments of `rx why-depends`.
 #[derive(clap::Args)]
@@ -55,9 +54,16 @@ impl Subcommand for WhyDepends {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let (store, package) = self.one(invocation, &self.package, true)?;
-        // What is not built yet is needed by nothing.
-        let (_, dependency) = self.one(invocation, &self.dependency, false)?;
+        let (package, dependency) = if self.derivation {
+            (Wish::Derivations, Wish::Derivations)
+        } else {
+            // What is not built yet is needed by nothing.
+            (Wish::Built, Wish::Known)
+        };
+        let (store, package) = self.names.find_one(invocation, &self.package, package)?;
+        let (_, dependency) = self
+            .names
+            .find_one(invocation, &self.dependency, dependency)?;
         let start = BTreeSet::from([package.clone()]);
         let closure = store.closure(&start, ClosureOptions::default())?;
         let dir = store.dir();
@@ -85,34 +91,6 @@ impl Subcommand for WhyDepends {
         };
         printer.print()?;
         ui::print_bytes(&printer.out)
-    }
-}
-
-impl WhyDepends {
-    /// The one path or derivation that an argument means.
-    fn one(
-        &self,
-        invocation: &Invocation,
-        argument: &OsString,
-        built: bool,
-    ) -> Result<(Arc<dyn Store>, StorePath), Failure> {
-        let named = self
-            .names
-            .find(invocation, None, std::slice::from_ref(argument))?;
-        let paths = if self.derivation {
-            named.derivations()?
-        } else {
-            named.paths(built)?
-        };
-        let mut paths = paths.into_iter();
-        match (paths.next(), paths.next()) {
-            (Some(path), None) => Ok((named.store, path)),
-            _ => Err(UsageError::new(format!(
-                "argument '{}' should evaluate to one store path",
-                argument.display()
-            ))
-            .into()),
-        }
     }
 }
 

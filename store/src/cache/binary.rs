@@ -794,9 +794,18 @@ impl Store for BinaryCacheStore {
     }
 
     fn build_log(&self, path: &StorePath) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self
-            .transport
-            .get(&format!("log/{}", path.base_name()), MAX_LOG)?)
+        let deriver = if path.is_derivation() {
+            Some(path.clone())
+        } else {
+            self.query_path_info(path)?
+                .and_then(|info| info.deriver.clone())
+        };
+        match deriver {
+            Some(drv) => Ok(self
+                .transport
+                .get(&format!("log/{}", drv.base_name()), MAX_LOG)?),
+            None => Ok(None),
+        }
     }
 
     fn add_build_log(&self, drv: &StorePath, log: &[u8]) -> Result<(), StoreError> {

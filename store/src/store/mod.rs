@@ -11,6 +11,7 @@
 //! | `references` | finding store paths in bytes |
 //! | `closure` | closures and orders of paths |
 //! | `export` | the stream of `--export` and `--import` |
+//! | `rewrite` | closures renamed after their contents |
 //! | `address` | the texts that name stores |
 //! | `memory` | a store that computes paths and keeps nothing on disk |
 //! | `local` | the store on this machine's disk |
@@ -27,6 +28,7 @@ pub mod local;
 pub mod memory;
 pub mod realisation;
 pub mod references;
+pub mod rewrite;
 pub mod signature;
 
 pub use api::{
