@@ -332,6 +332,7 @@ impl Vm {
     }
 
     fn compile_file(&mut self, path: &[u8]) -> Result<crate::compile::Unit> {
+        rx_store::evaluation::file(path);
         let text = self.ev.io.read_file(path)?;
         let dir = path
             .iter()

@@ -71,7 +71,9 @@ fn run_session<T>(
         }
         session.override_flakes(options)?;
         session.auto_args = args::values(&mut session, options)?;
+        let evaluating = rx_store::evaluation::begin();
         let result = run(&mut session);
+        drop(evaluating);
         let flushed = session.vm.ev.io.store().flush();
         stats::show(&session.vm);
         let value = result?;

@@ -1,95 +1,130 @@
-//! The status line on a terminal: how much is built, copied and fetched, and what is at work.
+//! The status line on a terminal, drawn ten times a second below the messages.
 //!
-//! ```text
-//! [2/5 built, 1 copied (3.1/8.0 MiB), 0.4 MiB fetched] building hello-2.12 (buildPhase): cc main.o
-//! ```
+//! The line stays without a line end, so that wiping it leaves no trace. A thread draws it; whoever reports only
+//! changes what there is to say, which costs the work nothing.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rx_store::evaluation;
 use rx_store::progress::{self, ActivityId, ActivityKind, Field, Level, Logger, ResultKind};
 
 use super::logger::{BuildLogs, build_line, warning};
-use super::output::render_size;
+use super::status::Status;
+
+/// Time between two drawings.
+const FRAME: Duration = Duration::from_millis(100);
 
 /// Draws a status line below the messages.
 pub(super) struct BarLogger {
-    bar: ProgressBar,
+    shared: Arc<Mutex<Line>>,
     logs: BuildLogs,
-    state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
-    activities: BTreeMap<ActivityId, Running>,
-    totals: BTreeMap<ActivityKind, Totals>,
+struct Line {
+    status: Status,
+    /// What stands on the terminal now.
+    drawn: String,
     /// How many guards want the terminal for themselves.
     paused: usize,
-}
-
-struct Running {
-    kind: ActivityKind,
-    text: String,
-    name: String,
-    phase: String,
-    last_line: String,
-    since: Instant,
-    counts: Counts,
-    expected: BTreeMap<ActivityKind, u64>,
-    visible: bool,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Counts {
-    done: u64,
-    expected: u64,
-    running: u64,
-    failed: u64,
-}
-
-/// What ended activities of a kind leave behind, and what is still expected.
-#[derive(Clone, Copy, Default)]
-struct Totals {
-    done: u64,
-    failed: u64,
-    expected: u64,
+    finished: bool,
 }
 
 impl BarLogger {
     pub(super) fn new(logs: BuildLogs) -> BarLogger {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(12));
-        bar.set_style(
-            ProgressStyle::with_template("{wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
-        BarLogger {
-            bar,
-            logs,
-            state: Mutex::default(),
-        }
+        let shared = Arc::new(Mutex::new(Line::default()));
+        let weak = Arc::downgrade(&shared);
+        let colours = super::colours();
+        // Without a thread there is no status line, and nothing else is missing.
+        let _ = std::thread::Builder::new()
+            .name("status line".to_owned())
+            .spawn(move || {
+                loop {
+                    std::thread::sleep(FRAME);
+                    let Some(shared) = weak.upgrade() else { return };
+                    let mut line = lock(&shared);
+                    if line.finished {
+                        return;
+                    }
+                    line.draw(colours);
+                }
+            });
+        BarLogger { shared, logs }
     }
 
-    fn print(&self, line: &str) {
-        self.bar.suspend(|| {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
-        });
+    fn line(&self) -> MutexGuard<'_, Line> {
+        lock(&self.shared)
     }
 
-    fn with_state(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self
-            .state
+    fn print(&self, text: &str) {
+        let mut line = self.line();
+        let wipe = line.wipe();
+        // A closed standard error must not end the work.
+        let _ = std::io::stderr()
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        change(&mut state);
-        if state.paused == 0 {
-            let line = state.line();
-            drop(state);
-            self.bar.set_message(line);
+            .write_all(format!("{wipe}{text}\n").as_bytes());
+    }
+}
+
+fn lock(shared: &Mutex<Line>) -> MutexGuard<'_, Line> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Line {
+    fn draw(&mut self, colours: bool) {
+        if self.paused > 0 {
+            return;
+        }
+        let text = self.status.line(Instant::now(), evaluation::counts());
+        let columns = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+        let text = clip(&text, columns.saturating_sub(1).max(10));
+        if text == self.drawn {
+            return;
+        }
+        let shown = if colours { paint(&text) } else { text.clone() };
+        let _ = std::io::stderr()
+            .lock()
+            .write_all(format!("\r{shown}\x1b[K").as_bytes());
+        self.drawn = text;
+    }
+
+    /// What removes the line from the terminal.
+    fn wipe(&mut self) -> &'static str {
+        if std::mem::take(&mut self.drawn).is_empty() {
+            ""
+        } else {
+            "\r\x1b[K"
         }
     }
+
+    fn wipe_now(&mut self) {
+        let wipe = self.wipe();
+        if !wipe.is_empty() {
+            let _ = std::io::stderr().lock().write_all(wipe.as_bytes());
+        }
+    }
+}
+
+/// The counters in colour.
+fn paint(text: &str) -> String {
+    match text.split_once("] ") {
+        Some((counters, rest)) if counters.starts_with('[') => {
+            format!("\x1b[32m{counters}]\x1b[0m {rest}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// As much of a text as fits into a line.
+fn clip(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let mut clipped: String = text.chars().take(columns.saturating_sub(1)).collect();
+    clipped.push('…');
+    clipped
 }
 
 impl Logger for BarLogger {
@@ -117,239 +152,48 @@ impl Logger for BarLogger {
         if kind == ActivityKind::Build && progress::wanted(level) && self.logs == BuildLogs::Show {
             self.print(text);
         }
-        let running = Running {
-            kind,
-            text: text.to_owned(),
-            name: short_name(fields),
-            phase: String::new(),
-            last_line: String::new(),
-            since: Instant::now(),
-            counts: Counts::default(),
-            expected: BTreeMap::new(),
-            visible: level <= Level::Info,
-        };
-        self.with_state(|state| {
-            state.activities.insert(id, running);
-        });
+        let status = &mut self.line().status;
+        status.start(id, level, kind, text, fields, Instant::now());
     }
 
     fn stop(&self, id: ActivityId) {
-        self.with_state(|state| {
-            if let Some(activity) = state.activities.remove(&id) {
-                for (kind, count) in &activity.expected {
-                    let totals = state.totals.entry(*kind).or_default();
-                    totals.expected = totals.expected.saturating_sub(*count);
-                }
-                let totals = state.totals.entry(activity.kind).or_default();
-                totals.done += activity.counts.done;
-                totals.failed += activity.counts.failed;
-            }
-        });
+        self.line().status.stop(id);
     }
 
     fn result(&self, id: ActivityId, kind: ResultKind, fields: &[Field]) {
-        if let Some(line) = build_line(kind, fields) {
-            if self.logs == BuildLogs::Show {
-                let state = self
-                    .state
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                let name = state
-                    .activities
-                    .get(&id)
-                    .map(|it| it.name.clone())
-                    .unwrap_or_default();
-                drop(state);
-                let prefix = if name.is_empty() {
-                    name
-                } else {
-                    format!("{name}> ")
-                };
-                self.print(&format!("{prefix}{line}"));
-            } else {
-                self.with_state(|state| {
-                    if let Some(activity) = state.activities.get_mut(&id) {
-                        activity.last_line = super::logger::without_escapes(&line);
-                    }
-                });
-            }
+        let Some(line) = build_line(kind, fields) else {
+            self.line().status.result(id, kind, fields);
+            return;
+        };
+        if self.logs == BuildLogs::Hide {
+            self.line().status.line_of(id, &line);
             return;
         }
-        self.with_state(|state| state.result(id, kind, fields));
+        let name = self.line().status.name(id).to_owned();
+        let prefix = if name.is_empty() {
+            name
+        } else {
+            format!("{name}> ")
+        };
+        self.print(&format!("{prefix}{line}"));
     }
 
     fn pause(&self) {
-        let mut state = self
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.paused += 1;
-        drop(state);
-        self.bar.set_message("");
-        self.bar.suspend(|| {});
+        let mut line = self.line();
+        line.paused += 1;
+        line.wipe_now();
     }
 
     fn resume(&self) {
-        self.with_state(|state| state.paused = state.paused.saturating_sub(1));
+        let mut line = self.line();
+        line.paused = line.paused.saturating_sub(1);
     }
 
     fn finish(&self) {
-        self.bar.finish_and_clear();
+        let mut line = self.line();
+        line.finished = true;
+        line.wipe_now();
     }
-}
-
-impl State {
-    fn result(&mut self, id: ActivityId, kind: ResultKind, fields: &[Field]) {
-        let Some(activity) = self.activities.get_mut(&id) else {
-            return;
-        };
-        match (kind, fields) {
-            (ResultKind::SetPhase, [Field::Text(phase), ..]) => activity.phase.clone_from(phase),
-            (
-                ResultKind::Progress,
-                [
-                    Field::Int(done),
-                    Field::Int(expected),
-                    Field::Int(running),
-                    Field::Int(failed),
-                ],
-            ) => {
-                let counts = Counts {
-                    done: *done,
-                    expected: *expected,
-                    running: *running,
-                    failed: *failed,
-                };
-                activity.counts = counts;
-            }
-            (ResultKind::SetExpected, [Field::Int(kind), Field::Int(count)]) => {
-                let kind = ActivityKind::from_number(*kind);
-                let before = activity.expected.insert(kind, *count).unwrap_or(0);
-                let totals = self.totals.entry(kind).or_default();
-                totals.expected = totals.expected.saturating_sub(before) + count;
-            }
-            _ => {}
-        }
-    }
-
-    /// What is done, expected, running and failed of a kind, over all its activities.
-    fn sum(&self, kind: ActivityKind) -> Counts {
-        let totals = self.totals.get(&kind).copied().unwrap_or_default();
-        let mut sum = Counts {
-            done: totals.done,
-            failed: totals.failed,
-            ..Counts::default()
-        };
-        let mut expected = totals.done;
-        for activity in self
-            .activities
-            .values()
-            .filter(|activity| activity.kind == kind)
-        {
-            sum.done += activity.counts.done;
-            sum.running += activity.counts.running;
-            sum.failed += activity.counts.failed;
-            expected += activity.counts.expected;
-        }
-        sum.expected = expected.max(totals.expected);
-        sum
-    }
-
-    fn line(&self) -> String {
-        let mut line = String::new();
-        let counters = self.counters();
-        if !counters.is_empty() {
-            line = format!("[{}] ", counters.join(", "));
-        }
-        if let Some(activity) = self.busiest() {
-            line += &activity.describe();
-        }
-        line
-    }
-
-    fn counters(&self) -> Vec<String> {
-        let mut counters = Vec::new();
-        let builds = self.sum(ActivityKind::Builds);
-        if builds.expected > 0 || builds.failed > 0 {
-            let mut text = format!("{}/{} built", builds.done, builds.expected);
-            if builds.running > 0 {
-                text = format!(
-                    "{}/{}/{} built",
-                    builds.running, builds.done, builds.expected
-                );
-            }
-            if builds.failed > 0 {
-                text += &format!(" ({} failed)", builds.failed);
-            }
-            counters.push(text);
-        }
-        let copies = self.sum(ActivityKind::CopyPaths);
-        let bytes = self.sum(ActivityKind::CopyPath);
-        if copies.expected > 0 || bytes.done > 0 {
-            let mut text = format!("{}/{} copied", copies.done, copies.expected);
-            if bytes.expected > 0 {
-                text += &format!(
-                    " ({} of {})",
-                    render_size(bytes.done),
-                    render_size(bytes.expected)
-                );
-            }
-            counters.push(text);
-        }
-        let fetched = self.sum(ActivityKind::FileTransfer);
-        if fetched.done > 0 {
-            let mut text = render_size(fetched.done);
-            if fetched.expected > fetched.done {
-                text += &format!(" of {}", render_size(fetched.expected));
-            }
-            counters.push(format!("{text} fetched"));
-        }
-        counters
-    }
-
-    /// The activity to name: the one that was started last and has something to say.
-    fn busiest(&self) -> Option<&Running> {
-        self.activities
-            .values()
-            .filter(|activity| {
-                activity.visible && !(activity.text.is_empty() && activity.name.is_empty())
-            })
-            .max_by_key(|activity| activity.since)
-    }
-}
-
-impl Running {
-    fn describe(&self) -> String {
-        let mut text = match self.kind {
-            ActivityKind::Build if !self.name.is_empty() => format!("building {}", self.name),
-            ActivityKind::Substitute if !self.name.is_empty() => format!("fetching {}", self.name),
-            _ => self.text.clone(),
-        };
-        if !self.phase.is_empty() {
-            text += &format!(" ({})", self.phase);
-        }
-        let seconds = self.since.elapsed();
-        if seconds > Duration::from_secs(10) {
-            text += &format!(" for {} s", seconds.as_secs());
-        }
-        if !self.last_line.is_empty() {
-            text += &format!(": {}", self.last_line);
-        }
-        text
-    }
-}
-
-/// The name of the store path in the first field, without hash and `.drv`.
-fn short_name(fields: &[Field]) -> String {
-    let Some(Field::Text(path)) = fields.first() else {
-        return String::new();
-    };
-    let base = path.rsplit('/').next().unwrap_or(path);
-    let name = match base.as_bytes().get(32) {
-        Some(b'-') => base.get(33..).unwrap_or(base),
-        _ => base,
-    };
-    name.strip_suffix(".drv").unwrap_or(name).to_owned()
 }
 
 #[cfg(test)]
@@ -357,33 +201,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_counts_builds_and_names_the_latest() {
-        let logger = BarLogger::new(BuildLogs::Hide);
-        logger.bar.set_draw_target(ProgressDrawTarget::hidden());
-        logger.start(1, Level::Info, ActivityKind::Builds, "", &[], 0);
-        logger.result(
-            1,
-            ResultKind::Progress,
-            &[2.into(), 5.into(), 1.into(), 0.into()],
-        );
-        let path = "/nix/store/00000000000000000000000000000000-hello-2.12.drv";
-        logger.start(
-            2,
-            Level::Info,
-            ActivityKind::Build,
-            "building it",
-            &[path.into()],
-            1,
-        );
-        logger.result(2, ResultKind::SetPhase, &["buildPhase".into()]);
-        logger.result(2, ResultKind::BuildLogLine, &["cc main.c".into()]);
-        let line = logger.state.lock().unwrap().line();
-        assert_eq!(
-            line,
-            "[1/2/5 built] building hello-2.12 (buildPhase): cc main.c"
-        );
-        logger.stop(2);
-        let line = logger.state.lock().unwrap().line();
-        assert_eq!(line, "[1/2/5 built] ");
+    fn a_line_is_cut_to_the_terminal() {
+        assert_eq!(clip("abc", 3), "abc");
+        assert_eq!(clip("abcd", 3), "ab…");
+        assert_eq!(clip("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn only_the_counters_are_coloured() {
+        assert_eq!(paint("[1/2 built] x] y"), "\x1b[32m[1/2 built]\x1b[0m x] y");
+        assert_eq!(paint("copying"), "copying");
     }
 }

@@ -12,6 +12,7 @@ mod logger;
 mod markdown;
 mod output;
 pub mod report;
+mod status;
 
 pub use changes::{changes_text, show_changes};
 pub use date::{local_date, utc_day};

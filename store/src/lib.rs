@@ -8,6 +8,7 @@ pub mod channel;
 pub mod content_address;
 pub mod crash;
 pub mod derivation;
+pub mod evaluation;
 pub mod fetch;
 pub mod git_hash;
 pub mod hash;

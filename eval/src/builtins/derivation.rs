@@ -55,6 +55,7 @@ fn placeholder(vm: &mut Vm, args: &[Value]) -> Result {
 }
 
 fn derivation_strict(vm: &mut Vm, args: &[Value]) -> Result {
+    rx_store::evaluation::derivation();
     let what = "while evaluating the argument passed to builtins.derivationStrict";
     let attrs = vm.expect_attrs(args[0], Pos::NONE, what)?;
     let Some(name) = attrs.get(known::NAME) else {

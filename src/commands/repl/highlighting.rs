@@ -38,6 +38,7 @@ pub(super) fn highlight(
         let (from, to) = (tokens.starts[i] as usize, tokens.ends[i] as usize);
         if from > at {
             gap(&mut out, code, at..from);
+            at = from;
         }
         let from = from.max(at);
         if to <= from {
@@ -50,7 +51,7 @@ pub(super) fn highlight(
         }
         at = to;
     }
-    out += slice(code, at..code.len());
+    gap(&mut out, code, at..code.len());
     out
 }
 

@@ -2,7 +2,7 @@
 
 use rx_eval::scope::Ending;
 use rx_lang::ast::Expr;
-use rx_lang::{Ast, ParseFailure, ParseOptions};
+use rx_lang::{Ast, ParseFailure, ParseOptions, SyntaxKind};
 
 /// What a text is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,13 @@ pub(super) enum Input {
 /// Bindings are tried first, with and without their last semicolon. What is neither is incomplete when its reader
 /// came to its end without having found a mistake; otherwise it is what was read further.
 pub(super) fn classify(text: &[u8], options: &ParseOptions<'_>) -> Input {
+    if closes_more(text, options) {
+        // `a = 1; } // { b = 2;` is no list of bindings.
+        return match is_incomplete(text, options) {
+            true => Input::Incomplete,
+            false => Input::Expression,
+        };
+    }
     let mut bindings_got = 0;
     for ending in [Ending::Complete, Ending::Semicolon] {
         match parse_bindings(text, ending.text(), options) {
@@ -63,7 +70,19 @@ fn parse_bindings(
     rx_lang::parse(&framed, options).map(|ast| is_plain_set(&ast))
 }
 
-/// `a = 1; } // { b = 2;` is no list of bindings.
+/// Whether a brace is closed that the text has not opened.
+fn closes_more(text: &[u8], options: &ParseOptions<'_>) -> bool {
+    let mut depth = 0;
+    rx_lang::lexer::lex(text, options).kinds.iter().any(|kind| {
+        match kind {
+            SyntaxKind::LeftBrace | SyntaxKind::DollarBrace => depth += 1,
+            SyntaxKind::RightBrace => depth -= 1,
+            _ => {}
+        }
+        depth < 0
+    })
+}
+
 fn is_plain_set(ast: &Ast) -> bool {
     matches!(ast.expr(ast.root()), Expr::Attrs(set) if !ast.set(set).recursive)
 }
@@ -81,7 +100,7 @@ fn first_error(failure: &ParseFailure) -> (u32, bool) {
 fn has_equals(text: &[u8], options: &ParseOptions<'_>) -> bool {
     rx_lang::lexer::lex(text, options)
         .kinds
-        .contains(&rx_lang::SyntaxKind::Equal)
+        .contains(&SyntaxKind::Equal)
 }
 
 #[cfg(test)]
@@ -139,7 +158,6 @@ mod tests {
             "inherit (a",
             "y = f ''",
             "if true then",
-            "/* comment",
         ] {
             assert_eq!(what(text), Input::Incomplete, "{text}");
         }

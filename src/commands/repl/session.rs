@@ -83,6 +83,7 @@ impl<'a> Repl<'a> {
 
     /// Answers a text. What goes wrong is said; only a standard output that nobody reads ends the session.
     pub fn process_safely(&mut self, text: &str, complete: bool) -> Result<Outcome, Failure> {
+        rx_store::evaluation::restart();
         // A defect of rx costs the value, not the session.
         let answered = catch_unwind(AssertUnwindSafe(|| self.process(text, complete)));
         let Ok(result) = answered else {
