@@ -120,6 +120,9 @@ pub fn report_failure(program: &str, failure: &Failure) -> u8 {
         Failure::Status(status) => return *status,
         Failure::Report { report, status } => {
             report::show_report(report);
+            if is_about_words(&report.message) {
+                show_usage(program);
+            }
             return *status;
         }
         Failure::Error { error, status } => (&**error, *status),
@@ -136,12 +139,21 @@ pub fn report_failure(program: &str, failure: &Failure) -> u8 {
     if let Some(usage) = error.downcast_ref::<UsageError>()
         && !usage.message().contains("configuration")
     {
-        progress::log(
-            Level::Error,
-            format_args!("Try '{program} --help' for more information."),
-        );
+        show_usage(program);
     }
     status
+}
+
+fn show_usage(program: &str) {
+    progress::log(
+        Level::Error,
+        format_args!("Try '{program} --help' for more information."),
+    );
+}
+
+/// Whether a word is unknown that also options take: the reference refers to its help then, also from programs.
+fn is_about_words(message: &str) -> bool {
+    message.starts_with("unknown hash algorithm '") || message.starts_with("unknown hash format '")
 }
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
