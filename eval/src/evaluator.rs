@@ -428,10 +428,7 @@ fn undefined_variables(all: Vec<crate::compile::Undefined>) -> Box<Error> {
 
 impl Vm {
     /// The store path that a path becomes when it is used in a string, with its context.
-    pub fn copy_path_to_store(
-        &mut self,
-        path: &[u8],
-    ) -> Result<(Vec<u8>, crate::value::Context)> {
+    pub fn copy_path_to_store(&mut self, path: &[u8]) -> Result<(Vec<u8>, crate::value::Context)> {
         if let Some(known) = self.ev.copied.lock().get(path) {
             self.ev.io.used(InputKind::Tree, path);
             return Ok(known.clone());

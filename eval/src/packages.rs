@@ -162,11 +162,7 @@ impl Search<'_> {
     /// Notes the value if it is a derivation. Says whether to look inside of it.
     fn one(&mut self, vm: &mut Vm, value: Value, path: &[u8]) -> Result<bool> {
         match self.try_one(vm, value, path) {
-            Err(error)
-                if error.is_assertion() && self.assertions == Assertions::Skip =>
-            {
-                Ok(false)
-            }
+            Err(error) if error.is_assertion() && self.assertions == Assertions::Skip => Ok(false),
             other => other,
         }
     }

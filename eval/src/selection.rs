@@ -147,7 +147,11 @@ impl Vm {
 
     /// What is at an attribute path below a value, if it is there: only sets are entered, and no function is called.
     /// The names that are similar to one that is missing come as suggestions.
-    pub fn find_plain(&mut self, path: &[u8], root: Value) -> Result<std::result::Result<(Value, Pos), Vec<Vec<u8>>>> {
+    pub fn find_plain(
+        &mut self,
+        path: &[u8],
+        root: Value,
+    ) -> Result<std::result::Result<(Value, Pos), Vec<Vec<u8>>>> {
         let mut value = root;
         let mut pos = Pos::NONE;
         for name in parse_attr_path(path)? {

@@ -54,7 +54,27 @@ const CHUNKS: usize = 21;
 /// Marks the text form of a name that is not text.
 const MARKER: char = '\u{10FFFF}';
 
-type Slot = OnceLock<&'static [u8]>;
+type Slot = OnceLock<Name>;
+
+/// The bytes of a name, and what decides most comparisons.
+#[derive(Clone, Copy)]
+struct Name {
+    /// The first eight bytes as a number in their order, filled up with zeros.
+    first: u64,
+    bytes: &'static [u8],
+}
+
+impl Name {
+    fn new(bytes: &'static [u8]) -> Name {
+        let mut first = [0; 8];
+        let len = bytes.len().min(8);
+        first[..len].copy_from_slice(&bytes[..len]);
+        Name {
+            first: u64::from_be_bytes(first),
+            bytes,
+        }
+    }
+}
 
 /// A table of names, shared by threads.
 ///
@@ -122,9 +142,11 @@ impl Symbols {
         // Also when the name was known: another thread may be between interning it and publishing its bytes.
         let slot = self.slot(symbol);
         if slot.get().is_none() {
-            slot.get_or_init(|| match raw {
-                Some(bytes) => Box::leak(bytes.to_vec().into_boxed_slice()),
-                None => self.text.resolve(&key).as_bytes(),
+            slot.get_or_init(|| {
+                Name::new(match raw {
+                    Some(bytes) => Box::leak(bytes.to_vec().into_boxed_slice()),
+                    None => self.text.resolve(&key).as_bytes(),
+                })
             });
         }
         symbol
@@ -139,10 +161,26 @@ impl Symbols {
         self.get(symbol).expect("a symbol of this table")
     }
 
+    /// Compares two names by their bytes.
+    ///
+    /// # Panics
+    /// If a symbol is of another table.
+    #[inline]
+    pub fn compare(&self, a: Symbol, b: Symbol) -> std::cmp::Ordering {
+        let a = self.entry(a).expect("a symbol of this table");
+        let b = self.entry(b).expect("a symbol of this table");
+        a.first.cmp(&b.first).then_with(|| a.bytes.cmp(b.bytes))
+    }
+
     #[inline]
     fn get(&self, symbol: Symbol) -> Option<&'static [u8]> {
+        self.entry(symbol).map(|name| name.bytes)
+    }
+
+    #[inline]
+    fn entry(&self, symbol: Symbol) -> Option<&Name> {
         let (chunk, index) = place(symbol);
-        self.chunks[chunk].get()?.get(index)?.get().copied()
+        self.chunks[chunk].get()?.get(index)?.get()
     }
 
     fn slot(&self, symbol: Symbol) -> &Slot {
@@ -202,6 +240,16 @@ pub fn intern(name: &[u8]) -> Symbol {
 #[inline]
 pub fn name(symbol: Symbol) -> &'static [u8] {
     Symbols::global().name(symbol)
+}
+
+/// Compares two names of the table of the process by their bytes.
+#[inline]
+pub fn compare(a: Symbol, b: Symbol) -> std::cmp::Ordering {
+    if a == b {
+        std::cmp::Ordering::Equal
+    } else {
+        Symbols::global().compare(a, b)
+    }
 }
 
 macro_rules! known {

@@ -308,7 +308,10 @@ impl ThunkCode {
     pub(crate) fn is_alias(&self) -> bool {
         match self {
             ThunkCode::Eval { body, .. } => {
-                matches!(body.expr(), Expr::Capture(_) | Expr::Shared(_) | Expr::Closure(_))
+                matches!(
+                    body.expr(),
+                    Expr::Capture(_) | Expr::Shared(_) | Expr::Closure(_)
+                )
             }
             _ => false,
         }

@@ -5,7 +5,7 @@ use rx_lang::symbol::{self, Symbol, known};
 use crate::code::{
     AttrsSite, DelayedSite, HasAttr, Name, ScopedSite, Select, SelectPath, ThunkCode, WithVar,
 };
-use crate::error::{Context as _, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::heap;
 use crate::interp::Env;
 use crate::source::Pos;
@@ -259,10 +259,10 @@ impl Vm {
     /// The forced attribute, with the way to it in errors.
     pub fn get_attr(&mut self, attrs: Attrs, name: Symbol) -> Result<Option<Value>> {
         match attrs.word(name) {
-            Some(word) => self
-                .force_word(word)
-                .map(Some)
-                .context(attrs.pos(name), || attribute_frame(name)),
+            Some(word) => match self.force_word(word) {
+                Ok(value) => Ok(Some(value)),
+                Err(error) => Err(in_attribute(error, attrs, name)),
+            },
             None => Ok(None),
         }
     }

@@ -16,9 +16,9 @@ mod restricted;
 mod store;
 mod system;
 
-pub(crate) use internal::LIBRARY;
 pub use backed::{BackedStore, OpenStore};
 pub use computed::ComputedStore;
+pub(crate) use internal::LIBRARY;
 pub use listing::Listing;
 pub use resolve::{resolve_expr_path, resolve_links};
 pub use restricted::{RestrictedIo, Restriction};

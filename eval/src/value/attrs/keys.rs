@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
+pub(super) use rx_lang::symbol::compare;
 use rx_lang::symbol::{self, Symbol};
 
 use super::Layout;
@@ -114,15 +115,5 @@ impl Keys {
     pub(crate) fn plain(&'static self) -> &'static Layout {
         self.plain
             .get_or_init(|| Layout::new(self, Positions::None))
-    }
-}
-
-/// Compares names by their bytes.
-#[inline]
-pub(super) fn compare(a: Symbol, b: Symbol) -> std::cmp::Ordering {
-    if a == b {
-        std::cmp::Ordering::Equal
-    } else {
-        symbol::name(a).cmp(symbol::name(b))
     }
 }

@@ -20,9 +20,16 @@ const GROWTH: usize = 4;
 const MOST_LAYERS: usize = 8;
 
 /// How the words of `a // b` come from those of `a` and `b`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Transition {
     layout: &'static Layout,
+    union: &'static Union,
+}
+
+/// What `a // b` does with lists of names.
+#[derive(Debug)]
+struct Union {
+    keys: &'static Keys,
     plan: Plan,
 }
 
@@ -46,7 +53,9 @@ impl Plan {
 /// What one evaluator thread has learned about layouts.
 #[derive(Debug, Default)]
 pub(crate) struct ShapeCache {
-    transitions: FxHashMap<(usize, usize), &'static Transition>,
+    transitions: FxHashMap<(usize, usize), Transition>,
+    /// The same for lists of names, which many layouts share.
+    unions: FxHashMap<(u32, u32), &'static Union>,
     /// Pairs of larger layouts that have been united once.
     seen: FxHashSet<(usize, usize)>,
     layouts: FxHashMap<(u32, Box<[Pos]>), &'static Layout>,
@@ -65,23 +74,26 @@ impl ShapeCache {
             .or_insert_with(|| Layout::with_positions(keys, positions))
     }
 
-    fn transition(&mut self, a: &'static Layout, b: &'static Layout) -> &'static Transition {
+    fn transition(&mut self, a: &'static Layout, b: &'static Layout) -> Transition {
         let key = (heap::address_of(a), heap::address_of(b));
-        self.transitions
-            .entry(key)
-            .or_insert_with(|| Box::leak(Box::new(plan(a, b))))
+        *self.transitions.entry(key).or_insert_with(|| {
+            let union = self
+                .unions
+                .entry((a.keys_id, b.keys_id))
+                .or_insert_with(|| Box::leak(Box::new(Union::new(a.keys, b.keys))));
+            Transition {
+                layout: united(union.keys, a, b),
+                union,
+            }
+        })
     }
 }
 
 impl ShapeCache {
     /// The way for layouts that are too large to be remembered at once.
-    fn large_transition(
-        &mut self,
-        a: &'static Layout,
-        b: &'static Layout,
-    ) -> Option<&'static Transition> {
+    fn large_transition(&mut self, a: &'static Layout, b: &'static Layout) -> Option<Transition> {
         let key = (heap::address_of(a), heap::address_of(b));
-        if let Some(known) = self.transitions.get(&key) {
+        if let Some(&known) = self.transitions.get(&key) {
             return Some(known);
         }
         let again = a.len() + b.len() <= CACHED_LATER && !self.seen.insert(key);
@@ -109,29 +121,35 @@ fn merge(a: &[Symbol], b: &[Symbol], mut each: impl FnMut(Symbol, usize)) {
     (j..b.len()).for_each(|j| each(b[j], a.len() + j));
 }
 
-fn plan(a: &'static Layout, b: &'static Layout) -> Transition {
-    let mut names = Vec::with_capacity(a.len() + b.len());
-    let mut plan = Vec::with_capacity(a.len() + b.len());
-    merge(a.keys.names(), b.keys.names(), |name, from| {
-        names.push(name);
-        plan.push(from as u32);
-    });
-    // A union that has just the names of one side keeps that side's list of names.
-    let keys = if names.len() == a.len() {
-        a.keys
-    } else if names.len() == b.len() {
-        b.keys
-    } else {
-        Keys::of(&names)
-    };
-    let layout = if a.has_positions() || b.has_positions() {
+impl Union {
+    fn new(a: &'static Keys, b: &'static Keys) -> Union {
+        let mut names = Vec::with_capacity(a.names().len() + b.names().len());
+        let mut plan = Vec::with_capacity(names.capacity());
+        merge(a.names(), b.names(), |name, from| {
+            names.push(name);
+            plan.push(from as u32);
+        });
+        // A union that has just the names of one side keeps that side's list of names.
+        let keys = if names.len() == a.names().len() {
+            a
+        } else if names.len() == b.names().len() {
+            b
+        } else {
+            Keys::of(&names)
+        };
+        Union {
+            keys,
+            plan: Plan::new(&plan),
+        }
+    }
+}
+
+/// The layout of `a // b`.
+fn united(keys: &'static Keys, a: &'static Layout, b: &'static Layout) -> &'static Layout {
+    if a.has_positions() || b.has_positions() {
         Layout::new(keys, Positions::United(a, b))
     } else {
         keys.plain()
-    };
-    Transition {
-        layout,
-        plan: Plan::new(&plan),
     }
 }
 
@@ -149,7 +167,7 @@ impl Attrs {
         {
             let transition = heap.shapes.transition(la, lb);
             let (a, b) = (a.entries(heap), b.entries(heap));
-            return join(heap, transition, a, b);
+            return join(heap, transition.layout, &transition.union.plan, a, b);
         }
         let mut layers = b
             .layers()
@@ -211,9 +229,9 @@ fn compact(heap: &mut Heap, layers: &mut SmallVec<[Attrs; 8]>) {
     }
 }
 
-fn join(heap: &mut Heap, transition: &Transition, a: Entries, b: Entries) -> Value {
-    let (value, words) = Attrs::with_layout(heap, transition.layout);
-    match &transition.plan {
+fn join(heap: &mut Heap, layout: &'static Layout, plan: &Plan, a: Entries, b: Entries) -> Value {
+    let (value, words) = Attrs::with_layout(heap, layout);
+    match plan {
         Plan::Small(plan) => fill(words, plan.iter().map(|&from| usize::from(from)), a, b),
         Plan::Large(plan) => fill(words, plan.iter().map(|&from| from as usize), a, b),
     }
@@ -236,10 +254,12 @@ fn fill(words: &[heap::Word], plan: impl Iterator<Item = usize>, a: Entries, b: 
 fn join_uncached(heap: &mut Heap, older: Attrs, newer: Attrs) -> Attrs {
     let (a, b) = (older.entries(heap), newer.entries(heap));
     if let Some(transition) = heap.shapes.large_transition(a.layout, b.layout) {
-        return Attrs(join(heap, transition, a, b).address());
+        let plan = &transition.union.plan;
+        return Attrs(join(heap, transition.layout, plan, a, b).address());
     }
-    let transition = plan(a.layout, b.layout);
-    Attrs(join(heap, &transition, a, b).address())
+    let union = Union::new(a.layout.keys, b.layout.keys);
+    let layout = united(union.keys, a.layout, b.layout);
+    Attrs(join(heap, layout, &union.plan, a, b).address())
 }
 
 /// The flat set with the same attributes; a layered set remembers it.
