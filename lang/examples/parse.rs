@@ -87,9 +87,8 @@ fn main() -> ExitCode {
                     base: base.as_bytes(),
                     home: b"/root",
                 };
-                let mut text = print::parse_form(&ast, &paths);
-                text.push(b'\n');
-                if out.write_all(&text).is_err() {
+                let printed = print::write_form(&ast, &paths, &mut out);
+                if printed.and_then(|()| out.write_all(b"\n")).is_err() {
                     return ExitCode::FAILURE;
                 }
             }

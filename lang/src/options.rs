@@ -25,6 +25,24 @@ pub struct ParseOptions<'a> {
     pub short_path_literals: Lint,
     /// Asked now and then; parsing ends with [`ParseFailure::Interrupted`](crate::ParseFailure::Interrupted) when it says true.
     pub interrupted: Option<&'a (dyn Fn() -> bool + Sync)>,
+    /// Told about large pieces of memory (address and bytes) that are about to be filled, so that whoever can may advise the
+    /// system to lay them on large pages.
+    pub large_memory: Option<fn(usize, usize)>,
+}
+
+/// Pieces of memory from this size on are large.
+const LARGE: usize = 4 << 20;
+
+impl ParseOptions<'_> {
+    /// A vector with room for about so many elements.
+    pub(crate) fn room<T>(&self, count: usize) -> Vec<T> {
+        let mut room = Vec::with_capacity(count);
+        let bytes = count.saturating_mul(size_of::<T>());
+        if let Some(tell) = self.large_memory.filter(|_| bytes >= LARGE) {
+            tell(room.spare_capacity_mut().as_ptr().addr(), bytes);
+        }
+        room
+    }
 }
 
 impl std::fmt::Debug for ParseOptions<'_> {

@@ -211,7 +211,7 @@ fn place(symbol: Symbol) -> (usize, usize) {
 }
 
 /// How many names a thread remembers.
-const RECENT: usize = 8192;
+const RECENT: usize = 32 * 1024;
 
 thread_local! {
     /// Symbols plus one that this thread met last, by a hash of their names: most names come again and again, and

@@ -113,3 +113,44 @@ fn a_missing_semicolon_is_shown_where_it_belongs() {
     let all = mistakes("{\n  a = 1\n  b = 2;\n}");
     assert_eq!(all[0].labels[0].range, 9..9);
 }
+
+/// The texts of the labels of the only mistake, with the columns where they are.
+fn labels(source: &str) -> Vec<(u32, String)> {
+    let all = mistakes(source);
+    assert_eq!(all.len(), 1, "{source}: {all:#?}");
+    let labels = all[0].labels.iter();
+    labels
+        .map(|label| (label.range.start, label.text.clone()))
+        .collect()
+}
+
+#[test]
+fn an_interpolation_that_is_not_closed_is_shown_where_it_was_opened() {
+    assert_eq!(
+        labels("\"a ${ b"),
+        [(3, "'${' is not closed".to_owned())]
+    );
+    // The quote that was to end the string begins another one.
+    for source in ["\"a ${ b \"", "''a ${ b ''", "\"a ${b c\" + \"x\" + \"y"] {
+        let found = labels(source);
+        assert_eq!(found[0].1, "the string begins here", "{source}");
+        let opened = source.find("${").unwrap() as u32;
+        assert_eq!(
+            found[1],
+            (opened, "'${' is not closed before it".to_owned()),
+            "{source}"
+        );
+    }
+    assert_eq!(
+        labels("{ a = \"${b}\"; c = \"d; }"),
+        [(19, "the string begins here".to_owned())]
+    );
+}
+
+#[test]
+fn a_comment_that_does_not_end_is_one_mistake() {
+    let advice = "a comment that begins with `/*` ends with `*/`";
+    assert_eq!(one("/* a b c").1, advice);
+    assert_eq!(one("{ a = 1; } /* ; ; }").1, advice);
+    assert_eq!(one("[ 1 /* 2 ]").1, advice);
+}

@@ -39,6 +39,7 @@ mod store_info;
 mod store_read;
 mod store_signatures;
 mod store_transfer;
+mod upgrade_check;
 mod why_depends;
 
 use crate::cli::{ClassicEntry, Entry};
@@ -127,6 +128,7 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<store_signatures::StoreSign>(),
         Entry::of::<store_transfer::StoreCopyLog>(),
         Entry::of::<store_transfer::StoreMakeContentAddressed>(),
+        Entry::of::<upgrade_check::UpgradeCheck>(),
         Entry::of::<why_depends::WhyDepends>(),
     ];
     MODERN

@@ -1,6 +1,7 @@
 //! `rx parse`: programs as the parser understands them. Also what `rx-instantiate --parse` prints.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rx_lang::scope::{GLOBALS, Resolver};
 use rx_lang::tree::{self, Tree};
 use rx_lang::{Lint, ParseFailure, ParseOptions, print, symbol};
+use rx_store::interrupt;
 use rx_store::settings::{Diagnose, Feature, Settings};
 
 use crate::cli::{Category, Invocation, Subcommand};
@@ -116,7 +118,8 @@ impl Program {
             path: path.clone(),
             error,
         };
-        let text = std::fs::read(&path).map_err(cannot_read)?;
+        let text = read_whole(&path).map_err(cannot_read)?;
+        interrupt::check()?;
         let real = path.canonicalize().map_err(cannot_read)?;
         Ok(Program {
             name: real.display().to_string(),
@@ -137,6 +140,22 @@ struct CannotRead {
     path: PathBuf,
     #[source]
     error: std::io::Error,
+}
+
+/// The bytes of a file; some of them if the user interrupts.
+fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    const PIECE: u64 = 4 << 20;
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    // A size that is not true, as some systems give it, is only a hint.
+    let mut text = Vec::new();
+    let size = usize::try_from(size).unwrap_or(0).saturating_add(1);
+    if text.try_reserve_exact(size).is_ok() && size > PIECE as usize {
+        let room = text.spare_capacity_mut();
+        rx_eval::heap::prefer_large_pages(room.as_ptr().addr(), room.len());
+    }
+    while !interrupt::is_set() && Read::by_ref(&mut file).take(PIECE).read_to_end(&mut text)? > 0 {}
+    Ok(text)
 }
 
 fn current_dir() -> PathBuf {
@@ -173,9 +192,10 @@ impl Reader<'static> {
             base: program.base.as_os_str().as_bytes(),
             home: self.home.as_os_str().as_bytes(),
         };
-        let mut line = print::parse_form(&ast, &paths);
-        line.push(b'\n');
-        out.write_all(&line)?;
+        print::write_form(&ast, &paths, out)?;
+        out.write_all(b"\n")?;
+        // The process ends soon; to give the memory back would take longer than to print a small file.
+        std::mem::forget(ast);
         Ok(())
     }
 }
@@ -193,5 +213,6 @@ pub fn parse_options(settings: &Settings) -> ParseOptions<'static> {
         absolute_path_literals: lint(settings.lint_absolute_path_literals),
         short_path_literals: lint(settings.lint_short_path_literals),
         interrupted: Some(&rx_store::interrupt::is_set),
+        large_memory: Some(rx_eval::heap::prefer_large_pages),
     }
 }

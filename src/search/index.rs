@@ -412,6 +412,7 @@ impl Index {
                     }
                 }
             }
+            all.sort_unstable_by_key(|(at, _)| *at);
         }
         all
     }

@@ -196,6 +196,20 @@ fn large_pages(layout: Layout) -> *mut u8 {
     }
 }
 
+/// Advises the system to lay memory that is about to be filled on large pages. Whatever is there stays as it is.
+pub fn prefer_large_pages(address: usize, bytes: usize) {
+    let start = address.saturating_add(LARGE_PAGE - 1) & !(LARGE_PAGE - 1);
+    let end = address.saturating_add(bytes) & !(LARGE_PAGE - 1);
+    let Some(bytes) = end.checked_sub(start).filter(|bytes| *bytes > 0) else {
+        return;
+    };
+    let start = std::ptr::without_provenance_mut(start);
+    // SAFETY: advice of this kind changes no contents, wherever the memory is and whosever it is.
+    unsafe {
+        libc::madvise(start, bytes, libc::MADV_HUGEPAGE);
+    }
+}
+
 /// Reads the word that `address` points to.
 #[inline(always)]
 pub(crate) fn word(address: usize) -> &'static Word {

@@ -135,9 +135,9 @@ impl Vm {
             return Ok(value);
         }
         match self.force_thunk(value) {
-            Ok(value) => {
-                heap::store(word, value.word());
-                Ok(value)
+            Ok(result) => {
+                self.keep(word, value, result);
+                Ok(result)
             }
             Err(error) => Err(in_attribute(error, attrs, select.name)),
         }

@@ -30,13 +30,20 @@ impl Vm {
             return Ok(value);
         }
         let result = self.force_thunk(value)?;
+        self.keep(word, value, result);
+        Ok(result)
+    }
+
+    /// Leaves what a thunk gave in the word that refers to the thunk. All that write forced values over thunks which others
+    /// may look at do it through this.
+    #[inline(always)]
+    pub(crate) fn keep(&self, word: &'static Word, thunk: Value, result: Value) {
         if self.tracker.is_none() {
             heap::store(word, result.word());
         } else {
             // A tracked thunk stays, so that whoever looks next is noted.
-            heap::store(word, value.peel().word());
+            heap::store(word, thunk.peel().word());
         }
-        Ok(result)
     }
 
     /// Forces a thunk that may be finished.

@@ -125,9 +125,9 @@ impl<'a> Compact<'a> {
             source,
             options,
             ast: Ast {
-                exprs: Vec::with_capacity(nodes),
-                offsets: Vec::with_capacity(nodes),
-                text: Vec::with_capacity(source.len() / 4),
+                exprs: options.room(nodes),
+                offsets: options.room(nodes),
+                text: options.room(source.len() / 4),
                 docs,
                 ..Ast::default()
             },

@@ -2,10 +2,12 @@
 
 use crate::symbol::{self, Symbol};
 
-const SLOTS: usize = 2048;
+const SLOTS: usize = 4096;
 
 #[derive(Clone, Copy)]
 struct Slot {
+    first: u64,
+    last: u64,
     start: u32,
     len: u32,
     symbol: Symbol,
@@ -21,6 +23,8 @@ impl NameCache {
         NameCache {
             slots: vec![
                 Slot {
+                    first: 0,
+                    last: 0,
                     start: 0,
                     len: 0,
                     symbol: Symbol(0)
@@ -34,12 +38,20 @@ impl NameCache {
     #[inline(always)]
     pub(super) fn intern(&mut self, source: &[u8], start: u32, end: u32) -> Symbol {
         let name = &source[start as usize..end as usize];
-        let slot = &mut self.slots[hash(name) & (SLOTS - 1)];
-        if slot.len == end - start && source[slot.start as usize..][..slot.len as usize] == *name {
+        let (first, last) = ends(name);
+        let slot = &mut self.slots[hash(first, last, name.len()) & (SLOTS - 1)];
+        // Names of up to 16 bytes are known by their ends.
+        if slot.len == end - start
+            && slot.first == first
+            && slot.last == last
+            && (name.len() <= 16 || source[slot.start as usize..][..name.len()] == *name)
+        {
             return slot.symbol;
         }
         let symbol = symbol::intern(name);
         *slot = Slot {
+            first,
+            last,
             start,
             len: end - start,
             symbol,
@@ -48,10 +60,10 @@ impl NameCache {
     }
 }
 
-/// Mixes the first and the last eight bytes and the length.
+/// The first and the last bytes, up to eight of each: with the length, all that a short name is.
 #[inline(always)]
-fn hash(name: &[u8]) -> usize {
-    let (first, last) = if name.len() >= 8 {
+fn ends(name: &[u8]) -> (u64, u64) {
+    if name.len() >= 8 {
         (word(&name[..8]), word(&name[name.len() - 8..]))
     } else if name.len() >= 4 {
         (half(&name[..4]), half(&name[name.len() - 4..]))
@@ -62,9 +74,14 @@ fn hash(name: &[u8]) -> usize {
         )
     } else {
         (0, 0)
-    };
+    }
+}
+
+/// Mixes the ends and the length.
+#[inline(always)]
+fn hash(first: u64, last: u64, len: usize) -> usize {
     let mixed =
-        (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (first ^ last.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> 48) as usize
 }
 

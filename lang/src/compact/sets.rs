@@ -262,8 +262,9 @@ impl Compact<'_> {
 
     #[cold]
     fn document_binding(&mut self, value: ExprId, offset: u32) {
-        if let (Some(doc), Expr::Lambda(id)) =
-            (self.ast.doc_comment_before(offset), self.ast.expr(value))
+        // Few values are functions; looking for a comment takes longer than seeing that.
+        if let Expr::Lambda(id) = self.ast.expr(value)
+            && let Some(doc) = self.ast.doc_comment_before(offset)
         {
             self.document(id, doc);
         }

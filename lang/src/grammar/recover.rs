@@ -31,11 +31,26 @@ impl<S: Sink> Grammar<'_, S> {
         if kind.is_keyword() && expected.starts_with("identifier") {
             diagnostic.help = Some("a keyword is a name only in quotes".to_owned());
         }
+        let in_comment = self.is_open_comment();
+        if in_comment {
+            diagnostic.help = Some("a comment that begins with `/*` ends with `*/`".to_owned());
+        }
         self.diagnostics.push(diagnostic);
-        if self.diagnostics.len() >= MOST {
+        // All that follows an open comment would be in it.
+        if in_comment || self.diagnostics.len() >= MOST {
             self.abandon();
         }
         true
+    }
+
+    /// Whether the current token is part of the begin of a comment that does not end.
+    fn is_open_comment(&self) -> bool {
+        let (kind, start) = (self.current(), self.starts[self.position] as usize);
+        match kind {
+            K::Slash => self.source[start..].starts_with(b"/*"),
+            K::Star => self.source[..start].ends_with(b"/"),
+            _ => false,
+        }
     }
 
     /// Adds advice to the last report.
@@ -189,7 +204,27 @@ impl<S: Sink> Grammar<'_, S> {
     pub(super) fn unclosed(&mut self, expected: &str, open: usize, text: &str) {
         if self.unexpected(expected) {
             self.label_token(open, text);
+            // Perhaps it was to be the end of another string, and something in that one is open.
+            if let Some(interpolation) = self.interpolation_around(open) {
+                self.label_token(interpolation, "'${' is not closed before it");
+            }
         }
+    }
+
+    /// The innermost `${` that is open where a token stands.
+    fn interpolation_around(&self, token: usize) -> Option<usize> {
+        let mut open = Vec::new();
+        for (at, kind) in self.kinds[..token].iter().enumerate() {
+            match kind {
+                K::LeftBrace | K::DollarBrace => open.push(at),
+                K::RightBrace => {
+                    open.pop();
+                }
+                _ => {}
+            }
+        }
+        open.retain(|&at| self.kinds[at] == K::DollarBrace);
+        open.pop()
     }
 
     /// The end of the program.

@@ -73,9 +73,9 @@ pub fn lex(source: &[u8], options: &ParseOptions<'_>) -> Tokens {
         source,
         modes: Vec::new(),
         tokens: Tokens {
-            kinds: Vec::with_capacity(capacity),
-            starts: Vec::with_capacity(capacity),
-            ends: Vec::with_capacity(capacity),
+            kinds: options.room(capacity),
+            starts: options.room(capacity),
+            ends: options.room(capacity),
             ..Tokens::default()
         },
         pending_doc: None,

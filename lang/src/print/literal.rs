@@ -4,10 +4,7 @@
 pub fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = bytes;
-    while let Some(found) = rest
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t' | b'$'))
-    {
+    while let Some(found) = next_special(rest) {
         out.extend_from_slice(&rest[..found]);
         match rest[found] {
             b'\n' => out.extend_from_slice(b"\\n"),
@@ -22,8 +19,51 @@ pub fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Where the first byte is that is not printed as it is (or may not be).
+#[inline]
+fn next_special(text: &[u8]) -> Option<usize> {
+    const SPECIAL: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut at = 0;
+        while at < b"\"\\\n\r\t$".len() {
+            table[b"\"\\\n\r\t$"[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    text.iter().position(|&byte| SPECIAL[byte as usize])
+}
+
+/// Appends an integer.
+pub fn integer(value: i64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
 /// Appends a name: bare if it is an identifier and no keyword, else in quotes.
 pub fn identifier(name: &[u8], out: &mut Vec<u8>) {
+    if is_bare(name) {
+        out.extend_from_slice(name);
+    } else {
+        string(name, out);
+    }
+}
+
+/// Whether a name is an identifier and no keyword.
+pub(super) fn is_bare(name: &[u8]) -> bool {
     let keyword = matches!(
         name,
         b"if" | b"then" | b"else" | b"assert" | b"with" | b"let" | b"in" | b"rec" | b"inherit"
@@ -34,11 +74,7 @@ pub fn identifier(name: &[u8], out: &mut Vec<u8>) {
         && name
             .iter()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'\'' | b'-'));
-    if bare && !keyword {
-        out.extend_from_slice(name);
-    } else {
-        string(name, out);
-    }
+    bare && !keyword
 }
 
 /// Appends a number with six significant digits, in the shorter of plain and scientific notation.
@@ -103,6 +139,15 @@ mod tests {
         ];
         for (value, text) in table {
             assert_eq!(general(value), text);
+        }
+    }
+
+    #[test]
+    fn integers_are_written_with_their_sign() {
+        for value in [0, 7, -1, 1234567890, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            integer(value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
         }
     }
 

@@ -9,6 +9,8 @@ mod paths;
 pub use literal::{float, identifier, string};
 pub use paths::Paths;
 
+use std::io::{self, Write};
+
 use crate::ast::{
     Ast, AttrName, AttrPath, AttrSet, AttrSetId, BindingValue, Expr, ExprId, LambdaId,
 };
@@ -19,31 +21,34 @@ pub fn parse_form(ast: &Ast, paths: &Paths<'_>) -> Vec<u8> {
     expr(ast, ast.root(), paths)
 }
 
+/// Writes the printed form of a whole file, without a line end. A large one is never in memory as a whole.
+pub fn write_form(ast: &Ast, paths: &Paths<'_>, to: &mut dyn Write) -> io::Result<()> {
+    let mut out = Vec::with_capacity(2 * PIECE);
+    let mut printer = Printer::new(ast, paths, &mut out);
+    printer.steps.push(Step::Expr(ast.root()));
+    while printer.some() {
+        to.write_all(printer.out)?;
+        printer.out.clear();
+    }
+    to.write_all(&out)
+}
+
 /// The printed form of one expression.
 pub fn expr(ast: &Ast, id: ExprId, paths: &Paths<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     if id == ast.root() {
         out.reserve(ast.len() * 12);
     }
-    Printer {
-        ast,
-        paths,
-        out: &mut out,
-        steps: vec![Step::Expr(id)],
-    }
-    .run();
+    let mut printer = Printer::new(ast, paths, &mut out);
+    printer.steps.push(Step::Expr(id));
+    printer.run();
     out
 }
 
 /// The printed form of an attribute path, as messages show it.
 pub fn attr_path(ast: &Ast, path: AttrPath, paths: &Paths<'_>) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut printer = Printer {
-        ast,
-        paths,
-        out: &mut out,
-        steps: Vec::new(),
-    };
+    let mut printer = Printer::new(ast, paths, &mut out);
     printer.attr_path(path);
     printer.run();
     out
@@ -51,14 +56,18 @@ pub fn attr_path(ast: &Ast, path: AttrPath, paths: &Paths<'_>) -> Vec<u8> {
 
 /// Appends one name of an attribute path.
 pub(crate) fn attr_name(ast: &Ast, name: AttrName, out: &mut Vec<u8>) {
-    let mut printer = Printer {
-        ast,
-        paths: &Paths::AsWritten,
-        out,
-        steps: Vec::new(),
-    };
+    let mut printer = Printer::new(ast, &Paths::AsWritten, out);
     printer.name(name);
     printer.run();
+}
+
+/// The first eight bytes as a number whose order is theirs.
+#[inline]
+fn first_bytes(name: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let len = name.len().min(8);
+    bytes[..len].copy_from_slice(&name[..len]);
+    u64::from_be_bytes(bytes)
 }
 
 /// What is still to be printed; the last step is the next.
@@ -83,11 +92,114 @@ struct Printer<'a, 'p> {
     paths: &'a Paths<'p>,
     out: &'a mut Vec<u8>,
     steps: Vec<Step>,
+    /// How names are printed, by symbol, as far as that is known.
+    names: Vec<Name>,
+    /// What is being sorted: the first bytes of a name, the name, and the place of what it names.
+    order: Vec<(u64, &'static [u8], u32)>,
 }
 
-impl Printer<'_, '_> {
+/// How a name is printed.
+#[derive(Clone, Copy)]
+enum Name {
+    Unknown,
+    Bare(&'static [u8]),
+    Quoted(&'static [u8]),
+}
+
+/// Bytes that are written at once.
+const PIECE: usize = 64 * 1024;
+/// Names with larger numbers are not remembered.
+const MOST_NAMES: usize = 1 << 20;
+
+impl<'a, 'p> Printer<'a, 'p> {
+    fn new(ast: &'a Ast, paths: &'a Paths<'p>, out: &'a mut Vec<u8>) -> Self {
+        Printer {
+            ast,
+            paths,
+            out,
+            steps: Vec::new(),
+            names: Vec::new(),
+            order: Vec::new(),
+        }
+    }
+
     fn run(&mut self) {
         while let Some(step) = self.steps.pop() {
+            self.step(step);
+        }
+    }
+
+    /// Prints until there is a piece; says whether there is more.
+    fn some(&mut self) -> bool {
+        while self.out.len() < PIECE {
+            match self.steps.pop() {
+                Some(step) => self.step(step),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn symbol(&mut self, symbol: Symbol) {
+        let index = symbol.index();
+        match self.names.get(index) {
+            Some(Name::Bare(name)) => self.out.extend_from_slice(name),
+            Some(Name::Quoted(name)) => string(name, self.out),
+            Some(Name::Unknown) | None => self.new_symbol(symbol),
+        }
+    }
+
+    #[cold]
+    fn new_symbol(&mut self, symbol: Symbol) {
+        let index = symbol.index();
+        let name = symbol.name();
+        identifier(name, self.out);
+        // A short text is not worth a table.
+        if index < MOST_NAMES && self.ast.len() > 1000 {
+            if self.names.len() <= index {
+                let len = (index + 1).next_power_of_two();
+                self.names.resize(len, Name::Unknown);
+            }
+            self.names[index] = if literal::is_bare(name) {
+                Name::Bare(name)
+            } else {
+                Name::Quoted(name)
+            };
+        }
+    }
+
+    /// The places of names in the order of the alphabet; give them back to `self.order` afterwards.
+    fn sorted(
+        &mut self,
+        names: impl Iterator<Item = Symbol>,
+    ) -> Vec<(u64, &'static [u8], u32)> {
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        let mut names = names.peekable();
+        let Some(first) = names.next() else {
+            return order;
+        };
+        if names.peek().is_none() {
+            order.push((0, first.name(), 0));
+            return order;
+        }
+        let names = std::iter::once(first).chain(names);
+        order.extend(names.enumerate().map(|(at, symbol)| {
+            let name = symbol.name();
+            (first_bytes(name), name, at as u32)
+        }));
+        // Most names differ in their first bytes. Equal ones stay in their order.
+        order.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0)
+                .then_with(|| a.1.cmp(b.1))
+                .then_with(|| a.2.cmp(&b.2))
+        });
+        order
+    }
+
+    #[inline(always)]
+    fn step(&mut self, step: Step) {
+        {
             match step {
                 Step::Expr(id) => self.expr(id),
                 Step::Call(id) => self.call(id),
@@ -105,12 +217,12 @@ impl Printer<'_, '_> {
                     self.expr(id);
                 }
                 Step::Binding(name, value) => {
-                    identifier(name.name(), self.out);
+                    self.symbol(name);
                     self.text(" = ");
                     self.steps.push(Step::Text("; "));
                     self.expr(value);
                 }
-                Step::Symbol(symbol) => identifier(symbol.name(), self.out),
+                Step::Symbol(symbol) => self.symbol(symbol),
                 Step::Text(text) => self.out.extend_from_slice(text.as_bytes()),
             }
         }
@@ -127,11 +239,11 @@ impl Printer<'_, '_> {
 
     fn expr(&mut self, id: ExprId) {
         match self.ast.expr(id) {
-            Expr::Int(value) => self.text(&value.to_string()),
+            Expr::Int(value) => literal::integer(value, self.out),
             Expr::Float(value) => float(value, self.out),
             Expr::Str(text) => string(self.ast.text(text), self.out),
             Expr::Path(text) => self.paths.print(self.ast.text(text), self.out),
-            Expr::Var(symbol) => identifier(symbol.name(), self.out),
+            Expr::Var(symbol) => self.symbol(symbol),
             Expr::CurPos => self.text("__curPos"),
             Expr::Interp(parts) | Expr::PathInterp(parts) => {
                 self.text("(");
@@ -321,9 +433,8 @@ impl Printer<'_, '_> {
             self.steps
                 .push(Step::Text(if formals.is_empty() { "..." } else { ", ..." }));
         }
-        let mut formals: Vec<_> = formals.iter().collect();
-        formals.sort_by_cached_key(|formal| formal.name.name());
-        for (index, formal) in formals.into_iter().enumerate().rev() {
+        let order = self.sorted(formals.iter().map(|formal| formal.name));
+        for (index, formal) in order.iter().map(|o| &formals[o.2 as usize]).enumerate().rev() {
             if let Some(default) = formal.default {
                 self.plan([Step::Text(" ? "), Step::Expr(default)]);
             }
@@ -332,6 +443,7 @@ impl Printer<'_, '_> {
                 self.steps.push(Step::Text(", "));
             }
         }
+        self.order = order;
     }
 
     /// Plans bindings: plain inherits, inherits by source, values, dynamic ones; sorted by name in each group.
@@ -346,17 +458,21 @@ impl Printer<'_, '_> {
                 Step::Text("; "),
             ]);
         }
-        let mut bindings: Vec<_> = self.ast.bindings(set).iter().collect();
-        bindings.sort_by_cached_key(|binding| binding.name.name());
-        for binding in bindings.iter().rev() {
+        let bindings = self.ast.bindings(set);
+        let order = self.sorted(bindings.iter().map(|binding| binding.name));
+        let mut inherits = false;
+        for binding in order.iter().rev().map(|o| &bindings[o.2 as usize]) {
             if let BindingValue::Plain(value) = binding.value {
                 self.steps.push(Step::Binding(binding.name, value));
+            } else {
+                inherits = true;
             }
         }
-        self.inherits(
-            set,
-            bindings.iter().map(|binding| (binding.name, binding.value)),
-        );
+        if inherits {
+            let sorted = order.iter().map(|o| &bindings[o.2 as usize]);
+            self.inherits(set, sorted.map(|binding| (binding.name, binding.value)));
+        }
+        self.order = order;
     }
 
     fn inherits(&mut self, set: &AttrSet, bindings: impl Iterator<Item = (Symbol, BindingValue)>) {

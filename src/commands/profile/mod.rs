@@ -49,7 +49,8 @@ pub struct ProfileArgs {
 }
 
 impl ProfileArgs {
-    fn path(&self, invocation: &Invocation) -> Result<PathBuf, Failure> {
+    /// Its path.
+    pub fn path(&self, invocation: &Invocation) -> Result<PathBuf, Failure> {
         Ok(match &self.profile {
             Some(path) => rx_store::settings::clean(&std::path::absolute(path)?),
             None => default_profile(&invocation.settings),
