@@ -132,7 +132,8 @@ impl Place {
         text.replace(&self.dir.path().display().to_string(), "DIR")
     }
 
-    fn outcome(&self, output: &std::process::Output) -> Outcome {
+    /// What a finished run gave.
+    pub fn outcome(&self, output: &std::process::Output) -> Outcome {
         let text = |bytes: &[u8]| self.neutral(&String::from_utf8_lossy(bytes));
         Outcome {
             out: text(&output.stdout),

@@ -164,7 +164,7 @@ impl Job<'_> {
             }
         }
         let isolated = self.isolated()?;
-        let user = match self.users() {
+        let user = match self.users(isolated) {
             None => None,
             Some(users) => {
                 let wanted = if self.wants_user_range() { 1 << 16 } else { 1 };
@@ -283,7 +283,7 @@ impl Job<'_> {
         Ok(false)
     }
 
-    fn users(&self) -> Option<BuildUsers> {
+    fn users(&self, isolated: bool) -> Option<BuildUsers> {
         if !rustix::process::geteuid().is_root() {
             return None;
         }
@@ -291,12 +291,18 @@ impl Job<'_> {
             return Some(BuildUsers::Range {
                 start: self.settings.start_id,
                 count: self.settings.id_count,
+                exclusive: true,
             });
         }
         let group = &self.settings.build_users_group;
-        // The default group need not exist: root then builds in a user namespace without it.
-        let wanted = !group.is_empty() && (group != "nixbld" || BuildUsers::group_exists(group));
-        wanted.then(|| BuildUsers::Group(group.clone()))
+        // The default group need not exist.
+        if !group.is_empty() && (group != "nixbld" || BuildUsers::group_exists(group)) {
+            return Some(BuildUsers::Group(group.clone()));
+        }
+        if isolated && sandbox::namespaces_supported().user {
+            return BuildUsers::unaccounted(self.settings.start_id, self.settings.id_count);
+        }
+        None
     }
 
     fn wants_user_range(&self) -> bool {
@@ -313,7 +319,7 @@ impl Job<'_> {
         user: Option<&BuildUser>,
     ) -> Result<Finished, BuildError> {
         let request = self.request;
-        if let Some(user) = user {
+        if let Some(user) = user.filter(|user| user.exclusive) {
             // Nothing of an earlier build may be alive when files are given to this user.
             sandbox::kill_processes_of(user.uid).map_err(BuildError::misc)?;
         }
@@ -511,7 +517,7 @@ impl Job<'_> {
             BuildError::misc(format!("creating directory '{}': {error}", path.display()))
         };
         fs::create_dir_all(&parent).map_err(|error| failed(&parent, error))?;
-        if user.is_some() {
+        if user.is_some_and(|user| user.exclusive) {
             refuse_world_writable(&parent)?;
         }
         let top = make_private_dir(&parent)?;

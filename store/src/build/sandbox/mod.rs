@@ -329,7 +329,9 @@ pub fn spawn(spec: &SandboxSpec) -> Result<Builder, SandboxError> {
             .user
             .as_ref()
             .map(|user| user.outside_uid)
-            .filter(|&uid| uid != rustix::process::getuid().as_raw()),
+            // With a namespace of processes, nothing of it survives that needs to be looked for; and the same number
+            // may belong to a build of another store.
+            .filter(|&uid| spec.isolation.is_none() && uid != rustix::process::getuid().as_raw()),
         ended: None,
     };
     drop((terminal, status_write, start_read));

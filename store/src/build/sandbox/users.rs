@@ -24,6 +24,8 @@ pub struct BuildUser {
     pub count: u32,
     /// Other groups the account is in.
     pub groups: Vec<u32>,
+    /// Whether whatever runs as this user belongs to a build of this store and may be killed.
+    pub exclusive: bool,
     _lock: File,
 }
 
@@ -38,6 +40,8 @@ pub enum BuildUsers {
         start: u32,
         /// How many there are.
         count: u32,
+        /// Whether the administrator has set them aside for this store.
+        exclusive: bool,
     },
 }
 
@@ -67,6 +71,29 @@ pub enum UsersError {
 const SLOT: u32 = 1 << 16;
 
 impl BuildUsers {
+    /// Numbers for builds that nobody has provided users for, if this process can give files to them: inside of a container
+    /// it may know few users. A builder that were root outside of its namespace could change whatever of the
+    /// machine it sees.
+    pub fn unaccounted(start: u32, count: u32) -> Option<Self> {
+        let known = |file: &str| {
+            fs::read_to_string(file).is_ok_and(|text| {
+                text.lines().any(|line| {
+                    let mut numbers = line.split_whitespace().map_while(|n| n.parse::<u64>().ok());
+                    let (first, _, length) = (numbers.next(), numbers.next(), numbers.next());
+                    let end = first.unwrap_or(0) + length.unwrap_or(0);
+                    first.is_some_and(|first| first <= u64::from(start))
+                        && u64::from(start) + u64::from(count) <= end
+                })
+            })
+        };
+        let all = ["/proc/self/uid_map", "/proc/self/gid_map"];
+        (count >= SLOT && all.into_iter().all(known)).then_some(Self::Range {
+            start,
+            count,
+            exclusive: false,
+        })
+    }
+
     /// Whether the system has a group of this name.
     pub fn group_exists(group: &str) -> bool {
         read_accounts("/etc/group")
@@ -77,7 +104,16 @@ impl BuildUsers {
     pub fn acquire(&self, state: &Path, count: u32) -> Result<Option<BuildUser>, UsersError> {
         match self {
             Self::Group(group) => from_group(group, state),
-            Self::Range { start, count: all } => from_range(*start, *all, state, count),
+            Self::Range {
+                start,
+                count: all,
+                exclusive,
+            } => Ok(
+                from_range(*start, *all, state, count)?.map(|user| BuildUser {
+                    exclusive: *exclusive,
+                    ..user
+                }),
+            ),
         }
     }
 }
@@ -122,6 +158,7 @@ fn from_group(group: &str, state: &Path) -> Result<Option<BuildUser>, UsersError
                 gid,
                 count: 1,
                 groups: others,
+                exclusive: true,
                 _lock: lock,
             }));
         }
@@ -147,6 +184,7 @@ fn from_range(
                 gid: uid,
                 count,
                 groups: Vec::new(),
+                exclusive: true,
                 _lock: lock,
             }));
         }
