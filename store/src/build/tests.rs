@@ -215,7 +215,9 @@ fn modulo(
     path: &StorePath,
 ) -> Result<crate::derivation::HashModulo, BuildError> {
     let derivation = store.derivation(path)?;
-    derivation.hash_modulo::<BuildError>(&store.dir, &mut |path| modulo(store, path))
+    derivation
+        .unwrap()
+        .hash_modulo::<BuildError>(&store.dir, &mut |path| modulo(store, path))
 }
 
 fn settings(text: &str) -> Settings {
