@@ -207,13 +207,22 @@ pub enum SandboxError {
         error: io::Error,
     },
     /// The program could not be executed; everything else is ready.
-    #[error("executing '{program}': {error}")]
+    #[error("executing '{program}': {}", reason(.error))]
     Execute {
         /// The program.
         program: String,
         /// Why not.
         error: io::Error,
     },
+}
+
+/// What the system says of an error, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
+    }
 }
 
 /// A running builder. Dropping it kills it.

@@ -192,7 +192,7 @@ fn a_program_that_does_not_exist_is_an_error_that_names_it() {
     let error = spawn(&trial.spec).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "executing '/no/such': No such file or directory (os error 2)"
+        "executing '/no/such': No such file or directory"
     );
 }
 
