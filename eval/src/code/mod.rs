@@ -413,21 +413,55 @@ impl FormalsPlan {
 /// A set literal with constant names.
 #[derive(Debug)]
 pub struct AttrsSite {
-    /// Its layout.
-    pub layout: &'static Layout,
-    /// Lazy nodes in the order of the layout.
-    pub values: &'static [Code],
+    /// Names, positions and lazy nodes.
+    pub attributes: Attributes,
     /// `inherit (source)`: words of the frame that are set first, with lazy nodes.
     pub sources: &'static [(u32, Code)],
+}
+
+/// The attributes of a literal. Most literals of a file are never made, so they get a layout when they are.
+#[derive(Debug)]
+pub struct Attributes {
+    /// Names, positions and nodes in the order of the source.
+    written: &'static [(Symbol, Pos, Code)],
+    made: OnceLock<(&'static Layout, &'static [Code])>,
+}
+
+impl Attributes {
+    /// Attributes in the order of the source, without duplicates.
+    pub(crate) fn new(written: &'static [(Symbol, Pos, Code)]) -> Attributes {
+        Attributes {
+            written,
+            made: OnceLock::new(),
+        }
+    }
+
+    /// The layout, and the nodes in its order.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> (&'static Layout, &'static [Code]) {
+        match self.made.get() {
+            Some(&made) => made,
+            None => self.make(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make(&self) -> (&'static Layout, &'static [Code]) {
+        *self.made.get_or_init(|| {
+            let names = self.written.iter().map(|&(name, pos, _)| (name, pos));
+            let (layout, order) = Layout::of_literal(&names.collect::<Vec<_>>());
+            let nodes = order.iter().map(|&i| self.written[i as usize].2);
+            (layout, Box::leak(nodes.collect()))
+        })
+    }
 }
 
 /// A large set literal: a unit of its own, so that its attributes can be made later.
 #[derive(Debug)]
 pub struct DelayedSite {
-    /// Its layout.
-    pub layout: &'static Layout,
-    /// Lazy nodes in the order of the layout, in terms of the unit.
-    pub values: &'static [Code],
+    /// Names, positions and lazy nodes, in terms of the unit.
+    pub attributes: Attributes,
     /// `inherit (source)`: words of the unit's frame with lazy nodes.
     pub sources: &'static [(u32, Code)],
     /// What the unit captures, in terms of the unit around it.
@@ -441,10 +475,8 @@ pub struct DelayedSite {
 pub struct ScopedSite {
     /// Words of the frame with the lazy nodes that they are bound to, made as a group that sees itself.
     pub bindings: &'static [(u32, Code)],
-    /// The layout of the constant names.
-    pub layout: &'static Layout,
-    /// For each word of the layout a lazy node (for recursive sets, the frame's word).
-    pub values: &'static [Code],
+    /// The constant names with positions and lazy nodes (for recursive sets, the frame's words).
+    pub attributes: Attributes,
     /// Names that are computed.
     pub dynamics: &'static [Dynamic],
     /// For `rec { __overrides = …; }`: the word of the frame that stands for the set itself.

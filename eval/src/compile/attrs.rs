@@ -4,9 +4,10 @@ use rx_lang::ast::{AttrName, AttrSetId, Binding, BindingValue, Expr as Syntax, E
 use rx_lang::symbol::{Symbol, known};
 
 use super::{Compiler, Group, scope};
-use crate::code::{self, AttrsSite, Code, DelayedSite, Dynamic, Expr, Let, ScopedSite, Var};
+use crate::code::{
+    self, Attributes, AttrsSite, Code, DelayedSite, Dynamic, Expr, Let, ScopedSite, Var,
+};
 use crate::source::Pos;
-use crate::value::attrs::Layout;
 use crate::value::{Attrs, Value};
 
 /// A literal with at least this many attributes makes them when somebody asks: few of a large set are used.
@@ -16,13 +17,8 @@ impl Compiler<'_> {
     pub(super) fn attrs(&mut self, id: AttrSetId, pos: Pos) -> Code {
         let set = self.ast.set(id);
         let bindings = self.ast.bindings(set);
-        let names = bindings
-            .iter()
-            .map(|b| (b.name, self.at(b.offset)))
-            .collect::<Vec<_>>();
-        let (layout, words) = Layout::of_literal(&names);
         if set.recursive {
-            return self.recursive_attrs(id, layout, &words, pos);
+            return self.recursive_attrs(id, pos);
         }
         let delayed = bindings.len() >= DELAYED && self.ast.dynamics(set).is_empty();
         if delayed {
@@ -30,11 +26,14 @@ impl Compiler<'_> {
         }
         let mark = self.scope.mark();
         let sources = self.inherit_sources(id, Group::Ordinary);
-        let mut values = vec![None; bindings.len()];
-        for (binding, &word) in bindings.iter().zip(&words) {
-            values[word as usize] = Some(self.binding(binding, &sources, Group::Ordinary));
-        }
-        let values = self.slice(values.into_iter().flatten().collect());
+        let attributes = bindings
+            .iter()
+            .map(|b| {
+                let node = self.binding(b, &sources, Group::Ordinary);
+                (b.name, self.at(b.offset), node)
+            })
+            .collect();
+        let attributes = Attributes::new(self.slice(attributes));
         let dynamics = self.dynamics(id);
         self.scope.release(mark);
         let sources = self.slice(sources);
@@ -42,8 +41,7 @@ impl Compiler<'_> {
             let unit = self.scope.leave_unit();
             let captures = self.captures(unit.captures);
             return self.node(Expr::Delayed(self.make(DelayedSite {
-                layout,
-                values,
+                attributes,
                 sources,
                 captures,
                 frame: unit.frame,
@@ -51,45 +49,37 @@ impl Compiler<'_> {
         }
         if dynamics.is_empty() {
             return self.node(Expr::Attrs(self.make(AttrsSite {
-                layout,
-                values,
+                attributes,
                 sources,
             })));
         }
         self.node(Expr::Scoped(self.make(ScopedSite {
             bindings: sources,
-            layout,
-            values,
+            attributes,
             dynamics,
             overrides: None,
             pos,
         })))
     }
 
-    fn recursive_attrs(
-        &mut self,
-        id: AttrSetId,
-        layout: &'static Layout,
-        words: &[u32],
-        pos: Pos,
-    ) -> Code {
+    fn recursive_attrs(&mut self, id: AttrSetId, pos: Pos) -> Code {
         let set = self.ast.set(id);
         let bindings = self.ast.bindings(set);
         let overridden = bindings.iter().any(|b| b.name == known::OVERRIDES);
         let mark = self.scope.mark();
         let overrides = overridden.then(|| self.scope.reserve());
         let group = self.bind_group(id, overrides);
-        let mut values = vec![None; bindings.len()];
-        for (&value, &word) in group.values.iter().zip(words) {
-            values[word as usize] = Some(value);
-        }
-        let values = self.slice(values.into_iter().flatten().collect());
+        let attributes = bindings
+            .iter()
+            .zip(group.values)
+            .map(|(b, node)| (b.name, self.at(b.offset), node))
+            .collect();
+        let attributes = Attributes::new(self.slice(attributes));
         let dynamics = self.dynamics(id);
         self.scope.release(mark);
         let site = ScopedSite {
             bindings: self.slice(group.bindings),
-            layout,
-            values,
+            attributes,
             dynamics,
             overrides: overrides.map(|p| p.slot),
             pos,

@@ -21,8 +21,9 @@ impl Vm {
             let source = self.delay(source, env);
             self.stack.set(env.fp + slot as usize, source);
         }
-        let (value, words) = Attrs::with_layout(&mut self.heap, site.layout);
-        for (word, &code) in words.iter().zip(site.values) {
+        let (layout, values) = site.attributes.get();
+        let (value, words) = Attrs::with_layout(&mut self.heap, layout);
+        for (word, &code) in words.iter().zip(values) {
             heap::store(word, self.delay(code, env).word());
         }
         value
@@ -52,8 +53,9 @@ impl Vm {
             value
         });
         self.bind_group(site.bindings, env);
-        let (mut value, words) = Attrs::with_layout(&mut self.heap, site.layout);
-        for (word, &code) in words.iter().zip(site.values) {
+        let (layout, values) = site.attributes.get();
+        let (mut value, words) = Attrs::with_layout(&mut self.heap, layout);
+        for (word, &code) in words.iter().zip(values) {
             heap::store(word, self.delay(code, env).word());
         }
         if let Some(thunk) = itself.and_then(Value::as_thunk) {

@@ -58,8 +58,9 @@ impl Places {
                 list.finish()
             }
             Expr::Attrs(site) => {
-                let (value, words) = Attrs::with_layout(heap, site.layout);
-                for (word, &code) in words.iter().zip(site.values) {
+                let (layout, values) = site.attributes.get();
+                let (value, words) = Attrs::with_layout(heap, layout);
+                for (word, &code) in words.iter().zip(values) {
                     heap::store(word, self.delay(heap, code).word());
                 }
                 value

@@ -61,8 +61,9 @@ impl Attrs {
         captures: impl Iterator<Item = Value>,
     ) -> Value {
         let head = literal_head(site);
-        let object = heap.alloc(head / 8 + site.layout.len());
-        let header = heap::address_of(site.layout) as u64 | ASKED | LITERAL;
+        let (layout, _) = site.attributes.get();
+        let object = heap.alloc(head / 8 + layout.len());
+        let header = heap::address_of(layout) as u64 | ASKED | LITERAL;
         heap::store(&object[0], header);
         heap::store(&object[1], heap::address_of(site) as u64);
         for (word, captured) in object[LITERAL_HEAD / 8..].iter().zip(captures) {
@@ -135,7 +136,7 @@ fn ask(heap: &mut Heap, set: Attrs, index: usize, word: &Word) {
         captures: 2,
     };
     let value = if let Some(site) = site(set) {
-        places(set, site).delay(heap, site.values[index])
+        places(set, site).delay(heap, site.attributes.get().1[index])
     } else {
         let (thunk, captures) = Thunk::suspend(heap, &CALL, 2);
         heap::store(&captures[0], set.value().word());

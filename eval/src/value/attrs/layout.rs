@@ -48,9 +48,9 @@ impl Layout {
     }
 
     /// The layout of a literal whose attributes stand in this order in the source, without duplicates; also
-    /// for each attribute of the source the index of its word.
+    /// for each word the index of its attribute in the source.
     pub(crate) fn of_literal(attributes: &[(Symbol, Pos)]) -> (&'static Layout, Box<[u32]>) {
-        let mut order = (0..attributes.len() as u32).collect::<Vec<_>>();
+        let mut order = (0..attributes.len() as u32).collect::<Box<[_]>>();
         order.sort_unstable_by(|&a, &b| {
             keys::compare(attributes[a as usize].0, attributes[b as usize].0)
         });
@@ -62,12 +62,8 @@ impl Layout {
             .iter()
             .map(|&i| attributes[i as usize].1)
             .collect::<Vec<_>>();
-        let mut words = vec![0; attributes.len()].into_boxed_slice();
-        for (word, &i) in order.iter().enumerate() {
-            words[i as usize] = word as u32;
-        }
         let layout = Layout::with_positions(Keys::of(&names), &positions);
-        (layout, words)
+        (layout, order)
     }
 
     /// The layout of `{ }`.
