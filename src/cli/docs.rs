@@ -59,7 +59,7 @@ pub fn modern_help(path: &str) -> String {
             .strip_prefix(path)
             .and_then(|rest| rest.strip_prefix(' '))
         {
-            text += &format!("  {rest:<24}{}\n", entry.about);
+            text += &format!("  {rest:<28} {}\n", entry.about);
         }
     }
     text
@@ -84,12 +84,12 @@ fn overview() -> String {
         }
         text += &format!("\n{}:\n", category.title());
         for entry in entries {
-            text += &format!("  {:<28}{}\n", entry.path, entry.about);
+            text += &format!("  {:<29} {}\n", entry.path, entry.about);
         }
     }
     text += "\nClassic commands:\n";
     for entry in commands::classic() {
-        text += &format!("  rx-{:<25}{}\n", entry.name, entry.about);
+        text += &format!("  rx-{:<26} {}\n", entry.name, entry.about);
     }
     text
 }

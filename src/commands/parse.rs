@@ -34,7 +34,7 @@ pub struct Parse {
 
 impl Subcommand for Parse {
     const PATH: &'static str = "parse";
-    const ABOUT: &'static str = "print how programs are understood";
+    const ABOUT: &'static str = "Print how programs are understood";
     const CATEGORY: Category = Category::Utility;
     const DETAILS: &'static str = "\
 Without a flag, expressions are printed with all parentheses, sorted, on one line each,
