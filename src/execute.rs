@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use rx_store::build::sandbox;
 use rx_store::progress;
@@ -51,7 +51,26 @@ impl Program {
         }
     }
 
+    /// Runs the program and waits for its end.
+    pub fn run(self, store: &dyn Store) -> Result<ExitStatus, Failure> {
+        let file = self.file.clone();
+        let mut command = self.command(store)?;
+        progress::logger().finish();
+        let umask = crate::cli::restore_umask();
+        let status = command.status();
+        crate::cli::set_umask(umask);
+        status.map_err(|error| cannot_execute(&file, &error))
+    }
+
     fn try_execute(self, store: &dyn Store) -> Result<std::convert::Infallible, Failure> {
+        let file = self.file.clone();
+        let mut command = self.command(store)?;
+        progress::logger().finish();
+        crate::cli::restore_umask();
+        Err(cannot_execute(&file, &command.exec()))
+    }
+
+    fn command(self, store: &dyn Store) -> Result<Command, Failure> {
         let Some(local) = store.as_local() else {
             return Err(Failure::message(format!(
                 "store '{}' is not a local store so it does not support command execution",
@@ -85,14 +104,12 @@ impl Program {
         if let Some(environment) = self.environment {
             command.env_clear().envs(environment);
         }
-        progress::logger().finish();
-        crate::cli::restore_umask();
-        let error = command.exec();
-        Err(Failure::message(format!(
-            "unable to execute '{}': {error}",
-            self.file.display()
-        )))
+        Ok(command)
     }
+}
+
+fn cannot_execute(file: &OsStr, error: &std::io::Error) -> Failure {
+    Failure::message(format!("unable to execute '{}': {error}", file.display()))
 }
 
 /// What `rx __run-in-store LOGICAL REAL SYSTEM PROGRAM NAME ARGUMENT…` does. This process must have one thread.
@@ -104,8 +121,7 @@ pub fn run_helper(arguments: &[OsString]) -> Failure {
         return error.into();
     }
     sandbox::adopt_personality(&system.to_string_lossy());
-    let error = Command::new(file).arg0(name).args(arguments).exec();
-    Failure::message(format!("unable to execute '{}': {error}", file.display()))
+    cannot_execute(file, &Command::new(file).arg0(name).args(arguments).exec())
 }
 
 /// A word that a shell reads as this text.

@@ -39,12 +39,20 @@ use crate::ui::{self, Failure, LogFormat, UsageError};
 /// What new files of the user may not have.
 static UMASK: OnceLock<rustix::fs::Mode> = OnceLock::new();
 
-/// Gives programs that this process becomes or starts for the user the user's own umask again.
-pub fn restore_umask() {
-    if let Some(umask) = UMASK.get() {
-        rustix::process::umask(*umask);
-    }
+/// Gives programs that this process becomes or starts for the user the user's own umask again. The one of this
+/// process is what comes back.
+pub fn restore_umask() -> rustix::fs::Mode {
+    let own = rustix::fs::Mode::from_raw_mode(0o022);
+    rustix::process::umask(UMASK.get().copied().unwrap_or(own))
 }
+
+/// Undoes [`restore_umask`].
+pub fn set_umask(umask: rustix::fs::Mode) {
+    rustix::process::umask(umask);
+}
+
+/// `rx __called-as NAME ARGUMENT…` is rx under another name, where no link can have that name.
+pub const CALLED_AS: &str = "__called-as";
 
 /// Runs the program and gives its exit code.
 pub fn main() -> ExitCode {
@@ -62,9 +70,13 @@ pub fn main() -> ExitCode {
         progress::warn(format_args!("cannot catch signals: {error}"));
     }
     let mut args = std::env::args_os();
-    let program = args.next().unwrap_or_else(|| "rx".into());
+    let mut program = args.next().unwrap_or_else(|| "rx".into());
+    let mut args: Vec<OsString> = args.collect();
+    if args.len() > 1 && args[0] == CALLED_AS {
+        program = args.drain(..2).next_back().unwrap_or(program);
+    }
     let program = program_name(&program);
-    let outcome = run(&program, args.collect());
+    let outcome = run(&program, args);
     progress::logger().finish();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,11 +16,13 @@ pub mod env;
 mod eval;
 mod hash;
 mod help;
+mod home;
 mod instantiate;
 mod key;
 mod links;
 mod log;
 mod nar;
+mod os;
 pub mod parse;
 mod path_info;
 mod prefetch;
@@ -81,6 +83,17 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<completions::Completions>(),
         Entry::of::<completions::Man>(),
         Entry::of::<help::Help>(),
+        Entry::of::<home::HomeBuild>(),
+        Entry::of::<home::HomeEdit>(),
+        Entry::of::<home::HomeExpireGenerations>(),
+        Entry::of::<home::HomeGenerations>(),
+        Entry::of::<home::HomeInit>(),
+        Entry::of::<home::HomeNews>(),
+        Entry::of::<home::HomeOption>(),
+        Entry::of::<home::HomePackages>(),
+        Entry::of::<home::HomeRemoveGenerations>(),
+        Entry::of::<home::HomeRollback>(),
+        Entry::of::<home::HomeSwitch>(),
         Entry::of::<key::ConvertSecretToPublic>(),
         Entry::of::<key::GenerateSecret>(),
         Entry::of::<links::Links>(),
@@ -88,6 +101,10 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<nar::NarDumpPath>(),
         Entry::of::<nar::NarLs>(),
         Entry::of::<nar::NarPack>(),
+        Entry::of::<os::OsBuild>(),
+        Entry::of::<os::OsDryBuild>(),
+        Entry::of::<os::OsListGenerations>(),
+        Entry::of::<os::OsOption>(),
         Entry::of::<parse::Parse>(),
         Entry::of::<profile::ProfileAdd>(),
         Entry::of::<profile::ProfileDiffClosures>(),

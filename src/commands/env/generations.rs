@@ -33,7 +33,7 @@ pub fn days_ago(text: &str) -> Result<u64, UsageError> {
 }
 
 /// Which generations the arguments of `--delete-generations` mean.
-fn deletion(arguments: &[String]) -> Result<Deletion, Failure> {
+pub fn deletion(arguments: &[String]) -> Result<Deletion, Failure> {
     match arguments {
         [word] if word == "old" => Ok(Deletion::Old),
         [word] if word.contains('d') => Ok(Deletion::ReplacedBefore(days_ago(word)?)),

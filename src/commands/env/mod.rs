@@ -23,7 +23,7 @@ pub mod source;
 mod table;
 mod upgrade;
 
-pub use generations::{days_ago, list as list_generations, switch as switch_generation};
+pub use generations::{days_ago, deletion, list as list_generations, switch as switch_generation};
 
 use std::path::PathBuf;
 use std::sync::Arc;
