@@ -9,9 +9,7 @@ use common::Place;
 
 /// A package expression.
 fn package(name: &str, description: &str) -> String {
-    format!(
-        "{{ type = \"derivation\"; name = \"{name}\"; meta.description = \"{description}\"; }}"
-    )
+    format!("{{ type = \"derivation\"; name = \"{name}\"; meta.description = \"{description}\"; }}")
 }
 
 /// A place with a file of a few packages.
@@ -46,7 +44,9 @@ fn told(place: &Place) -> String {
 #[test]
 fn packages_are_found_by_attribute_name_and_description() {
     let place = small().with("NO_COLOR", "1");
-    let found = place.run("rx", ["search", "-f", ".", "", "ALPHA"]).success();
+    let found = place
+        .run("rx", ["search", "-f", ".", "", "ALPHA"])
+        .success();
     // The package of that name comes first, then the one that mentions it.
     assert_eq!(
         found,
@@ -54,7 +54,10 @@ fn packages_are_found_by_attribute_name_and_description() {
     );
     let found = place.run("rx", ["search", "-f", ".", "", "letter", "first"]);
     assert_eq!(found.success(), "* a (1.0)\n  the first letter\n");
-    let found = place.run("rx", ["search", "-f", ".", "", "^", "-e", "after", "-e", "x"]);
+    let found = place.run(
+        "rx",
+        ["search", "-f", ".", "", "^", "-e", "after", "-e", "x"],
+    );
     assert_eq!(found.success(), "* a (1.0)\n  the first letter\n");
     let found = place.run("rx", ["search", "-f", ".", "set", "gamma"]);
     assert_eq!(found.success(), "* set.c (3)\n  the letter after alpha\n");
@@ -151,11 +154,17 @@ fn only_what_depends_on_a_changed_file_is_evaluated_again() {
     // Two attributes come from this one.
     place.write("b.nix", &package("beta-2.1", "new"));
     let told_now = told(&place);
-    assert!(told_now.contains("2 attributes depend on them"), "{told_now}");
+    assert!(
+        told_now.contains("2 attributes depend on them"),
+        "{told_now}"
+    );
     // What was missing is there.
     place.write("missing.nix", &package("found-1", ""));
     let told_now = told(&place);
-    assert!(told_now.contains("1 attributes depend on them"), "{told_now}");
+    assert!(
+        told_now.contains("1 attributes depend on them"),
+        "{told_now}"
+    );
     assert!(everything(&place).contains("\"worse\":"));
     // A package becomes a set.
     let set = format!(
@@ -164,6 +173,27 @@ fn only_what_depends_on_a_changed_file_is_evaluated_again() {
     );
     place.write("a.nix", &set);
     assert!(everything(&place).contains("\"a.x\":"));
+    place.write("a.nix", &set.replace("x-1", "x-2"));
+    assert!(everything(&place).contains("\"pname\":\"x\",\"version\":\"2\""));
+    place.write("a.nix", &package("alpha-2", ""));
+    let all = everything(&place);
+    assert!(all.contains("\"a\":") && !all.contains("\"a.x\""), "{all}");
+    // A search in one package, and in a set that has an attribute of its own name.
+    let search = |attribute: &str| {
+        let found = place.run("rx", ["search", "-f", ".", attribute, "^", "--json"]);
+        found.success()
+    };
+    assert!(search("a").starts_with("{\"a\":"));
+    place.write("a.nix", &package("alpha-3", ""));
+    assert!(search("a").contains("\"version\":\"3\""));
+    place.write(
+        "a.nix",
+        &format!(
+            "{{ recurseForDerivations = true; a = {}; }}",
+            package("a-1", "")
+        ),
+    );
+    assert!(search("a").starts_with("{\"a.a\":"));
     // And the root another.
     place.write("default.nix", "{ only = import ./b.nix; }");
     assert!(everything(&place).starts_with("{\"only\":"));
@@ -203,7 +233,10 @@ fn a_large_set_is_indexed_by_workers_and_gives_the_same() {
             &format!("p/{n}.nix"),
             &format!("{{ shared }}: {}", package(&format!("p{n}-1"), "x")),
         );
-        let _ = writeln!(all, "p{n} = import ./p/{n}.nix {{ shared = import ./shared.nix; }};");
+        let _ = writeln!(
+            all,
+            "p{n} = import ./p/{n}.nix {{ shared = import ./shared.nix; }};"
+        );
     }
     all.push_str("nested = { recurseForDerivations = true;\n");
     for n in 0..20 {
@@ -349,9 +382,7 @@ fn the_search_goes_on_where_it_was_interrupted() {
         let _ = writeln!(all, "p{n} = import ./p/{n}.nix;");
     }
     // The last one takes a while.
-    all.push_str(
-        "z = builtins.foldl' (a: b: a + b) 0 (builtins.genList (x: x) 3000000); }\n",
-    );
+    all.push_str("z = builtins.foldl' (a: b: a + b) 0 (builtins.genList (x: x) 3000000); }\n");
     place.write("default.nix", &all);
     let mut child = place
         .command("rx")

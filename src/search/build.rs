@@ -41,6 +41,8 @@ pub(super) struct Draft {
     /// What was found at each attribute of the root.
     found: BTreeMap<AttrPath, Vec<Found>>,
     prefix: AttrPath,
+    /// The root is no set: the only attribute is the root itself.
+    alone: bool,
 }
 
 impl Draft {
@@ -76,15 +78,90 @@ impl Draft {
         self.found.insert(answer.path, found);
     }
 
-    fn finish(self) -> Index {
+    /// The draft of a finished index.
+    pub(super) fn of(index: &Index, prefix: AttrPath) -> Draft {
+        let mut draft = Draft {
+            alone: index.is_alone(&prefix.join(&b'.')),
+            prefix,
+            ..Draft::default()
+        };
+        for new in index.inputs() {
+            draft.number(new);
+        }
+        for found in index.found() {
+            if let Some(first) = found.first() {
+                let path = draft.below(std::slice::from_ref(&first.name));
+                draft.found.insert(path, found);
+            }
+        }
+        draft
+    }
+
+    /// The path of an attribute of the root.
+    fn below(&self, names: &[Vec<u8>]) -> AttrPath {
+        let mut path = self.prefix.clone();
+        if !self.alone {
+            path.extend_from_slice(names);
+        }
+        path
+    }
+
+    /// Puts what was found at an attribute in the place of what was there.
+    pub(super) fn splice(&mut self, names: &[Vec<u8>], new: Vec<Found>) {
+        let Some(first) = names.first() else {
+            return;
+        };
+        let top = self.below(std::slice::from_ref(first));
+        let Some(old) = self.found.get_mut(&top) else {
+            return;
+        };
+        let mut at = 0;
+        for name in &names[1..] {
+            let child = old
+                .iter()
+                .position(|one| one.parent == Some(at as u32) && one.name == *name);
+            match child {
+                Some(child) => at = child,
+                None => return,
+            }
+        }
+        let mut places: Vec<Option<u32>> = Vec::with_capacity(old.len());
+        let mut all = Vec::with_capacity(old.len() + new.len());
+        for (place, one) in std::mem::take(old).into_iter().enumerate() {
+            let parent = one.parent.map(|parent| places[parent as usize]);
+            if place == at {
+                let base = all.len() as u32;
+                places.push(None);
+                all.extend(new.iter().cloned().map(|found| Found {
+                    parent: match found.parent {
+                        Some(inner) => Some(base + inner),
+                        None => parent.flatten(),
+                    },
+                    ..found
+                }));
+            } else if parent == Some(None) {
+                // It was below what is replaced.
+                places.push(None);
+            } else {
+                places.push(Some(all.len() as u32));
+                all.push(Found {
+                    parent: parent.flatten(),
+                    ..one
+                });
+            }
+        }
+        *old = all;
+    }
+
+    pub(super) fn finish(self) -> Index {
         let mut index = Index::new(&self.inputs);
         let prefix = self.prefix.join(&b'.');
         for (path, found) in &self.found {
             // The root itself has no name in itself.
-            let above = if path.len() > self.prefix.len() {
-                prefix.clone()
-            } else {
+            let above = if self.alone {
                 path[..path.len().saturating_sub(1)].join(&b'.')
+            } else {
+                prefix.clone()
             };
             index.push_found(&above, found);
         }
@@ -151,28 +228,13 @@ pub(super) fn rescan(
     states: &[(u32, State)],
     file: &Path,
 ) -> Result<Index, Failure> {
-    let mut draft = Draft {
-        prefix: searcher.roots[number].prefix(),
-        ..Draft::default()
-    };
-    for new in index.inputs() {
-        draft.number(new);
-    }
+    let mut draft = Draft::of(index, searcher.roots[number].prefix());
     for (input, state) in states {
         if let Some(new) = draft.inputs.get_mut(*input as usize) {
             new.state = *state;
         }
     }
-    for found in index.found() {
-        let Some(first) = found.first() else {
-            continue;
-        };
-        let mut path = draft.prefix.clone();
-        path.push(first.name.clone());
-        if !stale.contains(&path) {
-            draft.found.insert(path, found);
-        }
-    }
+    draft.found.retain(|path, _| !stale.contains(path));
     let tasks = stale.iter().cloned().collect();
     run_workers(number, &mut draft, tasks, &mut None)?;
     let index = draft.finish();
@@ -201,7 +263,10 @@ fn begin(
             log.extend_base(&base);
             let prefix = root.prefix();
             let paths: Vec<AttrPath> = match &opened {
-                Opened::One(_) => vec![prefix.clone()],
+                Opened::One(_) => {
+                    draft.alone = true;
+                    vec![prefix.clone()]
+                }
                 Opened::Set(attrs) => children(&mut session.vm, *attrs)
                     .into_iter()
                     .map(|(name, _)| {

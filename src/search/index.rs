@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
-use rx_eval::track::{Check, Input, InputKind, State, check};
+use rx_eval::track::{Check, Input, InputKind, Near, State, check};
 use rx_store::hash::{Algorithm, Hasher};
 
 use super::scan::{Body, Found, Package};
@@ -372,6 +372,7 @@ impl Index {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = threads.min(8).min(count / 1000 + 1);
         let next = std::sync::atomic::AtomicUsize::new(0);
+        let near = self.root_dir();
         const PIECE: usize = 512;
         let work = || {
             let mut found = Vec::new();
@@ -381,7 +382,7 @@ impl Index {
                     return found;
                 }
                 for at in start..(start + PIECE).min(count) {
-                    match self.check_input(at) {
+                    match self.check_input(at, near.as_ref()) {
                         Check::Same => {}
                         other => found.push((at, other)),
                     }
@@ -406,7 +407,7 @@ impl Index {
                     && changed.binary_search(&by).is_ok()
                     && let Some((kind, path, state)) = self.input_parts(at)
                 {
-                    match check(kind, path, state) {
+                    match check(kind, path, state, None) {
                         Check::Same => {}
                         other => all.push((at, other)),
                     }
@@ -417,12 +418,21 @@ impl Index {
         all
     }
 
-    fn check_input(&self, at: usize) -> Check {
+    /// The directory that most inputs are in, opened: finding a file from there is shorter.
+    fn root_dir(&self) -> Option<Near> {
+        let (_, path, _) = (0..self.input_count())
+            .filter_map(|at| self.input_parts(at))
+            .find(|(kind, ..)| *kind == InputKind::Contents)?;
+        let dir = &path[..path.iter().rposition(|&b| b == b'/')?];
+        Near::open(dir)
+    }
+
+    fn check_input(&self, at: usize, near: Option<&Near>) -> Check {
         if u32_at(self.input_record(at), 24) != NONE {
             return Check::Same;
         }
         match self.input_parts(at) {
-            Some((kind, path, state)) => check(kind, path, state),
+            Some((kind, path, state)) => check(kind, path, state, near),
             None => Check::Changed,
         }
     }
@@ -469,6 +479,22 @@ impl Index {
             }
         }
         stale
+    }
+
+    /// Whether the root, which has this path, is no set.
+    pub(super) fn is_alone(&self, path: &[u8]) -> bool {
+        self.node_count() == 1 && self.path_of(self.node(0)) == path
+    }
+
+    /// How many attributes there are at a node and below.
+    pub(super) fn size_of(&self, at: usize) -> usize {
+        if !self.is_set(at) {
+            return 1;
+        }
+        let path = [self.path_of(self.node(at)), b"."].concat();
+        let below = (at + 1..self.node_count())
+            .take_while(|&next| self.path_of(self.node(next)).starts_with(&path));
+        1 + below.count()
     }
 
     /// Whether a node is a set.

@@ -67,15 +67,13 @@ pub(super) fn refresh(
         changed.len(),
         stale.len()
     ));
-    if stale.len() <= FEW && !stale.iter().any(|&at| index.is_set(at)) {
-        match scan_in_place(searcher, root, &mut index, &stale, &changed)? {
-            Outcome::Done => {
-                build::keep_index(&index, file);
-                return Ok(Some(index));
-            }
-            Outcome::NeedsRescan => {}
-            Outcome::NeedsBuild => return Ok(None),
+    let size: usize = stale.iter().map(|&at| index.size_of(at)).sum();
+    if size <= FEW {
+        let index = scan_here(searcher, root, index, &stale, &changed)?;
+        if let Some(index) = &index {
+            build::keep_index(index, file);
         }
+        return Ok(index);
     }
     let prefix = searcher.roots[root].prefix();
     let tops: BTreeSet<Vec<Vec<u8>>> = stale
@@ -93,22 +91,15 @@ pub(super) fn refresh(
     build::rescan(searcher, root, &index, &tops, &states, file).map(Some)
 }
 
-enum Outcome {
-    Done,
-    /// What was a package is a set now, or the other way round.
-    NeedsRescan,
-    /// The root itself is another.
-    NeedsBuild,
-}
-
-/// Scans a few attributes in this process, and puts what is found in the place of what was there.
-fn scan_in_place(
+/// Scans a few attributes in this process, and puts what is found in the place of what was there. Nothing if the root
+/// itself is another.
+fn scan_here(
     searcher: &Searcher<'_>,
     number: usize,
-    index: &mut Index,
+    mut index: Index,
     stale: &[usize],
     changed: &[u32],
-) -> Result<Outcome, Failure> {
+) -> Result<Option<Index>, Failure> {
     let root = &searcher.roots[number];
     let base: Vec<Input> = index
         .inputs()
@@ -116,39 +107,36 @@ fn scan_in_place(
         .map(|new| new.input)
         .collect();
     let log = InputLog::new(base);
-    let mut scanned: Vec<(usize, Found)> = Vec::new();
-    let outcome = with_tracking_session(
+    let mut scanned: Vec<(usize, Vec<Found>)> = Vec::new();
+    let same_root = with_tracking_session(
         searcher.invocation,
         searcher.options,
         log.clone(),
         |session| {
             if stale.is_empty() {
-                return Ok(Outcome::Done);
+                return Ok(true);
             }
             let outer = session.vm.begin_tracking();
             let opened = root.open(session);
             let beyond = session.vm.end_tracking(outer);
             let Ok(opened) = opened else {
-                return Ok(Outcome::NeedsBuild);
+                return Ok(false);
             };
             if !beyond.is_empty() {
-                return Ok(Outcome::NeedsBuild);
+                return Ok(false);
             }
             let prefix = root.prefix();
             for &at in stale {
                 let mut path = prefix.clone();
                 path.extend(index.names(at));
-                let mut found = scan_path(session, &opened, prefix.len(), &path)?;
-                if found.len() != 1 || found[0].body == Body::Set {
-                    return Ok(Outcome::NeedsRescan);
-                }
-                scanned.extend(found.pop().map(|found| (at, found)));
+                let found = scan_path(session, &opened, prefix.len(), &path)?;
+                scanned.push((at, found));
             }
-            Ok(Outcome::Done)
+            Ok(true)
         },
     )?;
-    if !matches!(outcome, Outcome::Done) {
-        return Ok(outcome);
+    if !same_root {
+        return Ok(None);
     }
     let noted = new_inputs(&log, &mut 0);
     let numbers = index.numbers_of(&noted.iter().map(|new| &new.input).collect::<Vec<_>>());
@@ -177,14 +165,26 @@ fn scan_in_place(
             index.set_state(at as usize, new.input.observe());
         }
     }
-    for (at, found) in scanned {
-        let mut inputs: Vec<u32> = found
-            .inputs
-            .iter()
-            .filter_map(|&input| of_log.get(input as usize).copied())
-            .collect();
-        inputs.sort_unstable();
-        index.replace(at, &found.body, &inputs);
+    for (_, found) in &mut scanned {
+        for one in found {
+            for input in &mut one.inputs {
+                *input = of_log.get(*input as usize).copied().unwrap_or(u32::MAX);
+            }
+            one.inputs.sort_unstable();
+        }
     }
-    Ok(Outcome::Done)
+    let is_simple = |(at, found): &(usize, Vec<Found>)| {
+        !index.is_set(*at) && found.len() == 1 && found[0].body != Body::Set
+    };
+    if scanned.iter().all(is_simple) {
+        for (at, found) in &scanned {
+            index.replace(*at, &found[0].body, &found[0].inputs);
+        }
+        return Ok(Some(index));
+    }
+    let mut draft = build::Draft::of(&index, root.prefix());
+    for (at, found) in scanned {
+        draft.splice(&index.names(at), found);
+    }
+    Ok(Some(draft.finish()))
 }

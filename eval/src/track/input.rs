@@ -3,11 +3,12 @@
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
 use std::hash::Hasher;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{self, AtFlags, FileType, Stat};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Stat};
 
 use crate::io::{FileKind, Listing};
 
@@ -89,7 +90,7 @@ impl Input {
 
     /// What the file system says about it now.
     pub fn quick(&self) -> u64 {
-        quick(self.kind, &self.path)
+        quick(self.kind, &self.path, None)
     }
 
     /// What it is like now.
@@ -109,7 +110,7 @@ impl Input {
 
     /// Whether it is still as it was.
     pub fn check(&self, state: State) -> Check {
-        check(self.kind, &self.path, state)
+        check(self.kind, &self.path, state, None)
     }
 }
 
@@ -117,16 +118,46 @@ fn os_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
 }
 
+/// An open directory: files in it are found faster from there.
+#[derive(Debug)]
+pub struct Near {
+    dir: OwnedFd,
+    /// Its path with a slash.
+    prefix: Vec<u8>,
+}
+
+impl Near {
+    /// Opens a directory.
+    pub fn open(path: &[u8]) -> Option<Near> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = fs::open(path, flags, Mode::empty()).ok()?;
+        Some(Near {
+            dir,
+            prefix: [path, b"/"].concat(),
+        })
+    }
+}
+
+fn stat(path: &[u8], near: Option<&Near>, flags: AtFlags) -> rustix::io::Result<Stat> {
+    if let Some(near) = near
+        && let Some(rest) = path
+            .strip_prefix(&near.prefix[..])
+            .filter(|r| !r.is_empty())
+    {
+        fs::statat(&near.dir, rest, flags)
+    } else {
+        fs::statat(fs::CWD, path, flags)
+    }
+}
+
 /// What the file system says about an input now.
-fn quick(kind: InputKind, path: &[u8]) -> u64 {
+fn quick(kind: InputKind, path: &[u8], near: Option<&Near>) -> u64 {
     match kind {
-        InputKind::Contents | InputKind::Listing => {
-            match fs::statat(fs::CWD, path, AtFlags::empty()) {
-                Ok(stat) => quick_of(&stat),
-                Err(_) => ABSENT,
-            }
-        }
-        InputKind::Kind => match fs::statat(fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        InputKind::Contents | InputKind::Listing => match stat(path, near, AtFlags::empty()) {
+            Ok(stat) => quick_of(&stat),
+            Err(_) => ABSENT,
+        },
+        InputKind::Kind => match stat(path, near, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => quick_of_kind(Some(FileType::from_raw_mode(stat.st_mode).into())),
             Err(_) => quick_of_kind(None),
         },
@@ -147,12 +178,12 @@ fn quick(kind: InputKind, path: &[u8]) -> u64 {
     }
 }
 
-/// Whether an input is still as it was.
-pub fn check(kind: InputKind, path: &[u8], state: State) -> Check {
+/// Whether an input is still as it was. What is near is found from there.
+pub fn check(kind: InputKind, path: &[u8], state: State, near: Option<&Near>) -> Check {
     if kind == InputKind::Volatile {
         return Check::Changed;
     }
-    let quick = quick(kind, path);
+    let quick = quick(kind, path, near);
     if quick == state.quick && quick != 0 {
         return Check::Same;
     }

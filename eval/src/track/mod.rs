@@ -20,7 +20,7 @@ mod input;
 mod io;
 mod sets;
 
-pub use input::{Check, Input, InputKind, State, check};
+pub use input::{Check, Input, InputKind, Near, State, check};
 pub use io::{InputLog, TrackingIo};
 
 use std::sync::Arc;

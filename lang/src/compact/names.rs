@@ -80,8 +80,7 @@ fn ends(name: &[u8]) -> (u64, u64) {
 /// Mixes the ends and the length.
 #[inline(always)]
 fn hash(first: u64, last: u64, len: usize) -> usize {
-    let mixed =
-        (first ^ last.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (first ^ last.rotate_left(29) ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> 48) as usize
 }
 

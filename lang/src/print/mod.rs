@@ -169,10 +169,7 @@ impl<'a, 'p> Printer<'a, 'p> {
     }
 
     /// The places of names in the order of the alphabet; give them back to `self.order` afterwards.
-    fn sorted(
-        &mut self,
-        names: impl Iterator<Item = Symbol>,
-    ) -> Vec<(u64, &'static [u8], u32)> {
+    fn sorted(&mut self, names: impl Iterator<Item = Symbol>) -> Vec<(u64, &'static [u8], u32)> {
         let mut order = std::mem::take(&mut self.order);
         order.clear();
         let mut names = names.peekable();
@@ -434,7 +431,12 @@ impl<'a, 'p> Printer<'a, 'p> {
                 .push(Step::Text(if formals.is_empty() { "..." } else { ", ..." }));
         }
         let order = self.sorted(formals.iter().map(|formal| formal.name));
-        for (index, formal) in order.iter().map(|o| &formals[o.2 as usize]).enumerate().rev() {
+        for (index, formal) in order
+            .iter()
+            .map(|o| &formals[o.2 as usize])
+            .enumerate()
+            .rev()
+        {
             if let Some(default) = formal.default {
                 self.plan([Step::Text(" ? "), Step::Expr(default)]);
             }
