@@ -26,6 +26,15 @@ nixpkgs TREE TABLE *ARGS:
     cargo build --release
     tests/nixpkgs/compare {{TREE}} {{TABLE}} --command 'target/release/rx instantiate' {{ARGS}}
 
+# CPU time and memory of whole evaluations in DIR (targets/*.nix, bench/*.nix), beside a reference's.
+speed DIR *ARGS:
+    cargo build --release
+    benches/speed {{DIR}} {{ARGS}}
+
+# All interleavings of the thunk protocol.
+threads:
+    RUSTFLAGS='--cfg rx_loom' CARGO_TARGET_DIR=target/loom cargo test -p rx-eval --lib value::protocol::model
+
 # A fuzz target for a while (needs cargo-fuzz and a nightly compiler).
 fuzz TARGET SECONDS="60":
     cargo fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}

@@ -262,16 +262,17 @@ pub(crate) fn address_of<T: ?Sized>(thing: &'static T) -> usize {
     std::ptr::from_ref(thing).cast::<u8>().expose_provenance()
 }
 
-/// Reads a word that holds no reference to something that another thread may just have made.
+/// Reads a word. It may be one that another thread has just replaced by what it has made.
 #[inline(always)]
 pub(crate) fn load(word: &Word) -> u64 {
-    word.load(Ordering::Relaxed)
+    word.load(Ordering::Acquire)
 }
 
-/// Writes a word of an object that is not published yet, or a word whose old and new value mean the same.
+/// Writes a word of an object that is not published yet, or a word whose old and new value mean the same. Whoever reads
+/// the new value sees what it refers to.
 #[inline(always)]
 pub(crate) fn store(word: &Word, value: u64) {
-    word.store(value, Ordering::Relaxed);
+    word.store(value, Ordering::Release);
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod boxed;
 pub mod context;
 pub mod function;
 pub mod list;
+pub(crate) mod protocol;
 pub mod string;
 pub mod thunk;
 

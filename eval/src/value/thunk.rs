@@ -20,9 +20,7 @@
 //!
 //! A finished thunk that is tracked (see `crate::track`) is not skipped as others are: who looks must be noted.
 
-use std::sync::atomic::Ordering;
-
-use super::{Tag, Value};
+use super::{Tag, Value, protocol};
 use crate::code::ThunkCode;
 use crate::error::Error;
 use crate::heap::{self, Heap, Word};
@@ -90,13 +88,13 @@ impl Thunk {
     /// The value, when the thunk is done.
     #[inline(always)]
     pub fn value(self) -> Option<Value> {
-        let value = Value::from_word(self.word().load(Ordering::Acquire));
+        let value = Value::from_word(protocol::look(self.word()));
         (!value.is_thunk()).then_some(value)
     }
 
     #[inline(always)]
     pub(crate) fn state(self) -> State {
-        decode(self.word().load(Ordering::Acquire))
+        decode(protocol::look(self.word()))
     }
 
     /// Whether forcing it only makes what is written down: a list, a function or a set.
@@ -113,30 +111,21 @@ impl Thunk {
         shared: bool,
     ) -> Result<(), State> {
         let busy = state_word(BUSY, u64::from(owner));
-        if !shared {
-            heap::store(self.word(), busy);
-            return Ok(());
-        }
         let suspended = state_word(SUSPENDED, heap::address_of(code) as u64);
-        self.word()
-            .compare_exchange(suspended, busy, Ordering::AcqRel, Ordering::Acquire)
-            .map(|_| ())
-            .map_err(decode)
+        protocol::take(self.word(), suspended, busy, shared).map_err(decode)
     }
 
     /// Publishes the value.
     #[inline(always)]
     pub(crate) fn finish(self, value: Value) {
         debug_assert!(!value.is_thunk() && !value.is_absent());
-        self.word().store(value.word(), Ordering::Release);
+        protocol::publish(self.word(), value.word());
     }
 
     /// Publishes the error; whoever asks again gets it again.
     pub(crate) fn fail(self, error: &'static Error) {
-        self.word().store(
-            state_word(FAILED, heap::address_of(error) as u64),
-            Ordering::Release,
-        );
+        let state = state_word(FAILED, heap::address_of(error) as u64);
+        protocol::publish(self.word(), state);
     }
 
     /// Publishes the value with what it depends on.
@@ -155,15 +144,13 @@ impl Thunk {
         heap::store(&pair[0], first);
         heap::store(&pair[1], u64::from(inputs.0));
         let state = state_word(kind, heap::address_of(pair) as u64);
-        self.word().store(state, Ordering::Release);
+        protocol::publish(self.word(), state);
     }
 
     /// Makes the thunk as if it had never been started, for errors that may not come again (an interrupt).
     pub(crate) fn restore(self, code: &'static ThunkCode) {
-        self.word().store(
-            state_word(SUSPENDED, heap::address_of(code) as u64),
-            Ordering::Release,
-        );
+        let state = state_word(SUSPENDED, heap::address_of(code) as u64);
+        protocol::publish(self.word(), state);
     }
 
     /// Where the captured words are.
