@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 profile=${RX_PROFILE:-release}
-cargo build --profile "$profile" --bin rx
+cargo build --profile "$profile" --bins
 [ "$profile" = dev ] && profile=debug
 bin=$PWD/target/$profile store=$PWD/target/first-store
 
