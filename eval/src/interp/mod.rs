@@ -370,10 +370,11 @@ impl Vm {
         let Some(at) = self.ev.sources.locate(pos) else {
             return Value::NULL;
         };
-        let crate::source::Origin::File(path) = &at.source.origin else {
-            return Value::NULL;
+        let file = match &at.source.origin {
+            crate::source::Origin::File(path) => Str::new(&mut self.heap, path),
+            crate::source::Origin::Internal(name) => self.str(format!("/{name}").as_bytes()),
+            _ => return Value::NULL,
         };
-        let file = Str::new(&mut self.heap, path);
         let mut set = crate::value::AttrsBuilder::new(3);
         set.push(COLUMN, Value::small_int(i64::from(at.column)));
         set.push(FILE, file);

@@ -43,6 +43,7 @@ impl Vm {
         let at = self.ev.sources.locate(pos)?;
         let path = match &at.source.origin {
             Origin::File(path) => Some(path.to_vec()),
+            Origin::Internal(name) => Some(format!("/{name}").into_bytes()),
             _ => None,
         };
         Some(Place {
