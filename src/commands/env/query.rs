@@ -215,16 +215,25 @@ impl Work<'_> {
         for item in items.iter_mut().filter(|item| !item.failed) {
             rx_store::interrupt::check()?;
             let shown = item.shown_name();
-            let result = self.json_of(item).map(|json| {
-                all.insert(text(&item.attr_path), json);
+            // What was found before an assertion failed stays, as the reference has it.
+            let mut members = None;
+            let result = self.json_of(item, &mut members);
+            let members = members.map(|members: BTreeMap<&str, Json>| {
+                let members = members.into_iter().map(|(name, value)| (name.to_owned(), value));
+                members.collect::<Map<_, _>>()
             });
+            all.insert(text(&item.attr_path), json!(members));
             self.pass_over_assertions(&shown, result)?;
         }
         let object: Map<String, Json> = all.into_iter().collect();
         ui::print(&format!("{:#}\n", Json::Object(object)))
     }
 
-    fn json_of(&mut self, item: &mut Item) -> rx_eval::Result<Json> {
+    fn json_of(
+        &mut self,
+        item: &mut Item,
+        found: &mut Option<BTreeMap<&'static str, Json>>,
+    ) -> rx_eval::Result<()> {
         let columns = &self.env.columns;
         let dir = self.session.vm.ev.store_dir.clone();
         let show = |path: &StorePath| dir.display(path).to_string();
@@ -237,6 +246,7 @@ impl Work<'_> {
         ]);
         members.insert("system", json!(text(&item.system(vm)?)));
         members.insert("outputName", json!(text(&item.output_name(vm)?)));
+        let members = found.insert(members);
         let outputs = item.outputs(vm, columns.out_path)?;
         let outputs: Map<String, Json> = outputs
             .into_iter()
@@ -262,11 +272,7 @@ impl Work<'_> {
             }
             members.insert("meta", meta.into());
         }
-        let members = members.into_iter();
-        Ok(members
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect::<Map<_, _>>()
-            .into())
+        Ok(())
     }
 }
 
