@@ -254,8 +254,10 @@ fn contents_can_be_added_to_a_cache_directly() {
         .unwrap();
     assert_eq!(path.to_string(), "vxjiwkjkn7x4079qvh1jkl5pn05j2aw0-foo");
     assert_eq!(cache.read_file(&path, b"").unwrap(), b"bar");
-    cache.add_build_log(&path, b"log").unwrap();
-    assert_eq!(cache.build_log(&path).unwrap().unwrap(), b"log");
+    let drv = StorePath::parse("00000000000000000000000000000000-x.drv").unwrap();
+    cache.add_build_log(&drv, b"log").unwrap();
+    assert_eq!(cache.build_log(&drv).unwrap().unwrap(), b"log");
+    assert_eq!(cache.build_log(&path).unwrap(), None);
     let id = DrvOutput {
         drv_hash: crate::hash::Hash::zero(Algorithm::Sha256),
         output: "out".into(),
