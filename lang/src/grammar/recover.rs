@@ -508,6 +508,25 @@ impl<S: Sink> Grammar<'_, S> {
         }
     }
 
+    /// The last `{` that no `}` closes, if the text ends after a `}`.
+    #[cold]
+    fn unclosed_brace(&self) -> Option<usize> {
+        let mut open = Vec::new();
+        let mut last = None;
+        for (index, kind) in self.kinds.iter().enumerate() {
+            match kind {
+                K::LeftBrace | K::DollarBrace => open.push(index),
+                K::RightBrace => {
+                    open.pop();
+                }
+                K::Eof => break,
+                _ => {}
+            }
+            last = Some(*kind);
+        }
+        open.pop().filter(|_| last == Some(K::RightBrace))
+    }
+
     /// No `;` after a value.
     #[cold]
     pub(super) fn recover_semicolon(&mut self) {
@@ -540,7 +559,12 @@ impl<S: Sink> Grammar<'_, S> {
                     return;
                 }
                 _ => {
-                    if fresh {
+                    let unclosed = (kind == K::Eof).then(|| self.unclosed_brace()).flatten();
+                    if fresh && let Some(open) = unclosed {
+                        // More likely than the one `;` that would help the text on to the next mistake.
+                        self.label_token(open, "'{' is not closed");
+                        self.help("a `}` is missing before the end, and every binding ends with `;`");
+                    } else if fresh {
                         let place = self.previous_end();
                         self.label(place, place, "';' is missing");
                         match kind {
