@@ -6,6 +6,7 @@
 //! files, NIX_* ─► SettingsBuilder ─ options ─┴─► Invocation ─► command ─► exit code
 //! ```
 
+mod attributes;
 mod classic;
 mod common;
 mod complete;
@@ -59,7 +60,10 @@ pub fn main() -> ExitCode {
     ui::catch_panics();
     // Before anything starts a thread.
     let mut early = std::env::args_os().skip(1);
-    if early.next().is_some_and(|word| word == crate::execute::HELPER) {
+    if early
+        .next()
+        .is_some_and(|word| word == crate::execute::HELPER)
+    {
         let failure = crate::execute::run_helper(&early.collect::<Vec<_>>());
         return ExitCode::from(ui::report_failure("rx", &failure));
     }
@@ -204,7 +208,7 @@ fn run_modern(
             .to_str()
             .and_then(|text| text.parse().ok())
             .unwrap_or(1);
-        return ui::print(&complete::complete(&args, number));
+        return ui::print(&complete::complete(&args, number, builder));
     }
     let parsed = modern::parse(
         args,

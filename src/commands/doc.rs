@@ -1,6 +1,6 @@
 //! `rx doc NAME`: what a builtin, a setting or an experimental feature is for.
 
-use rx_eval::builtins::{self, Builtin};
+use rx_eval::builtins::{self, Builtin, CONSTANTS, Constant};
 use rx_store::settings::{Feature, INFOS, SettingInfo, info};
 
 use crate::cli::{Category, Invocation, Subcommand, suggest};
@@ -29,6 +29,9 @@ impl Subcommand for Doc {
         if let Some(builtin) = builtins::all().find(|builtin| builtin.name == plain) {
             text += &builtin_text(builtin);
         }
+        if let Some(constant) = CONSTANTS.iter().find(|constant| constant.name == plain) {
+            text += &constant_text(constant);
+        }
         if let Some(setting) = info(&name) {
             let value = invocation
                 .settings
@@ -48,6 +51,7 @@ impl Subcommand for Doc {
         let error = UsageError::new(format!("nothing is called '{name}'"));
         let names = builtins::all()
             .map(|builtin| builtin.name)
+            .chain(CONSTANTS.iter().map(|constant| constant.name))
             .chain(INFOS.iter().map(|info| info.name))
             .chain(Feature::ALL.iter().map(|feature| feature.name()));
         Err(match suggest::nearest(plain, names) {
@@ -90,6 +94,18 @@ fn builtin_text(builtin: &Builtin) -> String {
     text
 }
 
+fn constant_text(constant: &Constant) -> String {
+    let prefix = if constant.global { "" } else { "builtins." };
+    let mut text = format!(
+        "# {prefix}{}\n\nA constant ({}).\n\n{}\n",
+        constant.name, constant.kind, constant.doc
+    );
+    if !constant.pure {
+        text += "\nNot in pure evaluation.\n";
+    }
+    text
+}
+
 fn setting_text(setting: &SettingInfo, value: &str) -> String {
     let mut text = format!("# setting {}\n\n{}\n\n", setting.name, setting.description);
     text += &format!("Type: {}. Value here: `{value}`\n", setting.kind);
@@ -110,6 +126,7 @@ fn setting_text(setting: &SettingInfo, value: &str) -> String {
 
 fn list() -> String {
     let mut names: Vec<&str> = builtins::all().map(|builtin| builtin.name).collect();
+    names.extend(CONSTANTS.iter().map(|constant| constant.name));
     names.sort_unstable();
     let mut text = format!("builtins:\n  {}\n\nsettings:\n", names.join(" "));
     for setting in INFOS {

@@ -28,6 +28,99 @@ fn get_env(vm: &mut Vm, args: &[Value]) -> Result {
     Ok(vm.str(&value))
 }
 
+/// A builtin that is not a function.
+#[derive(Clone, Copy, Debug)]
+pub struct Constant {
+    /// Its name in `builtins`.
+    pub name: &'static str,
+    /// What its value is.
+    pub kind: &'static str,
+    /// Whether it is in scope without a prefix.
+    pub global: bool,
+    /// Whether pure evaluation has it.
+    pub pure: bool,
+    /// What it is for, in Markdown.
+    pub doc: &'static str,
+}
+
+const fn constant(name: &'static str, kind: &'static str, doc: &'static str) -> Constant {
+    Constant {
+        name,
+        kind,
+        global: false,
+        pure: true,
+        doc,
+    }
+}
+
+impl Constant {
+    const fn global(mut self) -> Constant {
+        self.global = true;
+        self
+    }
+
+    const fn impure(mut self) -> Constant {
+        self.pure = false;
+        self
+    }
+}
+
+/// All builtins that are not functions.
+pub const CONSTANTS: &[Constant] = &[
+    constant(
+        "builtins",
+        "set",
+        "All builtins by name. Those that are in scope without a prefix are few; the others are `builtins.NAME`. Whether \
+         one exists can be asked with `builtins ? NAME`, so that programs work with older versions.",
+    )
+    .global(),
+    constant(
+        "currentSystem",
+        "string",
+        "The system that is evaluated for, such as `\"x86_64-linux\"`: the setting `system`, or `eval-system`.",
+    )
+    .impure(),
+    constant(
+        "currentTime",
+        "integer",
+        "The seconds since 1970 when the evaluation looked at the clock first; it stays the same from then on.",
+    )
+    .impure(),
+    constant(
+        "derivation",
+        "function",
+        "`derivation attrs` describes a build. `attrs` has a `name`, a `system` and a `builder`, optionally `args` and \
+         `outputs`; all attributes become variables of the builder's environment. The value has the paths of the \
+         derivation (`drvPath`) and of its outputs (`outPath`, or one attribute for each of several outputs), and \
+         using it in a string or another derivation makes that depend on it.",
+    )
+    .global(),
+    constant("false", "Boolean", "What a condition is that does not hold.").global(),
+    constant(
+        "langVersion",
+        "integer",
+        "The version of the language; it has been 6 for long.",
+    ),
+    constant(
+        "nixPath",
+        "list",
+        "Where `<name>` is looked up: a list of sets with `prefix` and `path`, from `-I`, `NIX_PATH` and the setting \
+         `nix-path`.",
+    ),
+    constant(
+        "nixVersion",
+        "string",
+        "The version of Nix that the language is of, to be compared with `builtins.compareVersions`.",
+    ),
+    constant("null", "null", "The value that says that there is none.").global(),
+    constant(
+        "storeDir",
+        "string",
+        "The directory of all store paths, usually `/nix/store`.",
+    ),
+    constant("true", "Boolean", "What a condition is that holds.").global(),
+];
+
 /// The builtins that are not functions, with whether they are in scope without a prefix.
 pub(super) fn constants(vm: &mut Vm) -> Vec<(&'static str, Value)> {
     let mut all = Vec::new();

@@ -77,6 +77,7 @@ macro_rules! builtin {
     };
 }
 pub(crate) use builtin;
+pub use environment::{CONSTANTS, Constant};
 pub(crate) use fetchers::{
     attr_value, failed as fetch_failed, plain_attr, resolve_pseudo_url, tree_value,
 };

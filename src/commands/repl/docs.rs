@@ -129,7 +129,10 @@ impl Repl<'_> {
         let last = tokens.kinds.len() - 2;
         let dot = tokens.starts[last - 1] as usize;
         let name = &expression[tokens.starts[last] as usize..tokens.ends[last] as usize];
-        let set = self.eval(&expression[..dot])?;
+        // What is wrong with it is told of the whole expression.
+        let Ok(set) = self.eval(&expression[..dot]) else {
+            return Ok(None);
+        };
         let what = "while evaluating an attribute set to look for documentation";
         let set = self.vm.expect_attrs(set, Pos::NONE, what);
         let pos = self.check(set)?.pos(symbol::intern(name.as_bytes()));

@@ -39,8 +39,13 @@ impl<'a, 'b> Terminal<'a, 'b> {
             .tab_stop(4)
             .build();
         let history = History::in_dir(data_dir);
+        // An editor takes over the signals as it is made, and gives back those of before when it goes. Of two, the
+        // first takes ours and gives them back, so that Ctrl-C ends evaluations; the second finds nothing to keep.
+        let first: Editor<(), MemHistory> =
+            Editor::with_history(config.clone(), MemHistory::with_config(&config)).ok()?;
         let entries = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, entries).ok()?;
+        drop(first);
         for line in history.load() {
             let _ = editor.add_history_entry(line);
         }

@@ -1,13 +1,13 @@
 //! Copying paths from one store to another.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::path::StorePath;
-use crate::progress::{self, Activity, ActivityKind, Level};
+use crate::progress::{self, Activity, ActivityKind, Level, ResultKind};
 use crate::store::{AddFlags, PathInfo, Store, StoreError};
 
 /// Paths that are copied at the same time.
@@ -28,7 +28,8 @@ pub fn copy_path(
             out.flush()?;
             Ok(())
         });
-        let mut input = BufReader::with_capacity(1 << 16, reader);
+        let input = BufReader::with_capacity(1 << 16, reader);
+        let mut input = Metered::new(input, info.nar_size);
         let received = to.add_nar(info, &mut input, flags);
         // The sender may wait for room in the pipe; without a reader it gets an error instead.
         drop(input);
@@ -47,6 +48,62 @@ pub fn copy_path(
             (Err(error), Ok(())) => Err(error),
         }
     })
+}
+
+/// Tells the thread's activity how much of an archive has been read.
+pub(super) struct Metered<R> {
+    inner: R,
+    activity: progress::ActivityId,
+    done: u64,
+    told: u64,
+    expected: u64,
+}
+
+impl<R: BufRead> Metered<R> {
+    pub(super) fn new(inner: R, expected: u64) -> Metered<R> {
+        Metered {
+            inner,
+            activity: progress::current_activity(),
+            done: 0,
+            told: 0,
+            expected,
+        }
+    }
+}
+
+/// So many bytes are worth a report.
+const REPORTED: u64 = 256 << 10;
+
+impl<R: BufRead> Metered<R> {
+    fn count(&mut self, bytes: usize) {
+        self.done += bytes as u64;
+        let due = self.done - self.told >= REPORTED || self.done == self.expected;
+        if self.activity != 0 && due && bytes > 0 {
+            self.told = self.done;
+            let (done, expected) = (self.done.into(), self.expected.into());
+            let fields = [done, expected, 0u64.into(), 0u64.into()];
+            progress::logger().result(self.activity, ResultKind::Progress, &fields);
+        }
+    }
+}
+
+impl<R: BufRead> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count(count);
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Metered<R> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.inner.consume(amount);
+        self.count(amount);
+    }
 }
 
 /// How paths are copied.
@@ -94,6 +151,7 @@ pub fn copy_paths(
         &[],
     );
     activity.set_expected(ActivityKind::CopyPath, bytes);
+    activity.progress(0, missing.len() as u64, 0, 0);
     let parent = activity.id();
     let state = Mutex::new(Progress {
         waiting: missing.clone(),

@@ -366,7 +366,8 @@ impl Substituters {
         info.ultimate = false;
         match (&available.source, &available.nar_info) {
             (Source::Cache(cache), Some(nar_info)) => {
-                let mut nar = cache.open_nar(nar_info)?;
+                let nar = cache.open_nar(nar_info)?;
+                let mut nar = super::copy::Metered::new(nar, info.nar_size);
                 store.add_nar(&info, &mut nar, flags)
             }
             (Source::Cache(cache), None) => super::copy::copy_path(&**cache, store, &info, flags),
