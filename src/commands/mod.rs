@@ -40,6 +40,7 @@ mod store_gc;
 mod store_info;
 mod store_read;
 mod store_signatures;
+mod store_usage;
 mod store_transfer;
 mod upgrade_check;
 mod why_depends;
@@ -143,6 +144,8 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<realisation::RealisationInfo>(),
         Entry::of::<store_signatures::StoreCopySigs>(),
         Entry::of::<store_signatures::StoreSign>(),
+        Entry::of::<store_usage::StoreDu>(),
+        Entry::of::<store_usage::StoreRoots>(),
         Entry::of::<store_transfer::StoreCopyLog>(),
         Entry::of::<store_transfer::StoreMakeContentAddressed>(),
         Entry::of::<upgrade_check::UpgradeCheck>(),

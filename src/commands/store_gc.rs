@@ -1,8 +1,10 @@
 //! `rx store gc` and `rx store delete`.
 
+use rx_store::profile::Change;
 use rx_store::store::closure::ClosureOptions;
 use rx_store::store::{GcAction, GcOptions};
 
+use super::collect_garbage::{Retention, Which, clean_profiles, parse_days};
 use super::store::{delete_paths, print_freed};
 use crate::cli::{Category, Invocation, Subcommand};
 use crate::operands::PathArgs;
@@ -18,6 +20,16 @@ pub struct StoreGc {
     /// Only tell how many paths would go.
     #[arg(long)]
     dry_run: bool,
+    /// First delete generations of profiles but the current and the newest of each, so many.
+    #[arg(long, value_name = "COUNT")]
+    keep: Option<u64>,
+    /// First delete generations of profiles but the current and those that are younger: 14d.
+    #[arg(long, value_name = "DAYSd", value_parser = days)]
+    keep_since: Option<u64>,
+}
+
+fn days(text: &str) -> Result<u64, String> {
+    parse_days(text).map_err(|error| error.message().to_owned())
 }
 
 impl Subcommand for StoreGc {
@@ -34,6 +46,18 @@ impl Subcommand for StoreGc {
         let mut options = GcOptions::new(action);
         if let Some(max) = &self.max {
             options.max_freed = rx_store::settings::parse_size(max).map_err(UsageError::new)?;
+        }
+        let retention = Retention {
+            keep: self.keep,
+            since: self.keep_since,
+        };
+        if retention.is_given() {
+            let change = if self.dry_run {
+                Change::Announced
+            } else {
+                Change::Made
+            };
+            clean_profiles(invocation, Which::Unretained(retention), change)?;
         }
         let store = open_store(invocation)?;
         print_freed(self.dry_run, &store.collect_garbage(&options)?)

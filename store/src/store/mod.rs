@@ -38,6 +38,6 @@ pub use api::{
 pub use derived::{DerivedPath, OutputsSpec, SingleDerivedPath};
 pub use error::StoreError;
 pub use info::PathInfo;
-pub use local::{LocalConfig, LocalStore};
+pub use local::{LocalConfig, LocalStore, RootUsage, Usage};
 pub use memory::MemoryStore;
 pub use realisation::{DrvOutput, Realisation};

@@ -437,6 +437,24 @@ impl Database {
             .map_err(|e| self.failed(e))
     }
 
+    /// The sizes of all objects as archives.
+    pub fn sizes(&self) -> Result<Vec<(StorePath, u64)>, StoreError> {
+        let mut statement = self
+            .conn
+            .prepare("select path, narSize from ValidPaths")
+            .map_err(|e| self.failed(e))?;
+        let mut rows = statement.query([]).map_err(|e| self.failed(e))?;
+        let mut sizes = Vec::new();
+        while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
+            let text = row.get_ref(0).map_err(|e| self.failed(e))?;
+            let size: Option<i64> = row.get(1).map_err(|e| self.failed(e))?;
+            if let Ok(path) = self.dir.parse(text.as_bytes().unwrap_or_default()) {
+                sizes.push((path, u64::try_from(size.unwrap_or(0)).unwrap_or(0)));
+            }
+        }
+        Ok(sizes)
+    }
+
     /// The whole graph of references, or of referrers.
     pub fn graph(&self, reverse: bool) -> Result<Graph, StoreError> {
         let mut paths = Vec::new();

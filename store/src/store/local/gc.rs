@@ -210,11 +210,11 @@ impl Drop for RootServer {
 }
 
 /// The graph with marks.
-struct Marking {
-    graph: Graph,
-    alive: Vec<bool>,
+pub(super) struct Marking {
+    pub(super) graph: Graph,
+    pub(super) alive: Vec<bool>,
     /// Further edges, from `keep-outputs` and `keep-derivations`.
-    extra: FxHashMap<u32, Vec<u32>>,
+    pub(super) extra: FxHashMap<u32, Vec<u32>>,
 }
 
 impl Marking {
@@ -326,7 +326,7 @@ impl LocalStore {
         Ok(results)
     }
 
-    fn marking(&self, keep: bool) -> Result<Marking, StoreError> {
+    pub(super) fn marking(&self, keep: bool) -> Result<Marking, StoreError> {
         let (graph, edges) = self.with_db(|db| {
             let wanted = keep && (self.config.keep_outputs || self.config.keep_derivations);
             Ok((

@@ -36,6 +36,7 @@ mod spool;
 mod temp_roots;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +67,7 @@ use crate::path::{StoreDir, StorePath};
 
 pub use config::LocalConfig;
 use db::{Database, Mode};
+pub use usage::{RootUsage, Usage};
 pub use verify::FsckReport;
 
 /// A store on this machine's disk.
