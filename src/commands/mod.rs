@@ -14,6 +14,7 @@ mod doc;
 mod doctor;
 pub mod env;
 mod eval;
+mod flake;
 mod hash;
 mod help;
 mod home;
@@ -28,6 +29,7 @@ mod path_info;
 mod prefetch;
 pub mod profile;
 mod realisation;
+mod registry;
 mod repl;
 mod run;
 mod search;
@@ -74,6 +76,15 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<doc::Doc>(),
         Entry::of::<doctor::Doctor>(),
         Entry::of::<eval::Eval>(),
+        Entry::of::<flake::FlakeArchive>(),
+        Entry::of::<flake::FlakeClone>(),
+        Entry::of::<flake::FlakeInit>(),
+        Entry::of::<flake::FlakeLock>(),
+        Entry::of::<flake::FlakeMetadata>(),
+        Entry::of::<flake::FlakeNew>(),
+        Entry::of::<flake::FlakePrefetch>(),
+        Entry::of::<flake::FlakeShow>(),
+        Entry::of::<flake::FlakeUpdate>(),
         Entry::of::<hash::HashConvert>(),
         Entry::of::<hash::HashFile>(),
         Entry::of::<hash::HashPath>(),
@@ -118,6 +129,11 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<store_info::StoreInfo>(),
         Entry::of::<prefetch::PrefetchFile>(),
         Entry::of::<repl::ReplCommand>(),
+        Entry::of::<registry::RegistryAdd>(),
+        Entry::of::<registry::RegistryList>(),
+        Entry::of::<registry::RegistryPin>(),
+        Entry::of::<registry::RegistryRemove>(),
+        Entry::of::<registry::RegistryResolve>(),
         Entry::of::<derivation::DerivationAdd>(),
         Entry::of::<derivation::DerivationShow>(),
         Entry::of::<develop::Develop>(),
@@ -163,6 +179,7 @@ pub const MODERN_ALIASES: &[(&str, &str)] = &[
     ("dev-shell", "develop"),
     ("diff-closures", "store diff-closures"),
     ("dump-path", "store dump-path"),
+    ("flake info", "flake metadata"),
     ("hash-file", "hash file"),
     ("hash-path", "hash path"),
     ("ls-nar", "nar ls"),

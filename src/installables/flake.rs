@@ -42,7 +42,8 @@ pub struct Found {
 }
 
 impl FlakeInstallable {
-    pub(super) fn new(
+    /// An output of a flake, `fragment` being what follows `#`.
+    pub fn new(
         what: String,
         reference: FlakeRef,
         fragment: &str,

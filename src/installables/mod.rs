@@ -26,7 +26,7 @@ use rx_store::fetch::flake_ref::{FlakeRef, ParseOptions};
 use rx_store::store::{DerivedPath, OutputsSpec, SingleDerivedPath};
 use serde_json::json;
 
-pub use flake::FlakeInstallable;
+pub use flake::{FlakeInstallable, flake_outputs};
 pub use locking::{LockOptions, LockWish, lock_flake, parse_flake_ref};
 
 use crate::cli::Invocation;

@@ -36,6 +36,18 @@ pub fn date(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// `YYYY-MM-DD hh:mm:ss` in UTC.
+pub fn date_and_time(seconds: u64) -> String {
+    let rest = seconds % 86_400;
+    format!(
+        "{} {:02}:{:02}:{:02}",
+        date(seconds),
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
 /// `YYYYMMDDhhmmss` in UTC, the form of `lastModifiedDate`.
 pub fn compact_date(seconds: u64) -> String {
     let (year, month, day) = civil_from_days((seconds / 86_400).min(3_000_000) as i64);
