@@ -1,5 +1,6 @@
 //! Realising paths for a command: say what it takes, do it, and turn failures into exit codes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rx_store::build::RunError;
@@ -106,7 +107,9 @@ pub fn switch_profile(
             paths.len()
         )));
     };
-    Generations::add(store, &std::path::absolute(profile)?, path)?;
+    let profile = std::path::absolute(profile)?;
+    crate::ui::show_changes(store, &profile, &BTreeSet::from([(*path).clone()]));
+    Generations::add(store, &profile, path)?;
     Ok(())
 }
 

@@ -87,6 +87,10 @@ impl Source for LazySource {
             .collect()
     }
 
+    fn query_existing(&self, paths: &BTreeSet<StorePath>) -> BTreeSet<StorePath> {
+        self.caches().query_existing(paths)
+    }
+
     fn fetch(&self, path: &StorePath, store: &dyn Store, repair: bool) -> Result<bool, StoreError> {
         self.caches().fetch(path, store, repair)
     }

@@ -150,7 +150,7 @@ impl Work<'_> {
         Ok(self.store.is_valid(&path)?
             || !self
                 .store
-                .query_substitutable(&BTreeSet::from([path]))?
+                .query_substitutable_paths(&BTreeSet::from([path]))?
                 .is_empty())
     }
 

@@ -186,11 +186,7 @@ impl Work<'_> {
             }
         }
         status.valid = self.store.query_valid(&paths)?;
-        status.substitutable = self
-            .store
-            .query_substitutable(&paths)?
-            .into_keys()
-            .collect();
+        status.substitutable = self.store.query_substitutable_paths(&paths)?;
         Ok(status)
     }
 

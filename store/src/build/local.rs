@@ -36,6 +36,11 @@ pub trait Source: Send + Sync {
     /// What caches know of paths, as far as they have them.
     fn query(&self, paths: &BTreeSet<StorePath>) -> BTreeMap<StorePath, Substitutable>;
 
+    /// Which of the paths are offered by places that may be asked about many, signed or not.
+    fn query_existing(&self, paths: &BTreeSet<StorePath>) -> BTreeSet<StorePath> {
+        self.query(paths).into_keys().collect()
+    }
+
     /// Fetches a path whose references are valid; false if no cache could give it.
     fn fetch(&self, path: &StorePath, store: &dyn Store, repair: bool) -> Result<bool, StoreError>;
 
@@ -246,6 +251,13 @@ impl Builder for LocalBuilder {
         paths: &BTreeSet<StorePath>,
     ) -> Result<BTreeMap<StorePath, Substitutable>, StoreError> {
         Ok(self.source.query(paths))
+    }
+
+    fn query_substitutable_paths(
+        &self,
+        paths: &BTreeSet<StorePath>,
+    ) -> Result<BTreeSet<StorePath>, StoreError> {
+        Ok(self.source.query_existing(paths))
     }
 
     fn set_eval_store(&self, store: Arc<dyn Store>) {

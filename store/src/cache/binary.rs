@@ -222,6 +222,14 @@ impl BinaryCacheStore {
         Ok(info)
     }
 
+    /// Whether it may be asked about very many paths.
+    pub fn wants_mass_query(&self) -> Result<bool, CacheError> {
+        match self.options.want_mass_query {
+            Some(wants) => Ok(wants),
+            None => self.info().map(|info| info.want_mass_query),
+        }
+    }
+
     /// Its place in the order of caches.
     pub fn priority(&self) -> Result<i32, CacheError> {
         match self.options.priority {

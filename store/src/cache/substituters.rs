@@ -274,6 +274,48 @@ impl Substituters {
         found.into_inner()
     }
 
+    /// Which of the paths caches have, by those that may be asked about many. Whether they are signed does not matter: this
+    /// is for lists of what there is.
+    pub fn query_existing(&self, paths: &BTreeSet<StorePath>) -> BTreeSet<StorePath> {
+        let mut missing = paths.clone();
+        for source in self.sources() {
+            let asked = match &source {
+                Source::Cache(cache) => cache.wants_mass_query().unwrap_or(false),
+                Source::Store(..) => true,
+            };
+            if !asked || source.is_resting() || missing.is_empty() {
+                continue;
+            }
+            let left: Vec<&StorePath> = missing.iter().collect();
+            let next = AtomicUsize::new(0);
+            let found = Mutex::new(Vec::new());
+            let work = || {
+                while let Some(path) = left.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if crate::interrupt::is_set() || source.is_resting() {
+                        break;
+                    }
+                    let there = match &source {
+                        Source::Cache(cache) => cache.nar_info(path).is_ok_and(|info| info.is_some()),
+                        Source::Store(store, _) => store.is_valid(path).unwrap_or(false),
+                    };
+                    if there {
+                        found.lock().push((*path).clone());
+                    }
+                }
+            };
+            std::thread::scope(|scope| {
+                for _ in 1..left.len().min(QUESTIONS_AT_ONCE) {
+                    scope.spawn(work);
+                }
+                work();
+            });
+            for path in found.into_inner() {
+                missing.remove(&path);
+            }
+        }
+        paths.difference(&missing).cloned().collect()
+    }
+
     /// The paths with all they refer to, as far as caches have them and `store` does not.
     pub fn query_closure(
         &self,

@@ -98,6 +98,14 @@ pub trait Builder: Send + Sync {
     fn set_eval_store(&self, store: Arc<dyn Store>) {
         let _ = store;
     }
+
+    /// Which of the objects caches have that may be asked about many, signed or not.
+    fn query_substitutable_paths(
+        &self,
+        paths: &BTreeSet<StorePath>,
+    ) -> Result<BTreeSet<StorePath>, StoreError> {
+        Ok(self.query_substitutable(paths)?.into_keys().collect())
+    }
 }
 
 /// What a cache knows of an object.
@@ -377,6 +385,17 @@ pub trait Store: Send + Sync {
         match self.builder() {
             Some(builder) => builder.query_substitutable(paths),
             None => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// Which of the objects caches have that may be asked about many, signed or not: for lists of what there is.
+    fn query_substitutable_paths(
+        &self,
+        paths: &BTreeSet<StorePath>,
+    ) -> Result<BTreeSet<StorePath>, StoreError> {
+        match self.builder() {
+            Some(builder) => builder.query_substitutable_paths(paths),
+            None => Ok(BTreeSet::new()),
         }
     }
 
