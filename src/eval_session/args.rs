@@ -29,7 +29,7 @@ pub(super) fn values(
             AutoArg::Text(text) => session.vm.str(text.as_bytes()),
             AutoArg::File(path) => {
                 let text = std::fs::read(path).map_err(|error| {
-                    Failure::message(format!("opening file '{}': {error}", path.display()))
+                    Failure::message(format!("opening file \"{}\": {error}", path.display()))
                 })?;
                 session.vm.str(&text)
             }

@@ -11,6 +11,7 @@ use rx_store::fetch::attrs::Attrs as InputAttrs;
 use rx_store::fetch::flake_ref::FlakeRef;
 use rx_store::fetch::input::Fetched;
 use rx_store::fetch::registry::Use;
+use rx_store::hash::{Algorithm, Hash};
 use rx_store::path::StorePath;
 
 use super::flake::{self, FlakeInput, FlakeInputs, Manifest};
@@ -55,6 +56,27 @@ impl LockedFlake {
     /// Whether the lock file has to be written.
     pub fn is_changed(&self) -> bool {
         self.lock_file.to_json() != self.old_lock_file.to_json()
+    }
+
+    /// A hash of all that its outputs follow from, if the flake and all inputs are exactly known.
+    pub fn fingerprint(&self, trust_forges: bool, allow_dirty: bool) -> Option<Hash> {
+        if self.lock_file.unlocked(trust_forges, allow_dirty).is_some() {
+            return None;
+        }
+        let locked = &self.flake.locked;
+        let mut text = format!(
+            "{};{};{:#}",
+            locked.input.fingerprint()?,
+            locked.subdir,
+            self.lock_file.to_json()
+        );
+        if let Ok(Some(count)) = locked.input.attrs.int_opt("revCount") {
+            text += &format!(";revCount={count}");
+        }
+        if let Ok(Some(time)) = locked.input.last_modified() {
+            text += &format!(";lastModified={time}");
+        }
+        Some(Hash::of(Algorithm::Sha256, text.as_bytes()))
     }
 
     /// Takes the flake as it is after its lock file was written.

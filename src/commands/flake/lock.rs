@@ -63,7 +63,10 @@ impl Subcommand for FlakeUpdate {
                 warn(format_args!(
                     "Invalid flake input '{input}'. To update a specific flake, use 'nix flake update --flake {input}' instead."
                 ));
-                return Err(UsageError::new(format!("invalid flake input attribute path element '{input}'")).into());
+                return Err(UsageError::new(format!(
+                    "invalid flake input attribute path element '{input}'"
+                ))
+                .into());
             };
             if updates.contains(&path) {
                 warn(format_args!(

@@ -32,12 +32,21 @@ impl Subcommand for FlakeMetadata {
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         self.flakes.session(invocation, |session| {
             let locked = self.flakes.locked(session, self.flake.as_deref(), |_| {})?;
-            let path = session.vm.ev.store_dir.display(&locked.flake.store_path).to_string();
+            let settings = &session.invocation.settings;
+            let trusted = settings.trust_tarballs_from_git_forges;
+            let fingerprint = locked
+                .fingerprint(trusted, settings.allow_dirty_locks)
+                .map(|hash| hash.base16());
+            let path = session
+                .vm
+                .ev
+                .store_dir
+                .display(&locked.flake.store_path)
+                .to_string();
             if self.json.json {
-                return self.json.print(&json(&locked, &path)?);
+                return self.json.print(&json(&locked, &path, fingerprint)?);
             }
-            let trusted = session.invocation.settings.trust_tarballs_from_git_forges;
-            ui::print(&text(&locked, &path, trusted)?)
+            ui::print(&text(&locked, &path, trusted, fingerprint)?)
         })
     }
 }
@@ -51,7 +60,7 @@ fn revision(input: &Input) -> Result<(Option<String>, Option<String>, Option<u64
     ))
 }
 
-fn json(locked: &LockedFlake, path: &str) -> Result<Value, Failure> {
+fn json(locked: &LockedFlake, path: &str, fingerprint: Option<String>) -> Result<Value, Failure> {
     let flake = &locked.flake;
     let mut map = std::collections::BTreeMap::new();
     let mut set = |name: &str, value: Value| {
@@ -59,6 +68,9 @@ fn json(locked: &LockedFlake, path: &str) -> Result<Value, Failure> {
     };
     if let Some(description) = &flake.manifest.description {
         set("description", String::from_utf8_lossy(description).into());
+    }
+    if let Some(fingerprint) = fingerprint {
+        set("fingerprint", fingerprint.into());
     }
     let input = &flake.locked.input;
     let (clean, dirty, count) = revision(input)?;
@@ -85,7 +97,12 @@ fn json(locked: &LockedFlake, path: &str) -> Result<Value, Failure> {
     Ok(Value::Object(map.into_iter().collect::<Map<_, _>>()))
 }
 
-fn text(locked: &LockedFlake, path: &str, trusted: bool) -> Result<String, Failure> {
+fn text(
+    locked: &LockedFlake,
+    path: &str,
+    trusted: bool,
+    fingerprint: Option<String>,
+) -> Result<String, Failure> {
     let flake = &locked.flake;
     let bold = |text: &str| match ui::stdout_colours() {
         true => format!("\x1b[1m{text}\x1b[0m"),
@@ -115,6 +132,9 @@ fn text(locked: &LockedFlake, path: &str, trusted: bool) -> Result<String, Failu
     if let Some(time) = input.last_modified()? {
         line("Last modified", &date_and_time(time));
     }
+    if let Some(fingerprint) = fingerprint {
+        line("Fingerprint", &fingerprint);
+    }
     let file = &locked.lock_file;
     if !file.nodes[0].inputs.is_empty() {
         let _ = writeln!(out, "{}", bold("Inputs:"));
@@ -142,12 +162,19 @@ fn tree(file: &LockFile, bold: &dyn Fn(&str) -> String, out: &mut String) -> Res
         let name = bold(name);
         match edge {
             Edge::Follows(path) => {
-                let _ = writeln!(out, "{prefix}{branch}{name} follows input '{}'", show_path(path));
+                let _ = writeln!(
+                    out,
+                    "{prefix}{branch}{name} follows input '{}'",
+                    show_path(path)
+                );
             }
             Edge::Node(node) => {
-                let Some(locked) = &file.nodes[*node].locked else { continue };
+                let Some(locked) = &file.nodes[*node].locked else {
+                    continue;
+                };
                 let time = locked.locked.input.last_modified()?;
-                let time = time.map_or_else(String::new, |time| format!(" ({})", date_and_time(time)));
+                let time =
+                    time.map_or_else(String::new, |time| format!(" ({})", date_and_time(time)));
                 let _ = writeln!(out, "{prefix}{branch}{name}: {}{time}", locked.locked);
                 if seen.insert(*node) {
                     let prefix = format!("{prefix}{}", if last { "    " } else { "│   " });

@@ -90,12 +90,19 @@ fn kind_of(path: &[String]) -> Kind {
     };
     match (first, depth) {
         (
-            "defaultPackage" | "devShell" | "formatter" | "nixosConfigurations" | "nixosModules" | "defaultApp"
-            | "templates" | "overlays",
+            "defaultPackage"
+            | "devShell"
+            | "formatter"
+            | "nixosConfigurations"
+            | "nixosModules"
+            | "defaultApp"
+            | "templates"
+            | "overlays",
             1,
         )
         | ("checks" | "packages" | "devShells" | "apps", 1 | 2) => Kind::Set,
-        ("defaultPackage" | "devShell" | "formatter", 2) | ("checks" | "packages" | "devShells", 3) => Kind::Package,
+        ("defaultPackage" | "devShell" | "formatter", 2)
+        | ("checks" | "packages" | "devShells", 3) => Kind::Package,
         ("hydraJobs", _) => Kind::Job,
         ("legacyPackages", _) => Kind::Legacy,
         ("defaultApp", 2) | ("apps", 3) => Kind::App,
@@ -134,9 +141,12 @@ impl Show<'_> {
             return Err(Failure::message(message));
         };
         let entries = attrs.entries(&mut self.session.vm.heap);
-        let named = entries
-            .iter()
-            .map(|(name, value)| (String::from_utf8_lossy(symbol::name(name)).into_owned(), value));
+        let named = entries.iter().map(|(name, value)| {
+            (
+                String::from_utf8_lossy(symbol::name(name)).into_owned(),
+                value,
+            )
+        });
         Ok(named.collect())
     }
 
@@ -146,10 +156,20 @@ impl Show<'_> {
         let may_be_empty = match path.len() {
             1 => matches!(
                 first,
-                "apps" | "checks" | "devShells" | "legacyPackages" | "packages" | "formatter" | "nixosConfigurations"
-                    | "nixosModules" | "overlays"
+                "apps"
+                    | "checks"
+                    | "devShells"
+                    | "legacyPackages"
+                    | "packages"
+                    | "formatter"
+                    | "nixosConfigurations"
+                    | "nixosModules"
+                    | "overlays"
             ),
-            2 => matches!(first, "apps" | "checks" | "devShells" | "legacyPackages" | "packages"),
+            2 => matches!(
+                first,
+                "apps" | "checks" | "devShells" | "legacyPackages" | "packages"
+            ),
             _ => false,
         };
         if !may_be_empty {
@@ -159,7 +179,9 @@ impl Show<'_> {
         let Ok(attributes) = self.attributes(value) else {
             return true;
         };
-        attributes.into_iter().any(|(name, value)| self.has_content(&below(path, name), value))
+        attributes
+            .into_iter()
+            .any(|(name, value)| self.has_content(&below(path, name), value))
     }
 
     fn visit(
@@ -184,7 +206,8 @@ impl Show<'_> {
         prefix: &str,
     ) -> Result<Map<String, Json>, Failure> {
         let mut json = Map::new();
-        let other_system = !self.all_systems && path.get(1).is_some_and(|system| system != self.system);
+        let other_system =
+            !self.all_systems && path.get(1).is_some_and(|system| system != self.system);
         match kind_of(path) {
             Kind::Set => return self.recurse(value, path, header, prefix),
             Kind::Package if other_system => self.omitted(header, path, "--all-systems")?,
@@ -198,7 +221,9 @@ impl Show<'_> {
                 match (self.session.check(is_package)?, kind) {
                     (true, _) => return self.package(value, path, header),
                     (false, Kind::Job) => return self.recurse(value, path, header, prefix),
-                    (false, Kind::Legacy) if path.len() <= 2 => return self.recurse(value, path, header, prefix),
+                    (false, Kind::Legacy) if path.len() <= 2 => {
+                        return self.recurse(value, path, header, prefix);
+                    }
                     (false, Kind::Package) => {
                         warn(format_args!("{}.name is not a derivation", path.join(".")));
                     }
@@ -219,7 +244,10 @@ impl Show<'_> {
             }
             Kind::Template => {
                 let Some(description) = self.text(value, b"description")? else {
-                    return Err(Failure::message(format!("template '{}' has no description", path.join("."))));
+                    return Err(Failure::message(format!(
+                        "template '{}' has no description",
+                        path.join(".")
+                    )));
                 };
                 self.line(&format!("{header}: template: {}", self.bold(&description)))?;
                 json.insert("description".into(), description.into());
@@ -256,18 +284,35 @@ impl Show<'_> {
                 true => ("└───", "    "),
                 false => ("├───", "│   "),
             };
-            let header = format!("{}{}", self.coloured(&format!("{prefix}{branch}"), "32;1"), self.bold(&name));
+            let header = format!(
+                "{}{}",
+                self.coloured(&format!("{prefix}{branch}"), "32;1"),
+                self.bold(&name)
+            );
             let prefix = format!("{prefix}{more}");
             let path = below(path, name.clone());
-            let shown = stacker::maybe_grow(1 << 17, 1 << 22, || self.visit(value, &path, &header, &prefix))?;
+            let shown = stacker::maybe_grow(1 << 17, 1 << 22, || {
+                self.visit(value, &path, &header, &prefix)
+            })?;
             json.insert(name, Json::Object(shown));
         }
         Ok(json)
     }
 
-    fn package(&mut self, value: Value, path: &[String], header: &str) -> Result<Map<String, Json>, Failure> {
-        let package = self.session.vm.as_package(value, rx_eval::packages::Assertions::Fail);
-        let name = self.session.check(package)?.map_or_else(Vec::new, |package| package.name);
+    fn package(
+        &mut self,
+        value: Value,
+        path: &[String],
+        header: &str,
+    ) -> Result<Map<String, Json>, Failure> {
+        let package = self
+            .session
+            .vm
+            .as_package(value, rx_eval::packages::Assertions::Fail);
+        let name = self
+            .session
+            .check(package)?
+            .map_or_else(Vec::new, |package| package.name);
         let name = String::from_utf8_lossy(&name).into_owned();
         let kind = match (path.first().map_or("", String::as_str), path.len()) {
             ("devShell", 2) | ("devShells", _) => "development environment",
@@ -276,16 +321,29 @@ impl Show<'_> {
         };
         self.line(&format!("{header}: {kind} '{name}'"))?;
         let description = self.text(value, b"meta.description")?.unwrap_or_default();
-        let entries = [("description", description), ("name", name), ("type", "derivation".to_owned())];
-        Ok(entries.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect())
+        let entries = [
+            ("description", description),
+            ("name", name),
+            ("type", "derivation".to_owned()),
+        ];
+        Ok(entries
+            .into_iter()
+            .map(|(name, text)| (name.to_owned(), text.into()))
+            .collect())
     }
 
     fn omitted(&self, header: &str, path: &[String], flag: &str) -> Result<(), Failure> {
         if self.json {
-            warn(format_args!("{} omitted (use '{flag}' to show)", path.join(".")));
+            warn(format_args!(
+                "{} omitted (use '{flag}' to show)",
+                path.join(".")
+            ));
             return Ok(());
         }
-        self.line(&format!("{header} {} (use '{flag}' to show)", self.coloured("omitted", "35;1")))
+        self.line(&format!(
+            "{header} {} (use '{flag}' to show)",
+            self.coloured("omitted", "35;1")
+        ))
     }
 }
 

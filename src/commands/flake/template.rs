@@ -89,7 +89,9 @@ impl TemplateOptions {
             }
             match copied.conflicts {
                 0 => Ok(()),
-                count => Err(Failure::message(format!("encountered {count} conflicts - see above"))),
+                count => Err(Failure::message(format!(
+                    "encountered {count} conflicts - see above"
+                ))),
             }
         })
     }
@@ -106,12 +108,22 @@ impl TemplateOptions {
             prefixes: vec!["templates.".to_owned()],
         };
         let wish = self.flakes.lock.wish(session)?;
-        let installable =
-            FlakeInstallable::new(self.template.clone(), reference, fragment, None, &lookup, wish);
+        let installable = FlakeInstallable::new(
+            self.template.clone(),
+            reference,
+            fragment,
+            None,
+            &lookup,
+            wish,
+        );
         let value = installable.find(session)?.value;
         let forced = session.vm.force(value);
         let value = session.check(forced)?;
-        let attribute = |name: &[u8]| value.as_attrs().and_then(|attrs| attrs.get(symbol::intern(name)));
+        let attribute = |name: &[u8]| {
+            value
+                .as_attrs()
+                .and_then(|attrs| attrs.get(symbol::intern(name)))
+        };
         let Some(path) = attribute(b"path") else {
             return Err(Failure::message("the template has no attribute 'path'"));
         };
@@ -120,7 +132,11 @@ impl TemplateOptions {
         let path = match path.view() {
             View::Path(path) => path.as_bytes().to_vec(),
             View::Str(text) => text.as_bytes().to_vec(),
-            _ => return Err(Failure::message("the template's attribute 'path' is no path")),
+            _ => {
+                return Err(Failure::message(
+                    "the template's attribute 'path' is no path",
+                ));
+            }
         };
         let real = session.vm.ev.io.store().real_path(&path).unwrap_or(path);
         let welcome = match attribute(b"welcomeText") {
@@ -161,7 +177,10 @@ impl Copied {
                 false => to.is_file() && fs::read(from)? == fs::read(to)?,
             };
             if same {
-                progress::log(Level::Notice, format_args!("skipping identical file: {}", from.display()));
+                progress::log(
+                    Level::Notice,
+                    format_args!("skipping identical file: {}", from.display()),
+                );
             } else {
                 self.conflicts += 1;
                 progress::log(
@@ -181,7 +200,10 @@ impl Copied {
             // Files of the store cannot be written to; those of the user should.
             fs::write(to, fs::read(from)?)?;
         }
-        progress::log(Level::Notice, format_args!("wrote: {:?}", to.display().to_string()));
+        progress::log(
+            Level::Notice,
+            format_args!("wrote: {:?}", to.display().to_string()),
+        );
         self.written.push(to.to_owned());
         Ok(())
     }

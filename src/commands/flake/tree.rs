@@ -137,7 +137,11 @@ impl FlakeArchive {
         let mut shown = Map::new();
         for (name, edge) in &flake.lock_file.nodes[node].inputs {
             let Edge::Node(child) = edge else { continue };
-            let Some(locked) = flake.lock_file.nodes[*child].locked.as_ref().filter(|_| seen.insert(*child)) else {
+            let Some(locked) = flake.lock_file.nodes[*child]
+                .locked
+                .as_ref()
+                .filter(|_| seen.insert(*child))
+            else {
                 continue;
             };
             let mut entry = Map::new();
@@ -148,7 +152,9 @@ impl FlakeArchive {
                 entry.insert("path".into(), printed.into());
                 paths.insert(path);
             }
-            let inside = stacker::maybe_grow(1 << 17, 1 << 22, || self.inputs(session, flake, *child, seen, paths))?;
+            let inside = stacker::maybe_grow(1 << 17, 1 << 22, || {
+                self.inputs(session, flake, *child, seen, paths)
+            })?;
             entry.insert("inputs".into(), inside);
             entry.sort_keys();
             shown.insert(name.clone(), entry.into());
@@ -182,7 +188,9 @@ impl Subcommand for FlakeClone {
             let resolved = flakes::resolve(&mut session.vm, &reference, Use::All);
             let resolved = session.check(resolved)?;
             let fetcher = session.vm.fetcher();
-            session.check(fetcher)?.clone_to(&resolved.input, &self.dest)?;
+            session
+                .check(fetcher)?
+                .clone_to(&resolved.input, &self.dest)?;
             Ok(())
         })
     }

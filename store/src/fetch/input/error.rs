@@ -32,7 +32,7 @@ pub enum InputError {
     #[error("{0}")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A file could not be read or written.
-    #[error("{action} '{path}': {source}")]
+    #[error("{action} \"{path}\": {source}")]
     File {
         /// What was being done.
         action: &'static str,

@@ -301,6 +301,27 @@ impl Input {
         self.attrs.flag("__final").unwrap_or(false)
     }
 
+    /// A text that is the same for the same tree, fetched in the same way.
+    pub fn fingerprint(&self) -> Option<String> {
+        let revision = || self.revision().ok().flatten().map(|revision| revision.base16());
+        let nar_hash = || self.nar_hash().ok().flatten().map(|hash| hash.sri());
+        match self.scheme()? {
+            Scheme::Path if self.relative_path().is_some() => None,
+            Scheme::Path => nar_hash().map(|hash| format!("path:{hash}")),
+            Scheme::File | Scheme::Tarball => nar_hash().or_else(revision),
+            Scheme::Git => {
+                let flag = |name, letter| match self.attrs.flag(name) {
+                    Ok(true) => letter,
+                    _ => "",
+                };
+                let flags = [flag("submodules", ";s"), flag("exportIgnore", ";e"), flag("lfs", ";l")];
+                revision().map(|revision| revision + &flags.concat())
+            }
+            Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut | Scheme::Mercurial => revision(),
+            Scheme::Indirect => None,
+        }
+    }
+
     /// The path of a `path` input that is relative to the flake that names it.
     pub fn relative_path(&self) -> Option<PathBuf> {
         let path = PathBuf::from(self.attrs.str("path").ok()?);
