@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use rx_store::path::StorePath;
 use rx_store::store::closure::{ClosureOptions, topological_paths};
-use rx_store::store::{BuildMode, DerivedPath, Store};
+use rx_store::store::drv_hash::drv_output;
+use rx_store::store::{BuildMode, DerivedPath, Realisation, Store};
 
 use crate::cli::{EvalOptions, Invocation};
 use crate::eval_session::with_session;
@@ -186,12 +187,31 @@ impl Named {
         if evaluated
             && outputs.values().any(Option::is_none)
             && !Arc::ptr_eq(&self.store, &self.eval_store)
-            && let Ok(known) = self.store.query_derivation_outputs(drv)
         {
-            outputs = known;
+            for (name, path) in outputs.iter_mut().filter(|(_, path)| path.is_none()) {
+                let id = drv_output(&*self.eval_store, drv, name)?;
+                *path = self
+                    .store
+                    .query_realisation(&id)?
+                    .map(|known| known.out_path);
+            }
         }
         outputs.retain(|name, _| wanted.contains(name));
         Ok(outputs)
+    }
+
+    /// The outputs of each thing, with what a build has just told of them.
+    pub fn outputs_after(
+        &self,
+        made: &[BTreeMap<String, StorePath>],
+    ) -> Result<Vec<(DerivedPath, Outputs)>, Failure> {
+        let mut all = self.outputs()?;
+        for ((_, outputs), made) in all.iter_mut().zip(made) {
+            for (name, path) in outputs.iter_mut().filter(|(_, path)| path.is_none()) {
+                *path = made.get(name).cloned();
+            }
+        }
+        Ok(all)
     }
 
     /// All store paths, which are built first if `built` says so.
@@ -228,6 +248,21 @@ impl Named {
             }
         }
         Ok(paths)
+    }
+
+    /// What outputs were built to, where only building tells.
+    pub fn realisations(&self) -> Result<Vec<Realisation>, Failure> {
+        let mut found = Vec::new();
+        for (derived, outputs) in self.outputs()? {
+            let DerivedPath::Built { drv, .. } = derived else {
+                continue;
+            };
+            for name in outputs.keys() {
+                let id = drv_output(&*self.eval_store, drv.base(), name)?;
+                found.extend(self.store.query_realisation(&id)?);
+            }
+        }
+        Ok(found)
     }
 
     /// Whether nothing of the thing has to be built. What cannot be told has to be.

@@ -1,9 +1,10 @@
 //! Realising paths for a command: say what it takes, do it, and turn failures into exit codes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use rx_store::build::RunError;
+use rx_store::path::StorePath;
 use rx_store::profile::Generations;
 use rx_store::progress::{self, Level};
 use rx_store::settings::Settings;
@@ -22,7 +23,8 @@ pub enum Run {
     Real,
 }
 
-/// Builds and fetches what is missing; `failure` says how an error ends the command.
+/// Builds and fetches what is missing; `failure` says how an error ends the command. Gives what each path became, or
+/// nothing for a dry run.
 pub fn realise(
     store: &dyn Store,
     settings: &Settings,
@@ -30,7 +32,7 @@ pub fn realise(
     mode: BuildMode,
     run: Run,
     failure: fn(StoreError) -> Failure,
-) -> Result<(), Failure> {
+) -> Result<Vec<BTreeMap<String, StorePath>>, Failure> {
     if run == Run::Dry || (settings.print_missing && progress::wanted(Level::Info)) {
         let missing = store.query_missing(paths)?;
         let level = if run == Run::Dry {
@@ -41,9 +43,9 @@ pub fn realise(
         show_missing(store, &missing, level)?;
     }
     if run == Run::Dry {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    store.build_paths(paths, mode).map_err(failure)
+    store.build_outputs(paths, mode).map_err(failure)
 }
 
 /// A failure of building, with the exit code that says what kind it is.

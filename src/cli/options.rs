@@ -194,6 +194,7 @@ impl Options for BuildOptions {
             "Where the link to the result is made, instead of 'result'.",
             |options: &mut Self, values| {
                 options.out_link = Some(values.os());
+                options.no_out_link = false;
                 Ok(())
             },
         )

@@ -55,6 +55,7 @@ impl Options for Build {
             "Where to link the results instead of 'result'.",
             |o: &mut Self, values| {
                 o.out_link = Some(values.os());
+                o.no_link = false;
                 Ok(())
             },
         )
@@ -142,7 +143,7 @@ impl ClassicCommand for Build {
             })
             .collect();
         let run = if self.dry_run { Run::Dry } else { Run::Real };
-        realise(
+        let made = realise(
             &*store,
             &invocation.settings,
             &paths,
@@ -153,7 +154,7 @@ impl ClassicCommand for Build {
         if self.dry_run {
             return Ok(());
         }
-        self.link_and_print(&*store, &*eval_store, &wanted)
+        self.link_and_print(&*store, &*eval_store, &wanted, &made)
     }
 }
 
@@ -226,17 +227,25 @@ impl Build {
         store: &dyn Store,
         eval_store: &dyn Store,
         wanted: &[Wanted],
+        made: &[BTreeMap<String, StorePath>],
     ) -> Result<(), Failure> {
         let base = self.out_link.clone().unwrap_or_else(|| "result".into());
         let base = std::path::absolute(PathBuf::from(base))?;
         let mut numbers: BTreeMap<&StorePath, usize> = BTreeMap::new();
         let mut out = ui::stdout();
         let mut lines = Vec::new();
-        for (derivation, output) in wanted {
+        for (number, (derivation, output)) in wanted.iter().enumerate() {
+            let made = made.get(number).and_then(|made| made.get(output));
             let next = numbers.len();
             let number = *numbers.entry(derivation).or_insert(next);
-            let outputs = eval_store.query_derivation_outputs(derivation)?;
-            let path = outputs.get(output).cloned().flatten().ok_or_else(|| {
+            let path = match made {
+                Some(path) => Some(path.clone()),
+                None => {
+                    let outputs = eval_store.query_derivation_outputs(derivation)?;
+                    outputs.get(output).cloned().flatten()
+                }
+            };
+            let path = path.ok_or_else(|| {
                 Failure::message(format!(
                     "derivation '{}' does not have an output named '{output}'",
                     store.dir().display(derivation)

@@ -48,7 +48,7 @@ impl Subcommand for BuildNew {
             Wish::Repair => BuildMode::Repair,
             Wish::Check => BuildMode::Check,
         };
-        realise(
+        let made = realise(
             store,
             &invocation.settings,
             &wanted,
@@ -56,8 +56,9 @@ impl Subcommand for BuildNew {
             run,
             plain_failure,
         )?;
-        let built = named.outputs()?;
-        if run == Run::Real {
+        let built = named.outputs_after(&made)?;
+        // Links need a file system.
+        if run == Run::Real && store.as_local().is_some() {
             self.make_links(store, &built)?;
         }
         self.print(store, &built)

@@ -83,6 +83,7 @@ Without --from or --to, the store of this machine takes that part.
             None => None,
         };
         let mut roots = Vec::new();
+        let mut realisations = Vec::new();
         let (from, paths) = if self.all {
             let from = match source {
                 Some(store) => store,
@@ -99,6 +100,9 @@ Without --from or --to, the store of this machine takes that part.
             } else {
                 let paths = named.paths(true)?;
                 roots = named.outputs()?;
+                if !self.no_recursive {
+                    realisations = named.realisations()?;
+                }
                 paths
             };
             let from = if self.derivation {
@@ -123,6 +127,9 @@ Without --from or --to, the store of this machine takes that part.
             substitute: self.substitute_on_destination,
         };
         copy_paths(&*from, &*to, &paths, options)?;
+        for realisation in &realisations {
+            to.register_realisation(realisation, options.check_signatures)?;
+        }
         if let Some(profile) = &self.profile {
             switch_profile(&*to, profile, &roots)?;
         }

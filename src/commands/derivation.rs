@@ -9,7 +9,7 @@ use rx_store::store::{AddFlags, StoreError};
 use crate::cli::{Category, Invocation, Subcommand};
 use crate::operands::Operands;
 use crate::store_session::{lines, open_store};
-use crate::ui::{self, Failure};
+use crate::ui::{self, Failure, FeatureDisabled};
 
 /// Arguments of `rx derivation show`.
 #[derive(clap::Args)]
@@ -60,7 +60,11 @@ impl Subcommand for DerivationShow {
 
 /// Arguments of `rx derivation add`.
 #[derive(clap::Args)]
-pub struct DerivationAdd {}
+pub struct DerivationAdd {
+    /// Print the path that it would get, and add nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
 
 impl Subcommand for DerivationAdd {
     const PATH: &'static str = "derivation add";
@@ -75,6 +79,15 @@ impl Subcommand for DerivationAdd {
         let modulo = derivation.fill_in_output_paths::<Inner>(store.dir(), &mut |input| {
             store.derivation_modulo(input).map_err(Inner::Store)
         })?;
+        if let Some(feature) = derivation.kind()?.feature()
+            && !invocation.settings.enabled(feature)
+        {
+            return Err(FeatureDisabled(feature).into());
+        }
+        if self.dry_run {
+            let path = derivation.path_of(store.dir(), &derivation.to_aterm(store.dir()))?;
+            return ui::print_bytes(&lines(&*store, [&path]));
+        }
         let path = store.write_derivation(&derivation, AddFlags::default())?;
         store.remember_modulo(&path, modulo);
         store.flush()?;

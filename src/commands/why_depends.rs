@@ -12,9 +12,9 @@ use rx_store::store::Store;
 use rx_store::store::closure::ClosureOptions;
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::operands::{NameArgs, Wish};
+use crate::operands::{NameArgs, Outputs, Wish};
 use crate::store_session::shown;
-use crate::ui::{self, Failure};
+use crate::ui::{self, Failure, UsageError};
 
 /// Arguments of `rx why-depends`.
 #[derive(clap::Args)]
@@ -54,29 +54,44 @@ impl Subcommand for WhyDepends {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let (package, dependency) = if self.derivation {
-            (Wish::Derivations, Wish::Derivations)
+        let wish = if self.derivation {
+            Wish::Derivations
         } else {
-            // What is not built yet is needed by nothing.
-            (Wish::Built, Wish::Known)
+            Wish::Built
         };
-        let (store, package) = self.names.find_one(invocation, &self.package, package)?;
-        let (_, dependency) = self
-            .names
-            .find_one(invocation, &self.dependency, dependency)?;
+        let (store, package) = self.names.find_one(invocation, &self.package, wish)?;
+        let dir = store.dir();
+        let unneeded = |other: &str| {
+            let package = dir.display(&package);
+            let message = format!("'{package}' does not depend on '{other}'");
+            progress::log(progress::Level::Error, message);
+            Ok(())
+        };
+        // What is not built yet is needed by nothing.
+        let names = std::slice::from_ref(&self.dependency);
+        let named = self.names.find(invocation, None, names)?;
+        let dependency = if self.derivation {
+            named.derivations()?
+        } else {
+            let outputs = named.outputs()?;
+            let known = |(_, outputs): &(_, Outputs)| outputs.values().all(Option::is_some);
+            if !outputs.iter().all(known) {
+                return unneeded(&self.dependency.to_string_lossy());
+            }
+            named.paths(false)?
+        };
+        let mut dependency = dependency.into_iter();
+        let (Some(dependency), None) = (dependency.next(), dependency.next()) else {
+            return Err(UsageError::new(format!(
+                "argument '{}' should evaluate to one store path",
+                self.dependency.display()
+            ))
+            .into());
+        };
         let start = BTreeSet::from([package.clone()]);
         let closure = store.closure(&start, ClosureOptions::default())?;
-        let dir = store.dir();
         if !closure.contains(&dependency) {
-            progress::log(
-                progress::Level::Error,
-                format_args!(
-                    "'{}' does not depend on '{}'",
-                    dir.display(&package),
-                    dir.display(&dependency)
-                ),
-            );
-            return Ok(());
+            return unneeded(&dir.display(&dependency).to_string());
         }
         let graph = distances(&*store, &closure, &dependency)?;
         let mut printer = Printer {

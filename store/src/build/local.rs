@@ -204,6 +204,20 @@ impl Builder for LocalBuilder {
         self.run_to_end(&targets, mode).map(drop)
     }
 
+    fn build_outputs(
+        &self,
+        paths: &[DerivedPath],
+        mode: BuildMode,
+    ) -> Result<Vec<BTreeMap<String, StorePath>>, StoreError> {
+        let targets = paths
+            .iter()
+            .map(|path| self.target(path))
+            .collect::<Result<Vec<_>, _>>()?;
+        let outcome = self.run_to_end(&targets, mode)?;
+        let made = outcome.targets.into_iter();
+        Ok(made.map(|(_, made)| made.unwrap_or_default()).collect())
+    }
+
     fn ensure_path(&self, path: &StorePath) -> Result<(), StoreError> {
         self.run_to_end(&[Target::Path(path.clone())], BuildMode::Normal)
             .map(drop)

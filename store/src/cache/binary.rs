@@ -76,7 +76,9 @@ impl CacheOptions {
         let mut take = |name: &str| query.remove(name);
         if let Some(name) = take("compression") {
             options.compression = Compression::from_name(&name).ok_or_else(|| {
-                CacheError::Setting(format!("unknown compression method '{name}'"))
+                CacheError::Setting(format!(
+                    "failed to initialize compression: there is no method '{name}' (but none, brotli, bzip2, gzip, xz, zstd)"
+                ))
             })?;
             options.parallel = options.compression == Compression::Zstd;
         }

@@ -126,7 +126,7 @@ impl Compression {
             Compression::Lzip => {
                 return Err(io::Error::new(
                     io::ErrorKind::Unsupported,
-                    "lzip can be read but not written",
+                    "failed to initialize compression: lzip can be read but not written",
                 ));
             }
             Compression::Lzma => {

@@ -74,6 +74,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The experimental feature that allows building it.
+    pub fn feature(self) -> Option<crate::settings::Feature> {
+        use crate::settings::Feature;
+        if self.is_impure() {
+            Some(Feature::ImpureDerivations)
+        } else if !self.has_known_output_paths() {
+            // What depends on others without known paths is named with this feature, too.
+            Some(Feature::CaDerivations)
+        } else {
+            None
+        }
+    }
+
     /// Content-addressed in any way.
     pub fn is_content_addressed(self) -> bool {
         !matches!(self, Kind::InputAddressed { .. })

@@ -79,6 +79,13 @@ pub trait Builder: Send + Sync {
     /// Makes all paths valid.
     fn build_paths(&self, paths: &[DerivedPath], mode: BuildMode) -> Result<(), StoreError>;
 
+    /// Makes all paths valid and says what each became: outputs by name, a path as it is under no name.
+    fn build_outputs(
+        &self,
+        paths: &[DerivedPath],
+        mode: BuildMode,
+    ) -> Result<Vec<BTreeMap<String, StorePath>>, StoreError>;
+
     /// Makes a path valid by fetching it.
     fn ensure_path(&self, path: &StorePath) -> Result<(), StoreError>;
 
@@ -282,11 +289,18 @@ pub trait Store: Send + Sync {
         drv: &StorePath,
     ) -> Result<BTreeMap<String, Option<StorePath>>, StoreError> {
         let derivation = self.read_derivation(drv)?;
-        Ok(derivation
-            .output_paths(self.dir())?
-            .into_iter()
-            .map(|(name, path)| (name.to_owned(), path))
-            .collect())
+        let mut outputs = BTreeMap::new();
+        for (name, path) in derivation.output_paths(self.dir())? {
+            let path = match path {
+                Some(path) => Some(path),
+                None => {
+                    let id = super::drv_hash::drv_output(self, drv, name)?;
+                    self.query_realisation(&id)?.map(|known| known.out_path)
+                }
+            };
+            outputs.insert(name.to_owned(), path);
+        }
+        Ok(outputs)
     }
 
     /// The valid object with these 32 digits.
@@ -365,7 +379,23 @@ pub trait Store: Send + Sync {
     fn build_paths(&self, paths: &[DerivedPath], mode: BuildMode) -> Result<(), StoreError> {
         match self.builder() {
             Some(builder) => builder.build_paths(paths, mode),
+            None if mode == BuildMode::Normal && missing_of(self, paths)?.is_empty() => Ok(()),
             None => Err(self.unsupported("buildPaths")),
+        }
+    }
+
+    /// Builds and fetches, and says what each path became: outputs by name, a path as it is under no name.
+    fn build_outputs(
+        &self,
+        paths: &[DerivedPath],
+        mode: BuildMode,
+    ) -> Result<Vec<BTreeMap<String, StorePath>>, StoreError> {
+        match self.builder() {
+            Some(builder) => builder.build_outputs(paths, mode),
+            None => {
+                self.build_paths(paths, mode)?;
+                Ok(vec![BTreeMap::new(); paths.len()])
+            }
         }
     }
 
@@ -373,7 +403,10 @@ pub trait Store: Send + Sync {
     fn query_missing(&self, paths: &[DerivedPath]) -> Result<Missing, StoreError> {
         match self.builder() {
             Some(builder) => builder.query_missing(paths),
-            None => Err(self.unsupported("queryMissing")),
+            None => Ok(Missing {
+                unknown: missing_of(self, paths)?,
+                ..Missing::default()
+            }),
         }
     }
 
@@ -499,4 +532,37 @@ pub trait Store: Send + Sync {
     fn flush(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// What is not valid of the paths, for a store that cannot build: derivations stand for their outputs.
+fn missing_of<S: Store + ?Sized>(
+    store: &S,
+    paths: &[DerivedPath],
+) -> Result<BTreeSet<StorePath>, StoreError> {
+    let mut missing = BTreeSet::new();
+    for path in paths {
+        let (path, wanted) = match path {
+            DerivedPath::Opaque(path) => {
+                if !store.is_valid(path)? {
+                    missing.insert(path.clone());
+                }
+                continue;
+            }
+            DerivedPath::Built { drv, outputs } => (drv.base(), outputs),
+        };
+        if !store.is_valid(path)? {
+            missing.insert(path.clone());
+            continue;
+        }
+        for (name, output) in store.query_derivation_outputs(path)? {
+            match output {
+                Some(output) if store.is_valid(&output)? => {}
+                _ if wanted.contains(&name) => {
+                    missing.insert(path.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(missing)
 }

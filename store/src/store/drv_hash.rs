@@ -13,8 +13,8 @@ use crate::path::StorePath;
 const MAX_DEPTH: usize = 10_000;
 
 /// The name under which what an output was built to is recorded.
-pub fn drv_output(
-    store: &dyn Store,
+pub fn drv_output<S: Store + ?Sized>(
+    store: &S,
     derivation: &StorePath,
     output: &str,
 ) -> Result<DrvOutput, StoreError> {
@@ -42,8 +42,8 @@ enum Outputs {
 
 /// The hash of a derivation's text with its inputs replaced by theirs, also where outputs are not
 /// known yet.
-fn text_hash(
-    store: &dyn Store,
+fn text_hash<S: Store + ?Sized>(
+    store: &S,
     derivation: &Derivation,
     outputs: Outputs,
     depth: usize,

@@ -347,12 +347,7 @@ impl Scheduler<'_, '_> {
     }
 
     fn check_features(&self, kind: Kind) -> Result<(), BuildError> {
-        use crate::settings::Feature;
-        let needed = if kind.is_impure() {
-            Feature::ImpureDerivations
-        } else if !kind.has_known_output_paths() {
-            Feature::CaDerivations
-        } else {
+        let Some(needed) = kind.feature() else {
             return Ok(());
         };
         if self.context.settings.enabled(needed) {
@@ -460,6 +455,7 @@ impl Scheduler<'_, '_> {
         match self.goals[goal].stage {
             Stage::Start => {
                 self.counts.expected_builds += 1;
+                self.refuse_impure_inputs(path, &loaded)?;
                 let keys = self.input_keys(path, &loaded)?;
                 self.need(goal, Stage::Inputs, keys);
             }
@@ -479,11 +475,38 @@ impl Scheduler<'_, '_> {
                     }
                 }
                 self.goals[goal].stage = Stage::Job;
-                self.builds
-                    .push_back(Job::Build(goal, loaded, path.clone(), mode, sources));
+                self.queue_build(Job::Build(goal, loaded, path.clone(), mode, sources));
             }
             Stage::Resolved => self.conclude_resolved(goal, path, &loaded)?,
             Stage::Derivation | Stage::Substitute | Stage::Job | Stage::Last => {}
+        }
+        Ok(())
+    }
+
+    /// What is not impure itself cannot need what differs from build to build.
+    fn refuse_impure_inputs(
+        &mut self,
+        path: &StorePath,
+        loaded: &Loaded,
+    ) -> Result<(), BuildError> {
+        if loaded.kind.is_impure() || loaded.kind.is_fixed() {
+            return Ok(());
+        }
+        let may_depend = matches!(loaded.kind, Kind::InputAddressed { deferred: true })
+            || loaded.kind.is_content_addressed();
+        if !may_depend {
+            return Ok(());
+        }
+        for input in loaded.derivation.input_derivations.keys() {
+            if let Some(other) = self.load(input)?
+                && other.kind.is_impure()
+            {
+                return Err(BuildError::misc(format!(
+                    "pure derivation '{}' depends on impure derivation '{}'",
+                    self.show(path),
+                    self.show(input)
+                )));
+            }
         }
         Ok(())
     }

@@ -282,7 +282,8 @@ struct Scheduler<'scope, 'env> {
     by_key: FxHashMap<Key, GoalId>,
     loaded: FxHashMap<StorePath, Arc<Loaded>>,
     awake: VecDeque<GoalId>,
-    builds: VecDeque<Job>,
+    /// By name, so that the order in which things are built is the same every time.
+    builds: BTreeMap<(String, GoalId), Job>,
     fetches: VecDeque<Job>,
     /// Builds that found a lock or no user, and when to try again.
     later: Vec<(Instant, Job, Option<Activity>)>,
@@ -342,7 +343,7 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             by_key: FxHashMap::default(),
             loaded: FxHashMap::default(),
             awake: VecDeque::new(),
-            builds: VecDeque::new(),
+            builds: BTreeMap::new(),
             fetches: VecDeque::new(),
             later: Vec::new(),
             running_builds: 0,
@@ -512,7 +513,13 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
         self.later = waiting;
         for (_, job, activity) in ready {
             drop(activity);
-            self.builds.push_back(job);
+            self.queue_build(job);
+        }
+    }
+
+    pub(super) fn queue_build(&mut self, job: Job) {
+        if let Job::Build(goal, _, path, ..) = &job {
+            self.builds.insert((path.name().to_owned(), *goal), job);
         }
     }
 
@@ -522,7 +529,7 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
         }
         let settings = self.context.settings;
         while self.running_builds < settings.max_jobs.0 as usize
-            && let Some(job) = self.builds.pop_front()
+            && let Some((_, job)) = self.builds.pop_first()
         {
             self.running_builds += 1;
             self.spawn(job);
