@@ -63,13 +63,14 @@ rx_env_skips() {
     esac
 }
 
+# Its own names all have the prefix: a local variable would hide the one that is asked for.
 # Appends a variable with its type, if it is one of those that a shell can be given.
 rx_env_variable() {
-    local flags comma="" item
-    flags=$(declare -p "$1" 2>/dev/null) || return 0
-    flags=${flags#declare }
-    flags=${flags%% *}
-    case $flags in
+    local rx_env_flags rx_env_comma="" rx_env_item
+    rx_env_flags=$(declare -p "$1" 2>/dev/null) || return 0
+    rx_env_flags=${rx_env_flags#declare }
+    rx_env_flags=${rx_env_flags%% *}
+    case $rx_env_flags in
         -- | -x | -a | -A) ;;
         *) return 0 ;;
     esac
@@ -78,7 +79,7 @@ rx_env_variable() {
     rx_env_json+=$'\n    '
     rx_env_string "$1"
     rx_env_json+=": {\"type\": "
-    case $flags in
+    case $rx_env_flags in
         -x)
             rx_env_json+="\"exported\", \"value\": "
             rx_env_string "${!1}"
@@ -89,23 +90,23 @@ rx_env_variable() {
             ;;
         -a)
             rx_env_json+="\"array\", \"value\": ["
-            local list="$1[@]"
-            for item in "${!list}"; do
-                rx_env_json+=$comma
-                comma=", "
-                rx_env_string "$item"
+            local rx_env_list="$1[@]"
+            for rx_env_item in "${!rx_env_list}"; do
+                rx_env_json+=$rx_env_comma
+                rx_env_comma=", "
+                rx_env_string "$rx_env_item"
             done
             rx_env_json+="]"
             ;;
         -A)
             rx_env_json+="\"associative\", \"value\": {"
             local -n rx_env_map="$1"
-            for item in "${!rx_env_map[@]}"; do
-                rx_env_json+=$comma
-                comma=", "
-                rx_env_string "$item"
+            for rx_env_item in "${!rx_env_map[@]}"; do
+                rx_env_json+=$rx_env_comma
+                rx_env_comma=", "
+                rx_env_string "$rx_env_item"
                 rx_env_json+=": "
-                rx_env_string "${rx_env_map[$item]}"
+                rx_env_string "${rx_env_map[$rx_env_item]}"
             done
             rx_env_json+="}"
             ;;

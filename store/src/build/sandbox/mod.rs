@@ -396,10 +396,20 @@ impl Builder {
         self.wait();
     }
 
-    /// Ends it, now that its output is over: kills it if it still runs, and gives its status if it
+    /// Ends it, now that its output is over: kills it if it goes on running, and gives its status if it
     /// was about to end by itself.
     pub fn end(&mut self) -> ExitStatus {
         if self.ended.is_none() {
+            // Many programs close their output as the last thing that they do, and then need a moment.
+            let moment = rustix::event::Timespec {
+                tv_sec: 1,
+                tv_nsec: 0,
+            };
+            let mut ends = [rustix::event::PollFd::new(
+                &self.pidfd,
+                rustix::event::PollFlags::IN,
+            )];
+            let _ = rustix::event::poll(&mut ends, Some(&moment));
             // A process that has begun to exit keeps its own status.
             let _ = sys::kill(self.pid, libc::SIGKILL);
         }
