@@ -2,10 +2,15 @@
 //!
 //! Without a directory, one large made-up program is read. For a check of what is read, and for whole trees of files, see the
 //! example `corpus`.
+//!
+//! `--command 'PROGRAM ARGUMENTS'`, given twice or more, compares whole processes: each reads a file with the program, and the
+//! times of the others are shown as multiples of the first one's, as in
+//! `cargo bench -p rx-lang -- --command 'rx-instantiate --parse' --command 'nix-instantiate --parse'`.
 
 use std::fmt::Write;
 use std::hint::black_box;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rx_lang::scope::Resolver;
 use rx_lang::tree::{TokenCache, Tree};
@@ -13,11 +18,17 @@ use rx_lang::{ParseOptions, lexer, parse};
 
 fn main() {
     let mut sources = Vec::new();
-    for argument in std::env::args()
-        .skip(1)
-        .filter(|argument| !argument.starts_with('-'))
-    {
-        collect(std::path::Path::new(&argument), &mut sources);
+    let mut commands = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "--command" {
+            commands.extend(arguments.next());
+        } else if !argument.starts_with('-') {
+            collect(std::path::Path::new(&argument), &mut sources);
+        }
+    }
+    if !commands.is_empty() {
+        return compare(&commands);
     }
     if sources.is_empty() {
         sources.push(made_up(20_000_000));
@@ -41,6 +52,55 @@ fn main() {
     time("lossless tree", &sources, |source| {
         drop(black_box(Tree::parse_with(source, &options, &mut cache)))
     });
+}
+
+/// Times whole processes on a file of 20 MB.
+fn compare(commands: &[String]) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("program.nix");
+    std::fs::write(&file, made_up(20_000_000)).expect("a file can be written");
+    let mut first = None;
+    for line in commands {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let Some((program, arguments)) = words.split_first() else {
+            continue;
+        };
+        let (mut wall, mut cpu) = (Duration::MAX, Duration::MAX);
+        for _ in 0..5 {
+            let (start, before) = (Instant::now(), children_time());
+            let status = Command::new(program)
+                .args(arguments)
+                .arg(&file)
+                .stdout(Stdio::null())
+                .status();
+            if !status.is_ok_and(|status| status.success()) {
+                println!("{line}: failed");
+                break;
+            }
+            wall = wall.min(start.elapsed());
+            cpu = cpu.min(children_time().saturating_sub(before));
+        }
+        if wall == Duration::MAX {
+            continue;
+        }
+        let (first_wall, first_cpu) = *first.get_or_insert((wall, cpu));
+        println!(
+            "{line}: {:.3} s ({:.2} x), {:.3} s of processor time ({:.2} x)",
+            wall.as_secs_f64(),
+            wall.as_secs_f64() / first_wall.as_secs_f64(),
+            cpu.as_secs_f64(),
+            cpu.as_secs_f64() / first_cpu.as_secs_f64()
+        );
+    }
+}
+
+/// What children that have ended have computed.
+fn children_time() -> Duration {
+    // The fields behind the name: user and system time of children are the 14th and 15th, in hundredths of a second.
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(13).take(2);
+    Duration::from_millis(ticks.filter_map(|t| t.parse::<u64>().ok()).sum::<u64>() * 10)
 }
 
 fn time(name: &str, sources: &[Vec<u8>], mut pass: impl FnMut(&[u8])) {

@@ -31,13 +31,13 @@ pub struct ParseOptions<'a> {
 }
 
 /// Pieces of memory from this size on are large.
-const LARGE: usize = 4 << 20;
+const LARGE: usize = 2 << 20;
 
 impl ParseOptions<'_> {
     /// A vector with room for about so many elements.
     pub(crate) fn room<T>(&self, count: usize) -> Vec<T> {
-        let mut room = Vec::with_capacity(count);
         let bytes = count.saturating_mul(size_of::<T>());
+        let mut room = Vec::with_capacity(count);
         if let Some(tell) = self.large_memory.filter(|_| bytes >= LARGE) {
             tell(room.spare_capacity_mut().as_ptr().addr(), bytes);
         }

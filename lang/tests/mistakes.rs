@@ -128,7 +128,7 @@ fn labels(source: &str) -> Vec<(u32, String)> {
 fn an_interpolation_that_is_not_closed_is_shown_where_it_was_opened() {
     assert_eq!(labels("\"a ${ b"), [(3, "'${' is not closed".to_owned())]);
     // The quote that was to end the string begins another one.
-    for source in ["\"a ${ b \"", "''a ${ b ''", "\"a ${b c\" + \"x\" + \"y"] {
+    for source in ["\"a ${ b \"", "''a ${ b ''", "\"a ${b c\" + \"x\""] {
         let found = labels(source);
         assert_eq!(found[0].1, "the string begins here", "{source}");
         let opened = source.find("${").unwrap() as u32;

@@ -128,6 +128,11 @@ impl<'a> Compact<'a> {
                 exprs: options.room(nodes),
                 offsets: options.room(nodes),
                 text: options.room(source.len() / 4),
+                lists: options.room(source.len() / 24),
+                path_ranges: options.room(source.len() / 48),
+                path_names: options.room(source.len() / 32),
+                bindings: options.room(source.len() / 32),
+                formals: options.room(source.len() / 96),
                 docs,
                 ..Ast::default()
             },

@@ -102,6 +102,8 @@ struct Printer<'a, 'p> {
 #[derive(Clone, Copy)]
 enum Name {
     Unknown,
+    /// An identifier of up to 14 bytes, in a form that is copied fast.
+    Short([u8; 14], u8),
     Bare(&'static [u8]),
     Quoted(&'static [u8]),
 }
@@ -143,6 +145,11 @@ impl<'a, 'p> Printer<'a, 'p> {
     fn symbol(&mut self, symbol: Symbol) {
         let index = symbol.index();
         match self.names.get(index) {
+            Some(Name::Short(name, len)) => {
+                let end = self.out.len() + *len as usize;
+                self.out.extend_from_slice(name);
+                self.out.truncate(end);
+            }
             Some(Name::Bare(name)) => self.out.extend_from_slice(name),
             Some(Name::Quoted(name)) => string(name, self.out),
             Some(Name::Unknown) | None => self.new_symbol(symbol),
@@ -161,7 +168,14 @@ impl<'a, 'p> Printer<'a, 'p> {
                 self.names.resize(len, Name::Unknown);
             }
             self.names[index] = if literal::is_bare(name) {
-                Name::Bare(name)
+                let mut short = [0; 14];
+                match short.get_mut(..name.len()) {
+                    Some(room) => {
+                        room.copy_from_slice(name);
+                        Name::Short(short, name.len() as u8)
+                    }
+                    None => Name::Bare(name),
+                }
             } else {
                 Name::Quoted(name)
             };
@@ -220,13 +234,24 @@ impl<'a, 'p> Printer<'a, 'p> {
                     self.expr(value);
                 }
                 Step::Symbol(symbol) => self.symbol(symbol),
-                Step::Text(text) => self.out.extend_from_slice(text.as_bytes()),
+                Step::Text(text) => self.text(text),
             }
         }
     }
 
+    #[inline(always)]
     fn text(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
+        let (bytes, end) = (text.as_bytes(), self.out.len() + text.len());
+        // Copying eight bytes and taking some back is faster than copying an unknown number.
+        let mut short = [0; 8];
+        match bytes {
+            [a] => short[0] = *a,
+            [a, b] => short[..2].copy_from_slice(&[*a, *b]),
+            [a, b, c] => short[..3].copy_from_slice(&[*a, *b, *c]),
+            _ => return self.out.extend_from_slice(bytes),
+        }
+        self.out.extend_from_slice(&short);
+        self.out.truncate(end);
     }
 
     /// Plans steps in the order in which they are to be printed.
