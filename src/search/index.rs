@@ -563,7 +563,7 @@ impl Index {
         deps: (u32, u32),
     ) -> Node {
         let empty = Package::default();
-        let short = |text: &[u8]| text.len() <= usize::from(u16::MAX);
+        let short = |text: &[u8]| u16::try_from(text.len()).is_ok();
         let (kind, package) = match body {
             Body::Package(package)
                 if short(path) && short(&package.name) && short(&package.version) =>

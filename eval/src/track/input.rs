@@ -218,9 +218,9 @@ fn quick_of(stat: &Stat) -> u64 {
         stat.st_ino,
         stat.st_size as u64,
         stat.st_mtime as u64,
-        stat.st_mtime_nsec as u64,
+        stat.st_mtime_nsec,
         stat.st_ctime as u64,
-        stat.st_ctime_nsec as u64,
+        stat.st_ctime_nsec,
     ];
     hash_words(b"", &words)
 }
@@ -297,9 +297,9 @@ fn hash_tree(path: &Path, hasher: &mut DefaultHasher, deeper: usize) {
         stat.st_ino,
         stat.st_size as u64,
         stat.st_mtime as u64,
-        stat.st_mtime_nsec as u64,
+        stat.st_mtime_nsec,
         stat.st_ctime as u64,
-        stat.st_ctime_nsec as u64,
+        stat.st_ctime_nsec,
     ] {
         hasher.write_u64(word);
     }
