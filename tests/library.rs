@@ -454,3 +454,71 @@ fn files_of_ours_behind_nix_are_there() {
         assert_eq!(run.success(), "true\n");
     }
 }
+
+#[test]
+fn a_development_shell_has_its_packages_variables_and_hook() {
+    if !has(&["cc", "bash"]) {
+        return;
+    }
+    let place = place();
+    let text = "with import <rx> { }; mkShell { packages = [ hello ]; GREETED = \"Ada\"; shellHook = \"echo welcome\"; }";
+    let run = place.run("rx-shell", ["-E", text, "--run", "hello $GREETED"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert_eq!(run.out, "welcome\nHello, Ada.\n");
+}
+
+#[test]
+fn scripts_and_trees_are_made_of_texts_and_packages() {
+    let place = place();
+    let script = "(import <rx> { }).writeShellScript \"greet\" \"echo hi $1\"";
+    let program = built(&place, &["-E", script]);
+    assert_eq!(said(program, &["you"], ""), "hi you\n");
+    let joined = "with import <rx> { }; symlinkJoin {
+        name = \"both\";
+        paths = [ showtree banner ];
+        postBuild = ''ln -s banner \"$out/bin/frame\"'';
+      }";
+    let tree = built(&place, &["-E", joined]);
+    assert_eq!(
+        said(tree.join("bin/frame"), &["x"], ""),
+        "*****\n* x *\n*****\n"
+    );
+    assert!(tree.join("bin/showtree").exists());
+}
+
+#[test]
+fn sources_come_out_of_git() {
+    if !has(&["git"]) {
+        return;
+    }
+    let place = place();
+    place.write("repo/file", "from git\n");
+    let git = |args: &[&str]| {
+        let output = Command::new("git")
+            .args(["-c", "user.name=A", "-c", "user.email=a@example.org"])
+            .args(args)
+            .current_dir(place.work().join("repo"))
+            .env("HOME", place.root().join("home"))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git(&["init", "-q"]);
+    git(&["add", "file"]);
+    git(&["commit", "-q", "-m", "one"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    let url = place.work().join("repo").display().to_string();
+    let text = format!(
+        "builtins.readFile \"${{(import <rx> {{ }}).fetchgit {{ url = \"file://{url}\"; rev = \"{commit}\"; }}}}/file\""
+    );
+    let run = place.run(
+        "rx-instantiate",
+        ["--eval", "--read-write-mode", "-E", &text],
+    );
+    assert_eq!(run.success(), "\"from git\\n\"\n");
+}

@@ -359,6 +359,19 @@ const OTHER: &[Advice] = &[
         help: "nothing of this name is in the store: it was not built or fetched here, or has been collected as garbage",
     },
     Advice {
+        phrase: "could not find a flake.nix file",
+        help: "name what is meant: '-f FILE ATTRIBUTE' for a file ('-f \"<rx>\" hello' is a package that rx brings), or go to a \
+               directory that has a 'flake.nix'",
+    },
+    Advice {
+        phrase: "in the flake registries",
+        help: "a path begins with './' or '/'; an attribute of a file is given with '-f FILE ATTRIBUTE'",
+    },
+    Advice {
+        phrase: "no 'shell.nix' or 'default.nix' file found",
+        help: "name a file, or packages with '-p' (which takes them from <nixpkgs>)",
+    },
+    Advice {
         phrase: "syntax error in configuration line",
         help: "a line is 'NAME = VALUE'; what follows '#' is a comment",
     },
