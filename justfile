@@ -33,7 +33,7 @@ speed DIR *ARGS:
 
 # All interleavings of the thunk protocol.
 threads:
-    RUSTFLAGS='--cfg rx_loom' CARGO_TARGET_DIR=target/loom cargo test -p rx-eval --lib value::protocol::model
+    RUSTFLAGS='--cfg rx_loom' cargo test --manifest-path eval/model/Cargo.toml --target-dir target/model
 
 # A fuzz target for a while (needs cargo-fuzz and a nightly compiler).
 fuzz TARGET SECONDS="60":

@@ -6,8 +6,8 @@
 //! look     the state, with everything that was written before it was published
 //! ```
 //!
-//! The functions are generic over the atomic word, so that a model checker can run the very same code with its own
-//! (`--cfg rx_loom`, see the module `model`).
+//! The functions are generic over the atomic word, so that a model checker can run the very same code with its own:
+//! `eval/model` compiles this file alone, with `--cfg rx_loom` or under Miri.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,7 +73,43 @@ pub(crate) fn look(word: &impl StateWord) -> u64 {
     word.load_acquire()
 }
 
-/// All interleavings of a few threads: `RUSTFLAGS='--cfg rx_loom' cargo test -p rx-eval --lib value::protocol::model`.
+#[cfg(all(test, not(rx_loom)))]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn threads_that_force_one_thunk_see_one_evaluation() {
+        const SUSPENDED: u64 = 1;
+        const BUSY: u64 = 100;
+        const DONE: u64 = 2;
+        let rounds = if cfg!(miri) { 20 } else { 2000 };
+        for _ in 0..rounds {
+            let thunk = AtomicU64::new(SUSPENDED);
+            let (object, evaluations) = (AtomicU64::new(0), AtomicU64::new(0));
+            std::thread::scope(|scope| {
+                for owner in 0..3 {
+                    let (thunk, object, evaluations) = (&thunk, &object, &evaluations);
+                    scope.spawn(move || {
+                        if take(thunk, SUSPENDED, BUSY + owner, true).is_ok() {
+                            evaluations.fetch_add(1, Ordering::Relaxed);
+                            object.store(42, Ordering::Relaxed);
+                            publish(thunk, DONE);
+                        }
+                        while look(thunk) != DONE {
+                            std::thread::yield_now();
+                        }
+                        assert_eq!(object.load(Ordering::Relaxed), 42);
+                    });
+                }
+            });
+            assert_eq!(evaluations.into_inner(), 1);
+        }
+    }
+}
+
+/// All interleavings of a few threads.
 #[cfg(all(test, rx_loom))]
 mod model {
     use loom::sync::Arc;
