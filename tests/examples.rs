@@ -112,3 +112,20 @@ fn pages_made_from_settings_that_are_checked() {
     );
     drop(place);
 }
+
+#[test]
+fn a_flake_without_inputs() {
+    let place = Place::new();
+    place.configure(
+        "substituters =\nbuild-users-group =\nexperimental-features = flakes\nhost-tools = true\n",
+    );
+    let flake = std::fs::read_to_string(format!(
+        "{}/examples/flake/flake.nix",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    place.write("flake.nix", &flake.unwrap());
+    let installable = format!("path:{}", place.work().display());
+    let run = place.run("rx", ["run", &installable]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert_eq!(run.out, "It is later than you think.\n");
+}
