@@ -103,3 +103,21 @@ fn roots_and_sizes_are_told() {
     let text = place.line("rx store du").success();
     assert!(text.contains("FREES") && text.contains("thing"), "{text}");
 }
+
+#[test]
+fn what_a_package_fetches_is_downloaded_by_its_attribute() {
+    let place = place();
+    let source = place.write("source.txt", "content\n");
+    place.write(
+        "package.nix",
+        &format!(
+            r#"{{ src = {{ urls = [ "file://{}" ]; name = "renamed"; outputHashMode = "flat"; }}; }}"#,
+            source.display()
+        ),
+    );
+    let run = place.run("rx-prefetch-url", ["-A", "src", "package.nix", "--print-path"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", run.out);
+    assert!(lines[1].ends_with("-renamed"), "{}", run.out);
+}

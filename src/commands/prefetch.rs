@@ -1,9 +1,10 @@
 //! `rx-prefetch-url` and `rx store prefetch-file`: download something into the store and tell its hash.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use rx_eval::Origin;
 use rx_store::content_address::{ContentAddress, Method, References};
 use rx_store::fetch::download::{Downloader, Request};
 use rx_store::fetch::unpack::{Limits, unpack};
@@ -12,7 +13,12 @@ use rx_store::path::{StorePath, check_name};
 use rx_store::progress;
 use rx_store::store::{AddFlags, Contents, Store};
 
-use crate::cli::{Category, ClassicCommand, Flag, Invocation, JsonOptions, Options, Subcommand};
+use crate::cli::{
+    Category, ClassicCommand, EvalOptions, Flag, Group, Invocation, JsonOptions, Options,
+    Subcommand,
+};
+use crate::eval_session::with_session;
+use crate::installables::attribute;
 use crate::store_session::{open_store, shown};
 use crate::ui::{self, Failure, UsageError};
 
@@ -134,6 +140,9 @@ pub struct PrefetchUrl {
     print_path: bool,
     unpack: bool,
     executable: bool,
+    /// An attribute that describes what is fetched, and that the first argument is a file then.
+    attr_path: Option<OsString>,
+    eval: EvalOptions,
     arguments: Vec<OsString>,
 }
 
@@ -171,9 +180,24 @@ impl Options for PrefetchUrl {
         Flag::switch(
             "executable",
             "Make the file executable and hash its archive.",
-            |o| o.executable = true,
+            |o: &mut Self| o.executable = true,
         ),
+        Flag::value(
+            "attr",
+            &["path"],
+            "Take URL, name and kind from a call of fetchurl in a file.",
+            |o: &mut Self, values| {
+                o.attr_path = Some(values.os());
+                Ok(())
+            },
+        )
+        .short('A'),
     ];
+
+    const GROUPS: &'static [Group<Self>] = &[Group {
+        title: "Evaluation",
+        part: |options| &mut options.eval,
+    }];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
         self.arguments.push(argument);
@@ -184,16 +208,26 @@ impl Options for PrefetchUrl {
 impl ClassicCommand for PrefetchUrl {
     const NAME: &'static str = "prefetch-url";
     const ABOUT: &'static str = "download a file into the store and print its hash";
-    const USAGE: &'static [&'static str] =
-        &["[--type ALGORITHM] [--name NAME] [--print-path] [--unpack] [--executable] URL [HASH]"];
+    const USAGE: &'static [&'static str] = &[
+        "[--type ALGORITHM] [--name NAME] [--print-path] [--unpack] [--executable] URL [HASH]",
+        "[--print-path] -A PATH [FILE [HASH]]",
+    ];
 
-    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let (url, hash) = match &self.arguments[..] {
-            [url] => (url, None),
-            [url, hash] => (url, Some(hash)),
+    fn run(mut self, invocation: &Invocation) -> Result<(), Failure> {
+        let (first, hash) = match &self.arguments[..] {
+            [] if self.attr_path.is_some() => (".".into(), None),
+            [url] => (url.clone(), None),
+            [url, hash] => (url.clone(), Some(hash.clone())),
             [] => return Err(UsageError::new("you must specify a URL").into()),
             _ => return Err(UsageError::new("too many arguments").into()),
         };
+        let mut url = first.to_string_lossy().into_owned();
+        if let Some(path) = self.attr_path.clone() {
+            url = self.described(invocation, &first, &path)?;
+        }
+        if let Some(rest) = url.strip_prefix("mirror://") {
+            url = resolve_mirror(invocation, &self.eval, rest)?;
+        }
         let algorithm = self.algorithm.unwrap_or(Algorithm::Sha256);
         let expected = match hash {
             Some(text) => Some(Hash::parse_any(text.as_encoded_bytes(), Some(algorithm))?),
@@ -201,7 +235,6 @@ impl ClassicCommand for PrefetchUrl {
         };
         let print_path =
             self.print_path || std::env::var_os("PRINT_PATH").is_some_and(|value| value == "1");
-        let url = url.to_string_lossy();
         let prefetch = Prefetch {
             url: &url,
             name: self.name.as_deref(),
@@ -226,6 +259,60 @@ impl ClassicCommand for PrefetchUrl {
             text += &format!("{path}\n");
         }
         ui::print(&text)
+    }
+}
+
+impl PrefetchUrl {
+    /// Reads name and kind of a call of fetchurl in a file, and gives its first URL.
+    fn described(
+        &mut self,
+        invocation: &Invocation,
+        file: &OsStr,
+        path: &OsStr,
+    ) -> Result<String, Failure> {
+        let found = with_session(invocation, &self.eval, true, |session| {
+            let root = session.eval_file(file)?;
+            let found = session
+                .vm
+                .find_along(path.as_encoded_bytes(), &session.auto_args, root);
+            let (value, _) = session.check(found)?;
+            let mut text = |name: &[u8]| match attribute(session, value, name) {
+                Some(serde_json::Value::String(text)) => Some(text),
+                _ => None,
+            };
+            Ok((text(b"urls.0"), text(b"outputHashMode"), text(b"name")))
+        })?;
+        let (url, mode, name) = found;
+        match mode {
+            None => progress::warn("this does not look like a fetchurl call"),
+            Some(mode) => self.unpack = mode == "recursive",
+        }
+        if self.name.is_none() {
+            self.name = name;
+        }
+        url.ok_or_else(|| Failure::message(format!("'{}' has no attribute 'urls'", path.display())))
+    }
+}
+
+/// The first URL that nixpkgs knows for `mirror://NAME/REST`.
+fn resolve_mirror(
+    invocation: &Invocation,
+    options: &EvalOptions,
+    rest: &str,
+) -> Result<String, Failure> {
+    let invalid = || Failure::message(format!("invalid mirror URL 'mirror://{rest}'"));
+    let (name, path) = rest.split_once('/').ok_or_else(invalid)?;
+    let found = with_session(invocation, options, true, |session| {
+        let text = b"import <nixpkgs/pkgs/build-support/fetchurl/mirrors.nix>";
+        let mirrors = session.eval_text(Origin::String, text)?;
+        Ok(attribute(session, mirrors, format!("{name}.0").as_bytes()))
+    })?;
+    match found {
+        Some(serde_json::Value::String(mirror)) => Ok(format!(
+            "{}/{path}",
+            mirror.strip_suffix('/').unwrap_or(&mirror)
+        )),
+        _ => Err(Failure::message(format!("unknown mirror name '{name}'"))),
     }
 }
 
