@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rx_store::hash::{Algorithm, Format, Hash, HashError, Hasher};
+use rx_store::hash::{Algorithm, Format, Hash, HashError};
 use rx_store::nar;
+use rx_store::parallel_hash::ParallelHasher;
 use rx_store::settings::Feature;
 
 use crate::cli::{Category, ClassicCommand, Flag, Invocation, Options, Subcommand};
@@ -63,12 +64,13 @@ fn hash_path(
             if path.symlink_metadata().is_err() {
                 return Err(NoPath(path.to_owned()).into());
             }
-            let hasher = Hasher::new(algorithm);
-            Ok(if invocation.settings.use_case_hack {
-                nar::dump_case_hacked(path, hasher)?.finish()
+            let hasher = ParallelHasher::new(algorithm);
+            let hasher = if invocation.settings.use_case_hack {
+                nar::dump_case_hacked(path, hasher)?
             } else {
-                nar::dump(path, hasher)?.finish()
-            })
+                nar::dump(path, hasher)?
+            };
+            Ok(hasher.finish()?.finish())
         }
     }
 }

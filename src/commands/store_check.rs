@@ -1,13 +1,14 @@
 //! `rx store verify`, `repair`, `optimise`, `fsck`: is the store sound, and making it so.
 
 use rx_store::progress::{self, Level};
-use rx_store::store::Store;
+use rx_store::store::address::StoreAddress;
 use rx_store::store::signature::PublicKeys;
+use rx_store::store::{LocalConfig, LocalStore, Store};
 
 use super::store::contents_are_intact;
 use crate::cli::{Category, Invocation, Subcommand};
 use crate::operands::PathArgs;
-use crate::store_session::{open_local, open_store};
+use crate::store_session::open_store;
 use crate::ui::{self, Failure};
 
 /// Arguments of `rx store verify`.
@@ -120,12 +121,14 @@ impl Subcommand for StoreFsck {
     const DETAILS: &'static str = "Entries whose contents are gone or damaged are removed. Paths without an entry \
         get one if their contents prove their name (derivations, sources) or if such a derivation says that it \
         builds them. What nothing vouches for stays without an entry; a garbage collection will remove it.\n\n\
-        If the database itself cannot be opened, move it away (db.sqlite, db.sqlite-wal, db.sqlite-shm and the file \
-        schema beside it) and run this command.";
+        A database that is damaged itself is set aside and a new one begun; what can still be read of the old one \
+        counts where the contents prove it.";
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let store = open_local(invocation)?;
-        let report = store.fsck()?;
+        let address = StoreAddress::parse(&invocation.settings.store)?;
+        let config = LocalConfig::from_settings(&invocation.settings, &address)?;
+        let (store, claims) = LocalStore::open_damaged(config)?;
+        let report = store.fsck(claims)?;
         for path in &report.removed {
             progress::info(format_args!(
                 "removed entry of '{}'",

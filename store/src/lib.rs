@@ -16,6 +16,7 @@ pub mod interrupt;
 pub mod lock;
 pub mod nar;
 pub mod open;
+pub mod parallel_hash;
 pub mod path;
 pub mod profile;
 pub mod progress;

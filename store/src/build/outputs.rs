@@ -23,9 +23,10 @@ use super::options::Options;
 use crate::canonical::{CanonicalOptions, InodesSeen, canonicalise};
 use crate::content_address::{ContentAddress, Method, References, output_path_name};
 use crate::derivation::{BasicDerivation, Output};
-use crate::hash::{Algorithm, Hash, Hasher};
+use crate::hash::{Algorithm, Hash};
 use crate::lock::PathLocks;
 use crate::nar;
+use crate::parallel_hash::ParallelHasher;
 use crate::path::StorePath;
 use crate::remove::remove_tree;
 use crate::rewriting::{Rewrites, hash_modulo};
@@ -639,11 +640,12 @@ fn hash_and_scan(
     wanted: &[&StorePath],
 ) -> Result<(Hash, u64, BTreeSet<StorePath>), BuildError> {
     let sink = Tee(
-        Hasher::new(Algorithm::Sha256),
+        ParallelHasher::new(Algorithm::Sha256),
         ReferenceScanner::new(wanted.iter().copied()),
     );
     let Tee(hasher, scanner) =
         nar::dump(path, sink).map_err(|error| BuildError::rejected(error.to_string()))?;
+    let hasher = hasher.finish().map_err(BuildError::misc)?;
     let size = hasher.bytes();
     Ok((hasher.finish(), size, scanner.found()))
 }

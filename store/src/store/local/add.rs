@@ -19,6 +19,7 @@ use crate::git_hash;
 use crate::hash::{Algorithm, Hash, Hasher};
 use crate::lock::PathLocks;
 use crate::nar::{self, Reader, RestoreOptions, Writer};
+use crate::parallel_hash::ParallelHasher;
 use crate::path::StorePath;
 use crate::remove::remove_tree_at;
 use crate::rewriting::hash_modulo;
@@ -265,7 +266,7 @@ impl LocalStore {
     ) -> Result<StorePath, StoreError> {
         let mut spool = Spool::new(self, IN_MEMORY);
         // The archive's SHA-256 is registered whatever the address is made of, and most often they are the same.
-        let mut tee = Tee(Hasher::new(Algorithm::Sha256), &mut spool);
+        let mut tee = Tee(ParallelHasher::new(Algorithm::Sha256), &mut spool);
         let mut second = (method == Method::NixArchive && algorithm != Algorithm::Sha256)
             .then(|| Hasher::new(algorithm));
         let written = match &mut second {
@@ -276,6 +277,7 @@ impl LocalStore {
         if let Err(error) = written {
             return Err(spool.into_error(error));
         }
+        let hasher = hasher.finish()?;
         let nar_size = hasher.bytes();
         let nar_hash = hasher.finish();
         let spooled = spool.finish()?;

@@ -21,6 +21,7 @@
 //! | `gc` | collecting garbage |
 //! | `optimise` | linking identical files |
 //! | `verify` | checking, and rebuilding a lost database |
+//! | `salvage` | what can still be read of a damaged one |
 //! | `logs` | build logs |
 
 mod add;
@@ -32,6 +33,7 @@ mod gc;
 mod logs;
 mod optimise;
 mod roots;
+mod salvage;
 mod spool;
 mod temp_roots;
 #[cfg(test)]

@@ -483,12 +483,12 @@ fn a_lost_database_is_rebuilt_from_what_vouches_for_itself() {
     }
     let store = LocalStore::open(f.store.config.clone()).unwrap();
     assert!(store.all_valid_paths().unwrap().is_empty());
-    let report = store.fsck().unwrap();
+    let report = store.fsck(Vec::new()).unwrap();
     assert_eq!(report.restored, set(&[&a, &b, &drv_path, &out]));
     assert_eq!(report.unknown.len(), 1);
     assert_eq!(store.path_info(&b).unwrap().references, set(&[&a]));
     assert_eq!(store.path_info(&out).unwrap().deriver, Some(drv_path));
-    assert_eq!(store.fsck().unwrap().kept, 4);
+    assert_eq!(store.fsck(Vec::new()).unwrap().kept, 4);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::lock::{LockKind, lock, open_lock_file};
 use crate::nar::{self, read_directory};
 use crate::path::StorePath;
 use crate::progress::{self, Level};
+use crate::rewriting::hash_modulo;
 use crate::store::api::Store;
 use crate::store::error::StoreError;
 use crate::store::info::PathInfo;
@@ -254,7 +255,8 @@ impl LocalStore {
     /// Rebuilds rows from what is on disk: rows whose contents are gone or differ are removed, and objects that
     /// something vouches for get rows: derivations and content-addressed sources by their own path, and outputs of
     /// those derivations, whose contents are taken as they are.
-    pub fn fsck(&self) -> Result<FsckReport, StoreError> {
+    /// `claims` are rows of a lost database; those that their contents prove get a row again.
+    pub fn fsck(&self, claims: Vec<PathInfo>) -> Result<FsckReport, StoreError> {
         let mut report = FsckReport::default();
         self.register_pending()?;
         let lock_path = self.config.state_dir.join("gc.lock");
@@ -291,13 +293,31 @@ impl LocalStore {
             .filter(|path| !known.contains(path) || report.removed.contains(path))
             .filter(|path| !path.name().ends_with(".lock") && !path.name().ends_with(".chroot"))
             .collect();
-        let infos = self.examine(&candidates, &on_disk)?;
+        let mut infos = self.examine(&candidates, &on_disk)?;
+        let mut claims: FxHashMap<StorePath, PathInfo> = claims
+            .into_iter()
+            .map(|claim| (claim.path.clone(), claim))
+            .collect();
+        let mut proven = FxHashSet::default();
+        for (info, _) in &mut infos {
+            if let Some(claim) = claims.remove(&info.path)
+                && claim.nar_hash == info.nar_hash
+            {
+                proven.insert(info.path.clone());
+                // A list of references that is empty may be one that could not be read.
+                let found = std::mem::take(&mut info.references);
+                *info = claim;
+                if info.references.is_empty() {
+                    info.references = found;
+                }
+            }
+        }
         let kept: FxHashSet<StorePath> = known
             .iter()
             .filter(|path| !report.removed.contains(*path))
             .cloned()
             .collect();
-        let accepted = vouched_for(infos, &kept);
+        let accepted = vouched_for(infos, &kept, &proven, &self.known_derivers(&kept));
         for path in candidates {
             if !accepted.contains_key(path) {
                 report.unknown.insert(path.to_string().into_bytes());
@@ -328,6 +348,17 @@ impl LocalStore {
             .removed
             .retain(|path| !report.restored.contains(path));
         Ok(report)
+    }
+
+    /// Which derivations with a row build what.
+    fn known_derivers(&self, kept: &FxHashSet<StorePath>) -> FxHashMap<StorePath, StorePath> {
+        let mut derivers = FxHashMap::default();
+        for path in kept.iter().filter(|path| path.is_derivation()) {
+            if let Ok(derivation) = self.read_derivation(path) {
+                add_derivers(&mut derivers, path, &derivation);
+            }
+        }
+        derivers
     }
 
     /// Hashes objects and finds what they refer to.
@@ -382,6 +413,14 @@ impl LocalStore {
                 hash,
             });
         }
+        if info.references.contains(&info.path)
+            && let Ok(hash) = hash_modulo(place, Method::NixArchive, Algorithm::Sha256, &info.path)
+        {
+            addresses.push(ContentAddress {
+                method: Method::NixArchive,
+                hash,
+            });
+        }
         addresses.into_iter().find(|address| {
             let mut claim = info.clone();
             claim.content_address = Some(*address);
@@ -392,28 +431,42 @@ impl LocalStore {
     }
 }
 
+fn add_derivers(
+    derivers: &mut FxHashMap<StorePath, StorePath>,
+    path: &StorePath,
+    derivation: &Derivation,
+) {
+    for output in derivation.outputs.values() {
+        if let crate::derivation::Output::InputAddressed(output) = output {
+            derivers.insert(output.clone(), path.clone());
+        }
+    }
+}
+
 /// Objects that vouch for themselves or are outputs of derivations that do, as far as all they refer to is there.
 fn vouched_for(
     infos: Vec<(PathInfo, Option<Derivation>)>,
     kept: &FxHashSet<StorePath>,
+    proven: &FxHashSet<StorePath>,
+    known_derivers: &FxHashMap<StorePath, StorePath>,
 ) -> BTreeMap<StorePath, PathInfo> {
-    let mut derivers: FxHashMap<StorePath, StorePath> = FxHashMap::default();
+    let mut derivers = known_derivers.clone();
     for (info, derivation) in &infos {
         if info.content_address.is_none() {
             continue;
         }
-        for output in derivation.iter().flat_map(|drv| drv.outputs.values()) {
-            if let crate::derivation::Output::InputAddressed(path) = output {
-                derivers.insert(path.clone(), info.path.clone());
-            }
+        if let Some(derivation) = derivation {
+            add_derivers(&mut derivers, &info.path, derivation);
         }
     }
     let mut accepted: BTreeMap<StorePath, PathInfo> = infos
         .into_iter()
         .filter_map(|(mut info, _)| {
-            info.deriver = derivers.get(&info.path).cloned();
-            (info.content_address.is_some() || info.deriver.is_some())
-                .then(|| (info.path.clone(), info))
+            let deriver = derivers.get(&info.path).cloned();
+            let vouched =
+                proven.contains(&info.path) || info.content_address.is_some() || deriver.is_some();
+            info.deriver = info.deriver.or(deriver);
+            vouched.then(|| (info.path.clone(), info))
         })
         .collect();
     loop {
