@@ -17,6 +17,14 @@ ci:
 bench *ARGS:
     cargo bench --workspace {{ARGS}}
 
+# Escapes, faults and hostile input, all of it, with counts.
+hostile *ARGS:
+    tests/hostile {{ARGS}}
+
+# The store and the builder side by side with another Nix.
+bench-store *ARGS:
+    benches/store {{ARGS}}
+
 # The language's test programs, compared with a real Nix where one is installed.
 conformance *ARGS:
     cargo test --test conformance -- {{ARGS}}

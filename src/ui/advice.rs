@@ -317,13 +317,13 @@ const OTHER: &[Advice] = &[
     },
     Advice {
         phrase: "file is not a database",
-        help: "the store's database is damaged: put back a copy of the file, or move it away and run 'rx store fsck', which makes \
-               a new one from what is in the store",
+        help: "the store's database is damaged: 'rx store fsck' sets it aside and makes a new one \
+               from what is in the store",
     },
     Advice {
         phrase: "disk image is malformed",
-        help: "the store's database is damaged: put back a copy of the file, or move it away and run 'rx store fsck', which makes \
-               a new one from what is in the store",
+        help: "the store's database is damaged: 'rx store fsck' sets it aside and makes a new one \
+               from what is in the store",
     },
     Advice {
         phrase: "current Nix store schema is version",

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{self as rfs, Mode};
+use rustix::fs::{self as rfs, FileType, Mode};
 
 use super::spool::{Spool, Spooled, TempDir};
 use super::{BATCH, LocalStore, open_regular};
@@ -225,8 +225,16 @@ impl LocalStore {
         }
         let outputs = self.known_outputs(derivation)?;
         let mut info = None;
-        self.in_place(path, flags, |place| {
-            write_flat(place, text)?;
+        // Another process may have written it and be about to register it: then it must not vanish for a moment.
+        let there = std::cell::Cell::new(false);
+        let same = |place: &Path| {
+            there.set(holds_exactly(place, text));
+            there.get()
+        };
+        self.in_place(path, flags, same, |place| {
+            if !there.get() {
+                write_flat(place, text)?;
+            }
             info = Some(content_info(
                 path,
                 flat_nar_hash(text)?,
@@ -400,26 +408,33 @@ impl LocalStore {
         }
         self.auto_gc()?;
         let mut info = None;
-        self.in_place(path, flags, |place| {
-            info = Some(make(place)?);
-            crash::point("add:in-place");
-            if self.config.auto_optimise {
-                self.optimise_path(place, flags.repair)?;
-            }
-            if let Some(info) = &info {
-                self.register(std::slice::from_ref(info))?;
-            }
-            Ok(())
-        })?;
+        self.in_place(
+            path,
+            flags,
+            |_| false,
+            |place| {
+                info = Some(make(place)?);
+                crash::point("add:in-place");
+                if self.config.auto_optimise {
+                    self.optimise_path(place, flags.repair)?;
+                }
+                if let Some(info) = &info {
+                    self.register(std::slice::from_ref(info))?;
+                }
+                Ok(())
+            },
+        )?;
         self.forget_cached(path);
         Ok(())
     }
 
-    /// Locks the path, and when it is still not valid removes what is in its place and runs `make`.
+    /// Locks the path, and when it is still not valid removes what is in its place, unless it `stays`,
+    /// and runs `make`.
     fn in_place(
         &self,
         path: &StorePath,
         flags: AddFlags,
+        stays: impl FnOnce(&Path) -> bool,
         make: impl FnOnce(&Path) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let place = self.physical(path);
@@ -434,7 +449,10 @@ impl LocalStore {
         };
         crash::point("add:locked");
         // Somebody else may have made it while we waited.
-        if flags.repair || !self.is_valid_uncached(path)? {
+        let wanted = flags.repair || !self.is_valid_uncached(path)?;
+        if wanted && stays(&place) {
+            make(&place)?;
+        } else if wanted {
             let name = CString::new(path.to_string()).map_err(|e| failed(e.into()))?;
             remove_tree_at(self.store_fd.as_fd(), &name)
                 .map_err(|e| StoreError::file("removing", &place, e))?;
@@ -479,6 +497,16 @@ fn make_canonical_file(file: &File) -> io::Result<()> {
     rfs::fchmod(file, Mode::from_raw_mode(0o444))?;
     rfs::futimens(file, &nar::STORE_TIME)?;
     Ok(())
+}
+
+/// Whether a file is there, canonical and with these contents.
+fn holds_exactly(place: &Path, bytes: &[u8]) -> bool {
+    let canonical = rfs::lstat(place).is_ok_and(|stat| {
+        stat.st_mode == (FileType::RegularFile.as_raw_mode() | 0o444)
+            && (stat.st_mtime, stat.st_mtime_nsec) == (1, 0)
+            && stat.st_uid == rustix::process::geteuid().as_raw()
+    });
+    canonical && std::fs::read(place).is_ok_and(|found| found == bytes)
 }
 
 fn write_flat(place: &Path, bytes: &[u8]) -> Result<(), StoreError> {

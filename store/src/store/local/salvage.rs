@@ -44,7 +44,9 @@ impl LocalStore {
         database
             .integrity()
             .is_ok_and(|problems| problems.is_empty())
-            && database.all_paths().is_ok()
+            && database
+                .all_paths()
+                .is_ok_and(|paths| paths.iter().all(|path| database.info(path).is_ok()))
     }
 }
 
