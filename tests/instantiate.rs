@@ -362,3 +362,30 @@ fn rx_eval_prints_values_for_people_and_writes_trees() {
         .failure();
     assert!(error.contains("invalid file name '../x'"), "{error}");
 }
+
+#[test]
+fn an_interrupt_ends_reading_a_program_that_never_ends() {
+    let place = Place::new();
+    let mut child = place
+        .command("rx-instantiate")
+        .args(["--parse", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = child.stdin.take();
+    // Until the program listens.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-INT", &pid]).status();
+    if !sent.is_ok_and(|status| status.success()) {
+        println!("skipped: there is no `kill` here");
+        return;
+    }
+    let output = child.wait_with_output().unwrap();
+    drop(input);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("interrupted by the user"), "{message}");
+}

@@ -167,8 +167,7 @@ impl Build {
         let mut wanted = Vec::new();
         for argument in &arguments {
             if argument == "-" {
-                let mut text = Vec::new();
-                std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut text)?;
+                let text = crate::ui::read_stdin()?;
                 let value = session.eval_text(Origin::Stdin, &text)?;
                 self.select(session, value, &mut wanted)?;
             } else if self.expressions {

@@ -221,8 +221,7 @@ impl Run<'_> {
             return Ok(());
         }
         if self.options.stdin {
-            let mut text = Vec::new();
-            std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut text)?;
+            let text = crate::ui::read_stdin()?;
             self.text(Origin::Stdin, &text)?;
         } else if arguments.is_empty() && !self.options.expressions {
             arguments.push("./default.nix".into());

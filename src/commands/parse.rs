@@ -103,8 +103,7 @@ impl Program {
     /// A file, or standard input for `-`.
     pub fn read(path: &Path) -> Result<Program, Failure> {
         if path == Path::new("-") {
-            let mut text = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut text)?;
+            let text = ui::read_stdin()?;
             return Ok(Program {
                 name: "«stdin»".to_owned(),
                 ..Program::expression(text)

@@ -193,8 +193,7 @@ impl SourceOptions {
     ) -> Result<Vec<Named>, Failure> {
         let root = match (&self.file, &self.expr) {
             (Some(file), _) if file == "-" => {
-                let mut text = Vec::new();
-                std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut text)?;
+                let text = crate::ui::read_stdin()?;
                 Some(session.eval_text(Origin::Stdin, &text)?)
             }
             (Some(file), _) => Some(session.eval_file(file)?),

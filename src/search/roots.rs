@@ -48,8 +48,7 @@ impl Root {
     pub(super) fn open(&self, session: &mut EvalSession) -> Result<Opened, Failure> {
         let value = match &self.kind {
             RootKind::File(file) if file == "-" => {
-                let mut text = Vec::new();
-                std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut text)?;
+                let text = crate::ui::read_stdin()?;
                 session.eval_text(Origin::Stdin, &text)?
             }
             RootKind::File(file) => session.eval_file(file)?,

@@ -1,0 +1,45 @@
+//! Standard input, read whole; Ctrl-C ends the reading.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rx_store::interrupt;
+
+use super::Failure;
+
+/// Bytes that are read at once.
+const PIECE: usize = 64 * 1024;
+
+/// All of standard input.
+pub fn read_stdin() -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    let mut piece = vec![0; PIECE];
+    let mut stdin = io::stdin().lock();
+    loop {
+        wait_for(stdin.as_fd())?;
+        match stdin.read(&mut piece) {
+            Ok(0) => return Ok(text),
+            Ok(count) => text.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits until there is something to read, or fails if the user asks to stop.
+fn wait_for(input: impl AsFd) -> Result<(), Failure> {
+    loop {
+        interrupt::check()?;
+        let mut fds = vec![PollFd::new(&input, PollFlags::IN)];
+        let wake = interrupt::descriptor();
+        fds.extend(wake.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        match poll(&mut fds, None) {
+            Ok(_) if fds[0].revents().is_empty() => {}
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+}
