@@ -1,6 +1,6 @@
 //! Flakes: source trees with a `flake.nix`, which names other trees as inputs and gives outputs.
 //!
-//! [`flake`] reads what a `flake.nix` says, [`lock_file`] what `flake.lock` says of its inputs, [`lock`] brings both
+//! `flake` reads what a `flake.nix` says, `lock_file` what `flake.lock` says of its inputs, `lock` brings both
 //! together: every input with the exact tree that it stands for. `stdlib/call-flake.nix` makes values of that;
 //! trees are only fetched when something of them is looked at.
 
