@@ -203,9 +203,10 @@ fn steps(text: &str, place: &Place, port: u16) -> Vec<Step> {
             publish = Some(release.parse().unwrap());
             continue;
         }
-        let words = line
-            .split(' ')
-            .map(|word| word.replace("PORT", &port.to_string()).replace("DIR", &root));
+        let words = line.split(' ').map(|word| {
+            word.replace("PORT", &port.to_string())
+                .replace("DIR", &root)
+        });
         steps.push((publish.take(), words.collect()));
     }
     steps

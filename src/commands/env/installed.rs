@@ -279,6 +279,7 @@ impl Commit<'_> {
         sides.sort_by_key(|side| side.is_new);
         let [old, new] = sides;
         Ok(Clash {
+            program: session.invocation.program.clone(),
             old,
             new,
             priority: conflict.priority,
@@ -329,15 +330,17 @@ impl Side {
 #[error(
     "'{}' ({}) and '{}' ({}) have a file of the same name:\n\n  {}\n  {}\n\n\
      Both have priority {priority}. To have both, prefer one by a lower number: \
-     'rx-env -i --priority {} {}' (or {} to prefer the other), or \
-     'rx-env --set-flag priority {} {}' for what is installed. \
-     To have only the second, remove the first: 'rx-env -e {}'.",
+     '{program} -i --priority {} {}' (or {} to prefer the other), or \
+     '{program} --set-flag priority {} {}' for what is installed. \
+     To have only the second, remove the first: '{program} -e {}'.",
     old.name, old.origin(), new.name, new.origin(),
     old.file.display(), new.file.display(),
-    priority - 1, new.name, priority + 1,
-    priority + 1, old.name, old.name
+    priority.saturating_sub(1), new.name, priority.saturating_add(1),
+    priority.saturating_add(1), old.name, old.name
 )]
 pub struct Clash {
+    /// What the program is called.
+    program: String,
     old: Side,
     new: Side,
     priority: i64,

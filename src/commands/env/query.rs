@@ -215,7 +215,9 @@ impl Work<'_> {
             let mut members = None;
             let result = self.json_of(item, &mut members);
             let members = members.map(|members: BTreeMap<&str, Json>| {
-                let members = members.into_iter().map(|(name, value)| (name.to_owned(), value));
+                let members = members
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value));
                 members.collect::<Map<_, _>>()
             });
             all.insert(text(&item.attr_path), json!(members));

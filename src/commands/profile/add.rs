@@ -309,8 +309,8 @@ pub fn explain(
          To prioritise the existing package:\n\n  {program} profile add {again} --priority {}\n",
         quote(old_file),
         quote(new_file),
-        priority - 1,
-        priority + 1,
+        priority.saturating_sub(1),
+        priority.saturating_add(1),
     );
     // Only the first line stands beside 'error:'.
     let mut lines = text.lines();
