@@ -563,7 +563,9 @@ impl<S: Sink> Grammar<'_, S> {
                     if fresh && let Some(open) = unclosed {
                         // More likely than the one `;` that would help the text on to the next mistake.
                         self.label_token(open, "'{' is not closed");
-                        self.help("a `}` is missing before the end, and every binding ends with `;`");
+                        self.help(
+                            "a `}` is missing before the end, and every binding ends with `;`",
+                        );
                     } else if fresh {
                         let place = self.previous_end();
                         self.label(place, place, "';' is missing");
