@@ -36,7 +36,7 @@ rx store roots /nix/store/…-glibc  by whom and why this is kept\n";
         let store = open_local(invocation)?;
         if self.what.is_empty() {
             let mut roots = store.usage()?.roots;
-            roots.sort_by(|a, b| b.closure_size.cmp(&a.closure_size));
+            roots.sort_by_key(|root| std::cmp::Reverse(root.closure_size));
             return show_roots(&*store, &roots, self.json);
         }
         let mut text = String::new();
@@ -132,7 +132,7 @@ FREES is what collecting garbage would free if the root went: 'rx-env --delete-g
             .map(|(_, size, _)| *size)
             .collect();
         let mut roots = usage.roots;
-        roots.sort_by(|a, b| (b.own_size, b.closure_size).cmp(&(a.own_size, a.closure_size)));
+        roots.sort_by_key(|root| std::cmp::Reverse((root.own_size, root.closure_size)));
         let packages = packages(&usage.objects);
         let limit = if self.limit == 0 {
             usize::MAX

@@ -105,7 +105,7 @@ mod tests {
     fn a_long_history_is_cut() {
         let dir = tempfile::tempdir().unwrap();
         let history = History::in_dir(dir.path());
-        let lines: String = (0..MOST_ENTRIES * 2 + 1)
+        let lines: String = (0..=MOST_ENTRIES * 2)
             .map(|i| format!("{i}\n"))
             .collect();
         fs::write(dir.path().join("repl-history"), lines).unwrap();
