@@ -534,6 +534,7 @@ mod attacks {
             let _ = OpenOptions::new()
                 .write(true)
                 .create(true)
+                .truncate(true)
                 .mode(0o4755)
                 .open("created");
             let _ = fs::DirBuilder::new().mode(0o2755).create("directory");
@@ -583,6 +584,8 @@ mod attacks {
     #[ignore = "a builder"]
     fn leaves_a_daemon() {
         attempt(|_| {
+            // To be left alive: nobody waits for it.
+            #[allow(clippy::zombie_processes)]
             Command::new("/attacker")
                 .args(["--exact", "attacks::daemon", "--ignored", "--nocapture"])
                 .arg(variable("place"))
