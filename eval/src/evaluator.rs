@@ -221,6 +221,17 @@ impl Evaluator {
         }
     }
 
+    /// A context element as messages show it: a path, `drv^output`, `drv (deep)`.
+    pub fn show_context(&self, element: &ContextElement) -> Vec<u8> {
+        match element {
+            ContextElement::Opaque(path) => path.to_vec(),
+            ContextElement::DrvDeep(path) => [&**path, b" (deep)"].concat(),
+            ContextElement::Built { drv, output } => {
+                [&self.show_context(drv), &b"^"[..], output].concat()
+            }
+        }
+    }
+
     /// `FILE:LINE:COLUMN`, as messages name places.
     pub fn describe_pos(&self, pos: Pos) -> Vec<u8> {
         let Some(at) = self.sources.locate(pos) else {

@@ -313,7 +313,7 @@ impl Vm {
                 let mut message = b"the string '".to_vec();
                 message.extend_from_slice(text.as_bytes());
                 message.extend_from_slice(b"' is not allowed to refer to a store path (such as '");
-                message.extend_from_slice(&self.ev.describe_context(element));
+                message.extend_from_slice(&self.ev.show_context(element));
                 message.extend_from_slice(b"')");
                 let error = Error::other(message).at(pos);
                 Err(if what.is_empty() {
