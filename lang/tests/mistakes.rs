@@ -140,7 +140,7 @@ fn an_interpolation_that_is_not_closed_is_shown_where_it_was_opened() {
     }
     assert_eq!(
         labels("{ a = \"${b}\"; c = \"d; }"),
-        [(19, "the string begins here".to_owned())]
+        [(18, "the string begins here".to_owned())]
     );
 }
 

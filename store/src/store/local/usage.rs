@@ -218,6 +218,9 @@ mod tests {
                 .add_permanent_root(path, &dir.path().join(name))
                 .unwrap();
         }
+        // What a store adds, it keeps itself until it is closed.
+        drop(store);
+        let store = LocalStore::open(LocalConfig::at_root(dir.path())).unwrap();
         let usage = store.usage().unwrap();
         let root = |name: &str| {
             let mut roots = usage.roots.iter();
