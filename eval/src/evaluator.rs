@@ -338,8 +338,10 @@ impl Vm {
             self.ev.io.used(InputKind::Contents, path);
             return self.force_word(word);
         }
-        let unit = self.compile_file(path)?;
-        self.imported(path, unit)
+        let result = self
+            .compile_file(path)
+            .and_then(|unit| self.imported(path, unit));
+        result.map_err(|error| in_file(error, path))
     }
 
     fn compile_file(&mut self, path: &[u8]) -> Result<crate::compile::Unit> {
@@ -382,6 +384,12 @@ impl Vm {
         let word = *self.ev.imports.lock().entry(path.to_vec()).or_insert(word);
         self.force_word(word)
     }
+}
+
+#[cold]
+fn in_file(error: Box<Error>, path: &[u8]) -> Box<Error> {
+    let text = [b"while evaluating the file '".as_slice(), path, b"':"];
+    error.frame(Pos::NONE, text.concat())
 }
 
 struct LookupError(Box<Error>);

@@ -187,7 +187,8 @@ fn show_frame(evaluator: &Evaluator, frame: &EvalFrame) -> Frame {
         text: String::from_utf8_lossy(&frame.text).into_owned(),
         place: label(evaluator, frame.pos),
         always: frame.always,
-        hidden: false,
+        // The places of the other steps say it.
+        hidden: frame.text.starts_with(b"while evaluating the file '"),
     }
 }
 
