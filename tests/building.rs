@@ -173,3 +173,75 @@ fn a_path_named_after_content_that_mentions_it_can_be_exported_and_imported() {
     );
     assert_eq!(String::from_utf8_lossy(&imported.stdout).trim(), path);
 }
+
+/// A path that was printed, as it really is.
+fn real(place: &Place, printed: &str) -> String {
+    printed
+        .trim()
+        .replace("DIR", &place.root().display().to_string())
+}
+
+#[test]
+fn attributes_can_be_named_wherever_store_paths_can() {
+    let place = place();
+    let rx = |args: &[&str]| {
+        let run = place.run("rx", args);
+        assert_eq!(run.code, 0, "{args:?}: {}", run.err);
+        run.out
+    };
+    let path = rx(&["path-info", "-f", "default.nix", "good", "--derivation"]);
+    assert!(path.trim().ends_with("-good.drv"), "{path}");
+    // What is not built is needed by nothing; what needs it is built.
+    rx(&["why-depends", "-f", "default.nix", "good", "bad"]);
+    let built = rx(&["path-info", "-f", "default.nix", "good"]);
+    let shown = rx(&["derivation", "show", "-f", "default.nix", "good"]);
+    assert!(shown.contains(path.trim().rsplit('/').next().unwrap()));
+    let cache = format!("file://{}", place.work().join("cache").display());
+    rx(&["copy", "--to", &cache, "-f", "default.nix", "good"]);
+    let there = rx(&["path-info", "--store", &cache, "--all"]);
+    assert_eq!(there, built);
+    rx(&["store", "delete", "-f", "default.nix", "good"]);
+    let gone = place.run("rx", ["path-info", "-f", "default.nix", "good"]);
+    assert_eq!(gone.code, 1, "{}", gone.out);
+    let built = real(&place, &built);
+    rx(&["copy", "--from", &cache, "--no-check-sigs", &built]);
+    rx(&["path-info", &built]);
+}
+
+#[test]
+fn names_from_standard_input_replace_the_default() {
+    let place = place();
+    let run = place.feed("rx", &["build", "--stdin", "--json", "--no-link"], "");
+    assert_eq!((run.code, run.out.trim()), (0, "[]"), "{}", run.err);
+}
+
+#[test]
+fn derivations_can_live_in_another_store_than_their_outputs() {
+    let place = place();
+    let evaluated = place.work().join("evaluated");
+    let evaluated = evaluated.to_str().unwrap();
+    let run = place.run(
+        "rx-build",
+        ["-A", "uses", "--no-out-link", "--eval-store", evaluated],
+    );
+    assert_eq!(run.code, 0, "{}", run.err);
+    let all = place.run("rx", ["path-info", "--all"]);
+    assert!(all.out.contains("-uses\n"), "{}", all.out);
+    assert!(!all.out.contains(".drv"), "{}", all.out);
+}
+
+#[test]
+fn a_path_can_be_renamed_after_its_contents() {
+    let place = place();
+    let built = place.run("rx-build", ["-A", "two.dev", "--no-out-link"]);
+    assert_eq!(built.code, 0, "{}", built.err);
+    let path = real(&place, &built.out);
+    let run = place.run("rx", ["store", "make-content-addressed", "--json", &path]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let json: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let renamed = json["rewrites"][built.out.trim()].as_str().unwrap();
+    assert_ne!(renamed, built.out.trim());
+    let renamed = real(&place, renamed);
+    let checked = place.run("rx", ["store", "verify", "--sigs-needed", "9", &renamed]);
+    assert_eq!(checked.code, 0, "{}", checked.err);
+}
