@@ -235,8 +235,5 @@ fn settings_as_json_have_the_references_keys() {
 #[test]
 fn the_references_shell_scripts_get_completions() {
     let place = Place::new().with("NIX_GET_COMPLETIONS", "2");
-    assert_eq!(
-        place.line("nix hash conv").success(),
-        "normal\nconvert\t\n"
-    );
+    assert_eq!(place.line("nix hash conv").success(), "normal\nconvert\t\n");
 }

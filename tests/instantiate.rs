@@ -378,7 +378,9 @@ fn an_interrupt_ends_reading_a_program_that_never_ends() {
     // Until the program listens.
     std::thread::sleep(std::time::Duration::from_millis(1500));
     let pid = child.id().to_string();
-    let sent = std::process::Command::new("kill").args(["-INT", &pid]).status();
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
     if !sent.is_ok_and(|status| status.success()) {
         println!("skipped: there is no `kill` here");
         drop(input);

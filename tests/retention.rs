@@ -115,7 +115,10 @@ fn what_a_package_fetches_is_downloaded_by_its_attribute() {
             source.display()
         ),
     );
-    let run = place.run("rx-prefetch-url", ["-A", "src", "package.nix", "--print-path"]);
+    let run = place.run(
+        "rx-prefetch-url",
+        ["-A", "src", "package.nix", "--print-path"],
+    );
     assert_eq!(run.code, 0, "{}", run.err);
     let lines: Vec<&str> = run.out.lines().collect();
     assert_eq!(lines.len(), 2, "{}", run.out);

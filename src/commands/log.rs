@@ -24,7 +24,9 @@ impl Subcommand for Log {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let named = self.names.find(invocation, None, std::slice::from_ref(&self.what))?;
+        let named = self
+            .names
+            .find(invocation, None, std::slice::from_ref(&self.what))?;
         let store = &named.store;
         let path = match &named.things[..] {
             [one] => match &one.path {

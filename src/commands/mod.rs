@@ -42,8 +42,8 @@ mod store_gc;
 mod store_info;
 mod store_read;
 mod store_signatures;
-mod store_usage;
 mod store_transfer;
+mod store_usage;
 mod upgrade_check;
 mod why_depends;
 

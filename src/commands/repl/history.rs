@@ -105,9 +105,7 @@ mod tests {
     fn a_long_history_is_cut() {
         let dir = tempfile::tempdir().unwrap();
         let history = History::in_dir(dir.path());
-        let lines: String = (0..=MOST_ENTRIES * 2)
-            .map(|i| format!("{i}\n"))
-            .collect();
+        let lines: String = (0..=MOST_ENTRIES * 2).map(|i| format!("{i}\n")).collect();
         fs::write(dir.path().join("repl-history"), lines).unwrap();
         assert_eq!(history.load().len(), MOST_ENTRIES);
         let file = fs::read_to_string(dir.path().join("repl-history")).unwrap();

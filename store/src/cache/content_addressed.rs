@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Seek, Write};
 
-
 use crate::content_address::{ContentAddress, Method, References};
 use crate::hash::{Algorithm, Hash, Hasher};
 use crate::path::StorePath;

@@ -295,7 +295,9 @@ impl Substituters {
                         break;
                     }
                     let there = match &source {
-                        Source::Cache(cache) => cache.nar_info(path).is_ok_and(|info| info.is_some()),
+                        Source::Cache(cache) => {
+                            cache.nar_info(path).is_ok_and(|info| info.is_some())
+                        }
                         Source::Store(store, _) => store.is_valid(path).unwrap_or(false),
                     };
                     if there {

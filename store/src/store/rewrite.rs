@@ -8,11 +8,11 @@ use super::api::{AddFlags, Store};
 use super::closure::{ClosureOptions, topological_paths};
 use super::error::StoreError;
 use super::info::PathInfo;
-use crate::rewriting::{ModuloHasher, Rewrites, RewritingWriter};
 use crate::content_address::{ContentAddress, Method, References};
 use crate::hash::{Algorithm, Hasher};
 use crate::path::StorePath;
 use crate::progress;
+use crate::rewriting::{ModuloHasher, Rewrites, RewritingWriter};
 
 /// Writes to two places.
 struct Both<A, B>(A, B);

@@ -303,7 +303,12 @@ impl Input {
 
     /// A text that is the same for the same tree, fetched in the same way.
     pub fn fingerprint(&self) -> Option<String> {
-        let revision = || self.revision().ok().flatten().map(|revision| revision.base16());
+        let revision = || {
+            self.revision()
+                .ok()
+                .flatten()
+                .map(|revision| revision.base16())
+        };
         let nar_hash = || self.nar_hash().ok().flatten().map(|hash| hash.sri());
         match self.scheme()? {
             Scheme::Path if self.relative_path().is_some() => None,
@@ -314,7 +319,11 @@ impl Input {
                     Ok(true) => letter,
                     _ => "",
                 };
-                let flags = [flag("submodules", ";s"), flag("exportIgnore", ";e"), flag("lfs", ";l")];
+                let flags = [
+                    flag("submodules", ";s"),
+                    flag("exportIgnore", ";e"),
+                    flag("lfs", ";l"),
+                ];
                 revision().map(|revision| revision + &flags.concat())
             }
             Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut | Scheme::Mercurial => revision(),
@@ -344,7 +353,12 @@ impl Input {
 
     /// Writes a file into the tree, where it lies on this machine. In a Git repository, Git gets to know of it, and
     /// with a message it is committed.
-    pub fn put_file(&self, file: &Path, contents: &[u8], message: Option<&str>) -> Result<(), InputError> {
+    pub fn put_file(
+        &self,
+        file: &Path,
+        contents: &[u8],
+        message: Option<&str>,
+    ) -> Result<(), InputError> {
         let Some(root) = self.source_path() else {
             return Err(InputError::Other(format!(
                 "input '{}' does not support modifying file '{}'",
