@@ -53,7 +53,7 @@ impl NameArgs {
         if let Some(named) = self.find_paths(invocation, store.as_ref(), names)? {
             return Ok(named);
         }
-        let invocation = self.source.adapt(invocation);
+        let invocation = self.source.adapt(invocation)?;
         let named = with_session(&invocation, &self.options, false, |session| {
             let eval_store = session.store()?;
             let store = match store {

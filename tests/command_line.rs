@@ -237,3 +237,16 @@ fn the_references_shell_scripts_get_completions() {
     let place = Place::new().with("NIX_GET_COMPLETIONS", "2");
     assert_eq!(place.line("nix hash conv").success(), "normal\nconvert\t\n");
 }
+
+#[test]
+fn files_are_not_evaluated_purely() {
+    let place = Place::new();
+    place.write("one.nix", "1");
+    assert_eq!(place.line("rx eval --file one.nix").success(), "1\n");
+    assert!(
+        place
+            .line("rx eval --pure-eval --file one.nix")
+            .failure()
+            .contains("'--file' is not compatible with '--pure-eval'")
+    );
+}

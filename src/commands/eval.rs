@@ -53,7 +53,7 @@ impl Subcommand for Eval {
         if self.raw && self.json.json {
             return Err(UsageError::new("--raw and --json are mutually exclusive").into());
         }
-        let invocation = self.source.adapt(invocation);
+        let invocation = self.source.adapt(invocation)?;
         let read_only = self.read_only || invocation.settings.read_only_mode;
         with_session(&invocation, &self.options, read_only, |session| {
             self.evaluate(session)

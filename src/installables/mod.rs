@@ -161,12 +161,21 @@ pub struct FlakeOrigin {
 
 impl SourceOptions {
     /// The invocation with the purity that these options ask for: files are evaluated impurely.
-    pub fn adapt(&self, invocation: &Invocation) -> Invocation {
+    ///
+    /// # Errors
+    /// When purity was asked for as well.
+    pub fn adapt(&self, invocation: &Invocation) -> Result<Invocation, Failure> {
         let mut invocation = invocation.clone();
         if self.file.is_some() {
-            Arc::make_mut(&mut invocation.settings).pure_eval = false;
+            let settings = Arc::make_mut(&mut invocation.settings);
+            if settings.pure_eval && settings.is_overridden("pure-eval") {
+                return Err(Failure::message(
+                    "'--file' is not compatible with '--pure-eval'",
+                ));
+            }
+            settings.pure_eval = false;
         }
-        invocation
+        Ok(invocation)
     }
 
     /// What the arguments name, as things to realise. Without arguments it is the whole value of the file or

@@ -73,7 +73,7 @@ impl Common {
         what: Option<&OsString>,
         bash: Bash,
     ) -> Result<Found, Failure> {
-        let invocation = self.source.adapt(invocation);
+        let invocation = self.source.adapt(invocation)?;
         let arguments: Vec<OsString> = what.cloned().into_iter().collect();
         let evaluated = with_session(&invocation, &self.options, false, |session| {
             self.evaluate(session, &invocation, &arguments, bash)

@@ -66,7 +66,7 @@ Examples:
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let profile = self.profile.path(invocation)?;
-        let adapted = self.source.adapt(invocation);
+        let adapted = self.source.adapt(invocation)?;
         with_session(&adapted, &self.options, false, |session| {
             let store = session.store()?;
             let mut additions = Vec::new();
