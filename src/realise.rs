@@ -23,6 +23,13 @@ pub enum Run {
     Real,
 }
 
+impl Run {
+    /// What an option `--dry-run` asks for.
+    pub fn unless(dry: bool) -> Run {
+        if dry { Run::Dry } else { Run::Real }
+    }
+}
+
 /// Builds and fetches what is missing; `failure` says how an error ends the command. Gives what each path became, or
 /// nothing for a dry run.
 pub fn realise(

@@ -211,6 +211,13 @@ pub struct Group<T> {
     pub part: fn(&mut T) -> &mut dyn AnyOptions,
 }
 
+impl<T> Group<T> {
+    /// A set of flags under a title.
+    pub const fn new(title: &'static str, part: fn(&mut T) -> &mut dyn AnyOptions) -> Group<T> {
+        Group { title, part }
+    }
+}
+
 /// [`Options`] whose type is not known.
 pub trait AnyOptions {
     /// The flags with their places in the table.

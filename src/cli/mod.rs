@@ -32,7 +32,7 @@ pub use environment::EnvironmentOptions;
 pub use flag::{AnyOptions, Flag, FlagDoc, Group, Options, Values};
 pub use invocation::{CLASSIC_NAMES, COMPATIBLE_VERSION, Invocation, Role};
 pub use modern::{Category, Entry, Subcommand};
-pub use options::{AutoArg, BuildMode, BuildOptions, EvalOptions, JsonOptions};
+pub use options::{AutoArg, BuildOptions, EvalOptions, JsonOptions, LinkOptions, Selection};
 
 use crate::commands;
 use crate::ui::{self, Failure, LogFormat, UsageError};

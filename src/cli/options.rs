@@ -1,8 +1,12 @@
 //! Sets of options that several commands share.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use rx_store::store::BuildMode;
 
 use super::flag::{Flag, Options};
+use crate::realise::Run;
 
 /// A value for an argument of the top-level function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub struct EvalOptions {
     /// Values are printed unevaluated, which shows what was delayed.
     pub exact: bool,
     /// What relative paths in expressions on the command line are relative to, if not the working directory.
-    pub base_dir: Option<std::path::PathBuf>,
+    pub base_dir: Option<PathBuf>,
     /// Variables that the evaluation sees beside those of the process.
     pub variables: Vec<(String, String)>,
 }
@@ -131,16 +135,42 @@ impl Options for EvalOptions {
     ];
 }
 
-/// Whether builds are repeated or repaired.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BuildMode {
-    /// Build what is missing.
-    #[default]
-    Normal,
-    /// Build again what is broken (`--repair`).
-    Repair,
-    /// Build again and compare (`--check`, `--rebuild`).
-    Check,
+/// What the classic commands select from files and expressions.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// `--expr`: arguments are expressions.
+    pub expressions: bool,
+    /// `--attr`, as often as it was given.
+    pub attr_paths: Vec<OsString>,
+}
+
+impl Selection {
+    /// The attribute paths to look at in each value: the whole of it unless some were given.
+    pub fn paths(&self) -> impl Iterator<Item = &OsStr> {
+        let whole = self.attr_paths.is_empty().then_some(OsStr::new(""));
+        self.attr_paths.iter().map(OsString::as_os_str).chain(whole)
+    }
+}
+
+impl Options for Selection {
+    const FLAGS: &'static [Flag<Self>] = &[
+        Flag::switch(
+            "expr",
+            "Take the arguments as expressions, not as files.",
+            |options: &mut Self| options.expressions = true,
+        )
+        .short('E'),
+        Flag::value(
+            "attr",
+            &["path"],
+            "Select this attribute; can be repeated.",
+            |options: &mut Self, values| {
+                options.attr_paths.push(values.os());
+                Ok(())
+            },
+        )
+        .short('A'),
+    ];
 }
 
 /// Options for realising derivations, beside the settings that are flags.
@@ -150,48 +180,66 @@ pub struct BuildOptions {
     pub dry_run: bool,
     /// `--repair`, `--check`
     pub mode: BuildMode,
-    /// `--no-out-link`, `--no-link`
-    pub no_out_link: bool,
-    /// `--out-link`
-    pub out_link: Option<OsString>,
+}
+
+impl BuildOptions {
+    /// Whether anything is built.
+    pub fn run(&self) -> Run {
+        Run::unless(self.dry_run)
+    }
 }
 
 impl Options for BuildOptions {
     const FLAGS: &'static [Flag<Self>] = &[
         Flag::switch(
             "dry-run",
-            "Show what would be built, and build nothing.",
-            |options: &mut Self| {
-                options.dry_run = true;
-            },
+            "Only say what would be built and fetched.",
+            |options: &mut Self| options.dry_run = true,
         ),
         Flag::switch(
             "repair",
-            "Build or fetch again what is broken in the store.",
-            |options: &mut Self| {
-                options.mode = BuildMode::Repair;
-            },
+            "Build or fetch again what is damaged in the store.",
+            |options: &mut Self| options.mode = BuildMode::Repair,
         ),
         Flag::switch(
             "check",
-            "Build again and compare the results.",
-            |options: &mut Self| {
-                options.mode = BuildMode::Check;
-            },
+            "Build again what is there and compare.",
+            |options: &mut Self| options.mode = BuildMode::Check,
         )
         .alias(&["rebuild"]),
+    ];
+}
+
+/// Where results are linked.
+#[derive(Clone, Debug, Default)]
+pub struct LinkOptions {
+    no_out_link: bool,
+    out_link: Option<OsString>,
+}
+
+impl LinkOptions {
+    /// The absolute path that links begin with; `None` if there are to be none.
+    pub fn base(&self) -> std::io::Result<Option<PathBuf>> {
+        if self.no_out_link {
+            return Ok(None);
+        }
+        let base = self.out_link.as_deref().unwrap_or(OsStr::new("result"));
+        std::path::absolute(base).map(Some)
+    }
+}
+
+impl Options for LinkOptions {
+    const FLAGS: &'static [Flag<Self>] = &[
         Flag::switch(
             "no-out-link",
             "Make no link to the result.",
-            |options: &mut Self| {
-                options.no_out_link = true;
-            },
+            |options: &mut Self| options.no_out_link = true,
         )
         .alias(&["no-link"]),
         Flag::value(
             "out-link",
             &["path"],
-            "Where the link to the result is made, instead of 'result'.",
+            "Where to link the result, instead of 'result'.",
             |options: &mut Self, values| {
                 options.out_link = Some(values.os());
                 options.no_out_link = false;
@@ -231,6 +279,7 @@ macro_rules! clap_flags {
 clap_flags! {
     EvalOptions: "Evaluation",
     BuildOptions: "Building",
+    LinkOptions: "Links",
     super::common::CommonOptions: "Common options"
 }
 

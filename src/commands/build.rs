@@ -10,75 +10,29 @@ use std::sync::Arc;
 use rx_eval::packages::Assertions;
 use rx_eval::{Origin, Value};
 use rx_store::path::StorePath;
-use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, SingleDerivedPath, Store};
+use rx_store::store::{DerivedPath, OutputsSpec, SingleDerivedPath, Store};
 
-use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options};
+use crate::cli::{
+    BuildOptions, ClassicCommand, EvalOptions, Flag, Group, Invocation, LinkOptions, Options,
+    Selection,
+};
 use crate::eval_session::{EvalSession, with_session};
-use crate::realise::{Run, build_failure, realise};
+use crate::realise::{build_failure, realise};
 use crate::store_session::open_store;
 use crate::ui::{self, Failure, UsageError};
 
 /// Options of `rx-build`.
 #[derive(Debug, Default)]
 pub struct Build {
+    selection: Selection,
+    link: LinkOptions,
+    build: BuildOptions,
     eval: EvalOptions,
-    expressions: bool,
-    dry_run: bool,
-    mode: BuildMode,
-    attr_paths: Vec<OsString>,
-    out_link: Option<OsString>,
-    no_link: bool,
     arguments: Vec<OsString>,
 }
 
 impl Options for Build {
     const FLAGS: &'static [Flag<Self>] = &[
-        Flag::switch(
-            "expr",
-            "Take the arguments as expressions, not as files.",
-            |o: &mut Self| o.expressions = true,
-        )
-        .short('E'),
-        Flag::value(
-            "attr",
-            &["path"],
-            "Select this attribute; can be repeated.",
-            |o: &mut Self, values| {
-                o.attr_paths.push(values.os());
-                Ok(())
-            },
-        )
-        .short('A'),
-        Flag::value(
-            "out-link",
-            &["path"],
-            "Where to link the results instead of 'result'.",
-            |o: &mut Self, values| {
-                o.out_link = Some(values.os());
-                o.no_link = false;
-                Ok(())
-            },
-        )
-        .short('o'),
-        Flag::switch("no-out-link", "Do not link the results.", |o: &mut Self| {
-            o.no_link = true
-        })
-        .alias(&["no-link"]),
-        Flag::switch(
-            "dry-run",
-            "Only say what would be built and fetched.",
-            |o: &mut Self| o.dry_run = true,
-        ),
-        Flag::switch(
-            "check",
-            "Build again what is there and compare.",
-            |o: &mut Self| o.mode = BuildMode::Check,
-        ),
-        Flag::switch(
-            "repair",
-            "Replace results whose contents are damaged.",
-            |o: &mut Self| o.mode = BuildMode::Repair,
-        ),
         Flag::value(
             "drv-link",
             &["path"],
@@ -96,10 +50,12 @@ impl Options for Build {
         ),
     ];
 
-    const GROUPS: &'static [Group<Self>] = &[Group {
-        title: "Evaluation",
-        part: |options| &mut options.eval,
-    }];
+    const GROUPS: &'static [Group<Self>] = &[
+        Group::new("Selection", |options| &mut options.selection),
+        Group::new("Links", |options| &mut options.link),
+        Group::new("Building", |options| &mut options.build),
+        Group::new("Evaluation", |options| &mut options.eval),
+    ];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
         self.arguments.push(argument);
@@ -142,16 +98,15 @@ impl ClassicCommand for Build {
                 outputs: OutputsSpec::Names(BTreeSet::from([output.clone()])),
             })
             .collect();
-        let run = if self.dry_run { Run::Dry } else { Run::Real };
         let made = realise(
             &*store,
             &invocation.settings,
             &paths,
-            self.mode,
-            run,
+            self.build.mode,
+            self.build.run(),
             build_failure,
         )?;
-        if self.dry_run {
+        if self.build.dry_run {
             return Ok(());
         }
         self.link_and_print(&*store, &*eval_store, &wanted, &made)
@@ -161,7 +116,7 @@ impl ClassicCommand for Build {
 impl Build {
     fn evaluate(&self, session: &mut EvalSession) -> Result<Vec<Wanted>, Failure> {
         let mut arguments = self.arguments.clone();
-        if arguments.is_empty() && !self.expressions {
+        if arguments.is_empty() && !self.selection.expressions {
             arguments.push("./default.nix".into());
         }
         let mut wanted = Vec::new();
@@ -170,7 +125,7 @@ impl Build {
                 let text = crate::ui::read_stdin()?;
                 let value = session.eval_text(Origin::Stdin, &text)?;
                 self.select(session, value, &mut wanted)?;
-            } else if self.expressions {
+            } else if self.selection.expressions {
                 let value = session.eval_text(Origin::String, argument.as_bytes())?;
                 self.select(session, value, &mut wanted)?;
             } else if let Some(derivation) = derivation_file(session, argument) {
@@ -189,12 +144,7 @@ impl Build {
         root: Value,
         wanted: &mut Vec<Wanted>,
     ) -> Result<(), Failure> {
-        let none = [OsString::new()];
-        let paths = match &self.attr_paths[..] {
-            [] => &none,
-            given => given,
-        };
-        for path in paths {
+        for path in self.selection.paths() {
             let found = session
                 .vm
                 .find_along(path.as_bytes(), &session.auto_args, root);
@@ -228,8 +178,7 @@ impl Build {
         wanted: &[Wanted],
         made: &[BTreeMap<String, StorePath>],
     ) -> Result<(), Failure> {
-        let base = self.out_link.clone().unwrap_or_else(|| "result".into());
-        let base = std::path::absolute(PathBuf::from(base))?;
+        let base = self.link.base()?;
         let mut numbers: BTreeMap<&StorePath, usize> = BTreeMap::new();
         let mut out = ui::stdout();
         let mut lines = Vec::new();
@@ -250,7 +199,7 @@ impl Build {
                     store.dir().display(derivation)
                 ))
             })?;
-            if !self.no_link {
+            if let Some(base) = &base {
                 let mut link = base.clone().into_os_string();
                 if number > 0 {
                     link.push(format!("-{}", number + 1));

@@ -1,12 +1,12 @@
 //! `rx build`: derivations and store paths, realised and linked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rx_store::path::StorePath;
-use rx_store::store::{BuildMode, DerivedPath, Store};
+use rx_store::store::{DerivedPath, Store};
 use serde_json::{Map, json};
 
-use crate::cli::{BuildMode as Wish, BuildOptions, Category, Invocation, JsonOptions, Subcommand};
+use crate::cli::{BuildOptions, Category, Invocation, JsonOptions, LinkOptions, Subcommand};
 use crate::operands::{Operands, Outputs};
 use crate::realise::{Run, link_outputs, plain_failure, realise, switch_profile};
 use crate::ui::{self, Failure};
@@ -25,6 +25,8 @@ pub struct BuildNew {
     #[command(flatten)]
     build: BuildOptions,
     #[command(flatten)]
+    link: LinkOptions,
+    #[command(flatten)]
     operands: Operands,
 }
 
@@ -38,21 +40,12 @@ impl Subcommand for BuildNew {
         named.prepare();
         let wanted = named.derived();
         let store = &*named.store;
-        let run = if self.build.dry_run {
-            Run::Dry
-        } else {
-            Run::Real
-        };
-        let mode = match self.build.mode {
-            Wish::Normal => BuildMode::Normal,
-            Wish::Repair => BuildMode::Repair,
-            Wish::Check => BuildMode::Check,
-        };
+        let run = self.build.run();
         let made = realise(
             store,
             &invocation.settings,
             &wanted,
-            mode,
+            self.build.mode,
             run,
             plain_failure,
         )?;
@@ -74,11 +67,10 @@ impl BuildNew {
         if let Some(profile) = &self.profile {
             switch_profile(store, profile, built)?;
         }
-        if self.build.no_out_link {
-            return Ok(());
+        match self.link.base()? {
+            Some(base) => link_outputs(store, &base, built),
+            None => Ok(()),
         }
-        let base = self.build.out_link.as_deref();
-        link_outputs(store, Path::new(base.unwrap_or("result".as_ref())), built)
     }
 
     fn print(&self, store: &dyn Store, built: &[(DerivedPath, Outputs)]) -> Result<(), Failure> {

@@ -105,11 +105,7 @@ impl ClassicCommand for CollectGarbage {
                 UsageError::new("options --max-freed and --dry-run cannot be combined").into(),
             );
         }
-        let change = if self.dry_run {
-            Change::Announced
-        } else {
-            Change::Made
-        };
+        let change = Change::unless(self.dry_run);
         if self.retention.is_given() {
             if self.delete_old {
                 return Err(UsageError::new(

@@ -11,7 +11,7 @@ use rx_eval::value::Context;
 use rx_eval::{Origin, Pos, Value};
 use rx_store::path::StorePath;
 
-use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options};
+use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options, Selection};
 use crate::commands::parse::{Program, Reader};
 use crate::eval_session::{EvalSession, with_session};
 use crate::ui::{self, Failure, UsageError};
@@ -45,16 +45,15 @@ enum Action {
 /// Options of `rx-instantiate`.
 #[derive(Debug, Default)]
 pub struct Instantiate {
+    selection: Selection,
     eval: EvalOptions,
     action: Action,
     output: Output,
     no_location: bool,
     strict: bool,
-    expressions: bool,
     find_file: bool,
     read_write: bool,
     dry_run: bool,
-    attr_paths: Vec<OsString>,
     root: Option<OsString>,
     stdin: bool,
     arguments: Vec<OsString>,
@@ -62,24 +61,6 @@ pub struct Instantiate {
 
 impl Options for Instantiate {
     const FLAGS: &'static [Flag<Self>] = &[
-        Flag::switch(
-            "expr",
-            "Take the arguments as expressions, not as files.",
-            |o: &mut Self| {
-                o.expressions = true;
-            },
-        )
-        .short('E'),
-        Flag::value(
-            "attr",
-            &["path"],
-            "Select this attribute; can be repeated.",
-            |o: &mut Self, values| {
-                o.attr_paths.push(values.os());
-                Ok(())
-            },
-        )
-        .short('A'),
         Flag::switch(
             "eval",
             "Print values instead of writing derivations.",
@@ -154,10 +135,10 @@ impl Options for Instantiate {
         ),
     ];
 
-    const GROUPS: &'static [Group<Self>] = &[Group {
-        title: "Evaluation",
-        part: |options| &mut options.eval,
-    }];
+    const GROUPS: &'static [Group<Self>] = &[
+        Group::new("Selection", |options| &mut options.selection),
+        Group::new("Evaluation", |options| &mut options.eval),
+    ];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
         if argument == "-" {
@@ -223,11 +204,11 @@ impl Run<'_> {
         if self.options.stdin {
             let text = crate::ui::read_stdin()?;
             self.text(Origin::Stdin, &text)?;
-        } else if arguments.is_empty() && !self.options.expressions {
+        } else if arguments.is_empty() && !self.options.selection.expressions {
             arguments.push("./default.nix".into());
         }
         for argument in &arguments {
-            if self.options.expressions {
+            if self.options.selection.expressions {
                 self.text(Origin::String, argument.as_bytes())?;
             } else {
                 self.file(argument)?;
@@ -273,12 +254,8 @@ impl Run<'_> {
 
     /// Selects the attributes from a file's or expression's value, and does what was asked for with each.
     fn value(&mut self, root: Value) -> Result<(), Failure> {
-        let none = [OsString::new()];
-        let paths = match &self.options.attr_paths[..] {
-            [] => &none,
-            given => given,
-        };
-        for path in paths {
+        let options = self.options;
+        for path in options.selection.paths() {
             let session = &mut *self.session;
             let found = session
                 .vm

@@ -52,11 +52,7 @@ impl Subcommand for StoreGc {
             since: self.keep_since,
         };
         if retention.is_given() {
-            let change = if self.dry_run {
-                Change::Announced
-            } else {
-                Change::Made
-            };
+            let change = Change::unless(self.dry_run);
             clean_profiles(invocation, Which::Unretained(retention), change)?;
         }
         let store = open_store(invocation)?;

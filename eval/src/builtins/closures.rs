@@ -1,12 +1,13 @@
 //! Store objects from elsewhere, and outputs of derivations that are known by their paths alone: `fetchClosure`, `outputOf`.
 
 use rx_lang::symbol;
-use rx_store::cache::{CopyOptions, copy_paths, make_content_addressed};
+use rx_store::cache::{CopyOptions, copy_paths};
 use rx_store::derivation::{computed_output_placeholder, upstream_placeholder};
 use rx_store::fetch::input::Fetcher;
 use rx_store::path::StorePath;
 use rx_store::store::Store;
 use rx_store::store::closure::ClosureOptions;
+use rx_store::store::rewrite::make_content_addressed;
 
 use super::paths::store_object;
 use crate::builtins::{Builtin, builtin};

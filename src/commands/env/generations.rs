@@ -74,11 +74,7 @@ impl Env {
             .iter()
             .map(|word| String::from_utf8_lossy(word).into_owned())
             .collect();
-        let change = if self.dry_run {
-            Change::Announced
-        } else {
-            Change::Made
-        };
+        let change = Change::unless(self.dry_run);
         match operation {
             Operation::SwitchProfile => {
                 let [target] = self.arguments.as_slice() else {

@@ -359,10 +359,7 @@ impl Options for Env {
         }),
     ];
 
-    const GROUPS: &'static [Group<Self>] = &[Group {
-        title: "Evaluation",
-        part: |options| &mut options.eval,
-    }];
+    const GROUPS: &'static [Group<Self>] = &[Group::new("Evaluation", |options| &mut options.eval)];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
         self.arguments.push(argument.into_vec());

@@ -69,11 +69,7 @@ impl Subcommand for HomeRemoveGenerations {
     const CATEGORY: Category = Category::Main;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let change = if self.dry_run {
-            Change::Announced
-        } else {
-            Change::Made
-        };
+        let change = Change::unless(self.dry_run);
         let which = crate::commands::env::deletion(&self.numbers)?;
         Ok(Generations::delete(
             &home_profile(invocation),
@@ -100,11 +96,7 @@ impl Subcommand for HomeExpireGenerations {
     const CATEGORY: Category = Category::Main;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let change = if self.dry_run {
-            Change::Announced
-        } else {
-            Change::Made
-        };
+        let change = Change::unless(self.dry_run);
         let time = crate::commands::env::days_ago(&self.age)?;
         Ok(Generations::delete(
             &home_profile(invocation),

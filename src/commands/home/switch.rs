@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rx_store::path::StorePath;
 use rx_store::profile::{Change, Generations};
@@ -12,7 +12,7 @@ use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, Store};
 
 use super::config::{HomeSource, home_profile};
 use super::news;
-use crate::cli::{CLASSIC_NAMES, Category, Invocation, Subcommand};
+use crate::cli::{CLASSIC_NAMES, Category, Invocation, LinkOptions, Subcommand};
 use crate::execute::{Program, quote};
 use crate::realise::{Run, plain_failure, realise};
 use crate::store_session::{open_store, shown};
@@ -56,12 +56,8 @@ pub struct HomeBuild {
     /// Only say what would be built and fetched.
     #[arg(long, short = 'n')]
     dry_run: bool,
-    /// Make no link to the result.
-    #[arg(long, alias = "no-link")]
-    no_out_link: bool,
-    /// Where to link the result.
-    #[arg(long, short, value_name = "PATH", default_value = "result")]
-    out_link: PathBuf,
+    #[command(flatten)]
+    link: LinkOptions,
 }
 
 impl Subcommand for HomeBuild {
@@ -71,12 +67,12 @@ impl Subcommand for HomeBuild {
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let (derivation, store) = self.source.activation(invocation)?;
-        let run = if self.dry_run { Run::Dry } else { Run::Real };
+        let run = Run::unless(self.dry_run);
         let Some(output) = build_output(&*store, invocation, &derivation, run)? else {
             return Ok(());
         };
-        if !self.no_out_link {
-            store.add_permanent_root(&output, &std::path::absolute(&self.out_link)?)?;
+        if let Some(link) = self.link.base()? {
+            store.add_permanent_root(&output, &link)?;
         }
         ui::show_changes(
             &*store,
@@ -179,11 +175,7 @@ fn roll_back(
     number: Option<u64>,
 ) -> Result<(), Failure> {
     let profile = home_profile(invocation);
-    let change = if activation.dry_run {
-        Change::Announced
-    } else {
-        Change::Made
-    };
+    let change = Change::unless(activation.dry_run);
     crate::commands::env::switch_generation(invocation, &profile, number, change)?;
     let generations = Generations::of(&profile)?;
     let Some(current) = generations.current else {

@@ -14,7 +14,9 @@ use serde_json::json;
 
 use super::home::build_output;
 use super::home::config::{derivation_at, describe_option, host_name, in_generation};
-use crate::cli::{AutoArg, Category, EvalOptions, Invocation, JsonOptions, Subcommand};
+use crate::cli::{
+    AutoArg, Category, EvalOptions, Invocation, JsonOptions, LinkOptions, Subcommand,
+};
 use crate::eval_session::{EvalSession, with_session};
 use crate::installables::{Lookup, SourceOptions};
 use crate::realise::Run;
@@ -102,12 +104,8 @@ fn system_profile(invocation: &Invocation) -> PathBuf {
 pub struct OsBuild {
     #[command(flatten)]
     source: OsSource,
-    /// Make no link to the result.
-    #[arg(long, alias = "no-link")]
-    no_out_link: bool,
-    /// Where to link the result.
-    #[arg(long, short, value_name = "PATH", default_value = "result")]
-    out_link: PathBuf,
+    #[command(flatten)]
+    link: LinkOptions,
 }
 
 impl Subcommand for OsBuild {
@@ -120,8 +118,8 @@ impl Subcommand for OsBuild {
         let Some(output) = build_output(&*store, invocation, &derivation, Run::Real)? else {
             return Ok(());
         };
-        if !self.no_out_link {
-            store.add_permanent_root(&output, &std::path::absolute(&self.out_link)?)?;
+        if let Some(link) = self.link.base()? {
+            store.add_permanent_root(&output, &link)?;
         }
         let profile = system_profile(invocation);
         ui::show_changes(&*store, &profile, &BTreeSet::from([output.clone()]));

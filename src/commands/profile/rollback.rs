@@ -33,14 +33,6 @@ pub struct ProfileWipeHistory {
     dry_run: bool,
 }
 
-fn change(dry_run: bool) -> Change {
-    if dry_run {
-        Change::Announced
-    } else {
-        Change::Made
-    }
-}
-
 impl Subcommand for ProfileRollback {
     const PATH: &'static str = "profile rollback";
     const ABOUT: &'static str = "Go back to an earlier version of a profile";
@@ -48,7 +40,7 @@ impl Subcommand for ProfileRollback {
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let profile = self.profile.path(invocation)?;
-        switch_generation(invocation, &profile, self.to, change(self.dry_run))
+        switch_generation(invocation, &profile, self.to, Change::unless(self.dry_run))
     }
 }
 
@@ -63,6 +55,10 @@ impl Subcommand for ProfileWipeHistory {
             Some(age) => Deletion::ReplacedBefore(days_ago(age)?),
             None => Deletion::Old,
         };
-        Ok(Generations::delete(&profile, &which, change(self.dry_run))?)
+        Ok(Generations::delete(
+            &profile,
+            &which,
+            Change::unless(self.dry_run),
+        )?)
     }
 }

@@ -148,12 +148,7 @@ impl Shell {
                 session.auto_args.clone()
             }
         };
-        let none = [OsString::new()];
-        let paths = match &self.attr_paths[..] {
-            [] => &none,
-            given => given,
-        };
-        for path in paths {
+        for path in self.selection.paths() {
             let given = arguments(session, root);
             let selected = session.vm.find_along(path.as_bytes(), &given, root);
             let (value, _) = session.check(selected)?;

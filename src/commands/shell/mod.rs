@@ -27,20 +27,22 @@ pub(super) use self::evaluate::flake_bash;
 use self::evaluate::{Arguments, interactive_bash};
 use self::script::Script;
 use self::setup::{Bash, Purity, Setup};
-use crate::cli::{ClassicCommand, EvalOptions, Flag, Group, Invocation, Options};
+use crate::cli::{
+    BuildOptions, ClassicCommand, EvalOptions, Flag, Group, Invocation, Options, Selection,
+};
 use crate::eval_session::with_session;
 use crate::execute::{Program, find_program};
-use crate::realise::{Run, build_failure, realise};
+use crate::realise::{build_failure, realise};
 use crate::store_session::shown;
 use crate::ui::{Failure, UsageError};
 
 /// Options of `rx-shell`.
 #[derive(Debug, Default)]
 pub struct Shell {
+    selection: Selection,
+    build: BuildOptions,
     eval: EvalOptions,
     arguments_are: Arguments,
-    expressions: bool,
-    attr_paths: Vec<OsString>,
     /// Run this; a shell for people follows unless the command leaves.
     command: Option<Vec<u8>>,
     /// Nobody will type anything.
@@ -48,8 +50,6 @@ pub struct Shell {
     pure: bool,
     keep: Vec<OsString>,
     exclude: Vec<OsString>,
-    dry_run: bool,
-    mode: BuildMode,
     stdin: bool,
     script: Option<Script>,
     arguments: Vec<OsString>,
@@ -63,22 +63,6 @@ impl Options for Shell {
             |o: &mut Self| o.arguments_are = Arguments::Packages,
         )
         .short('p'),
-        Flag::switch(
-            "expr",
-            "Take the arguments as expressions, not as files.",
-            |o: &mut Self| o.expressions = true,
-        )
-        .short('E'),
-        Flag::value(
-            "attr",
-            &["path"],
-            "Select this attribute.",
-            |o: &mut Self, values| {
-                o.attr_paths.push(values.os());
-                Ok(())
-            },
-        )
-        .short('A'),
         Flag::value(
             "run",
             &["command"],
@@ -141,27 +125,13 @@ impl Options for Shell {
             },
         )
         .short('i'),
-        Flag::switch(
-            "dry-run",
-            "Only say what would be built and fetched.",
-            |o: &mut Self| o.dry_run = true,
-        ),
-        Flag::switch(
-            "check",
-            "Build inputs again that are there, and compare.",
-            |o: &mut Self| o.mode = BuildMode::Check,
-        ),
-        Flag::switch(
-            "repair",
-            "Replace inputs whose contents are damaged.",
-            |o: &mut Self| o.mode = BuildMode::Repair,
-        ),
     ];
 
-    const GROUPS: &'static [Group<Self>] = &[Group {
-        title: "Evaluation",
-        part: |options| &mut options.eval,
-    }];
+    const GROUPS: &'static [Group<Self>] = &[
+        Group::new("Selection", |options| &mut options.selection),
+        Group::new("Building", |options| &mut options.build),
+        Group::new("Evaluation", |options| &mut options.eval),
+    ];
 
     fn argument(&mut self, argument: OsString) -> Result<(), UsageError> {
         if argument == "-" {
@@ -212,7 +182,7 @@ In a script whose first line is '#! /usr/bin/env nix-shell', further lines\n\
     }
 
     fn run(mut self, invocation: &Invocation) -> Result<(), Failure> {
-        if self.expressions {
+        if self.selection.expressions {
             if self.arguments_are == Arguments::Packages {
                 return Err(UsageError::new("'-p' and '-E' are mutually exclusive").into());
             }
@@ -253,10 +223,10 @@ In a script whose first line is '#! /usr/bin/env nix-shell', further lines\n\
         let derivation = store.read_derivation(&path)?;
         let bash = match self.build_inputs(invocation, &*store, &derivation, bash)? {
             Some(bash) => bash,
-            None if self.dry_run => return Ok(()),
+            None if self.build.dry_run => return Ok(()),
             None => choose_bash(&*store, &derivation, asked_for, Level::Notice)?,
         };
-        if self.dry_run {
+        if self.build.dry_run {
             return Ok(());
         }
         self.start(invocation, &*store, &path, &derivation, &bash, purity)
@@ -297,10 +267,11 @@ impl Shell {
                 add_input(&path, outputs, &mut wanted);
             }
         }
-        let run = if self.dry_run { Run::Dry } else { Run::Real };
+        let BuildOptions { mode, .. } = self.build;
+        let run = self.build.run();
         let build = |wanted: &[DerivedPath]| {
             let settings = &invocation.settings;
-            realise(store, settings, wanted, self.mode, run, build_failure)
+            realise(store, settings, wanted, mode, run, build_failure)
         };
         let Some(bash) = bash else {
             build(&wanted)?;
@@ -317,7 +288,7 @@ impl Shell {
             build(&wanted)?;
             return Ok(None);
         }
-        if self.dry_run {
+        if self.build.dry_run {
             return Ok(None);
         }
         Ok(built_bash(store, &bash))

@@ -22,7 +22,6 @@
 
 mod binary;
 mod compression;
-mod content_addressed;
 mod copy;
 mod info;
 mod memo;
@@ -34,7 +33,6 @@ mod transport;
 
 pub use binary::{BinaryCacheStore, CacheOptions};
 pub use compression::Compression;
-pub use content_addressed::make_content_addressed;
 pub use copy::{CopyOptions, copy_path, copy_paths};
 pub use info::CacheInfo;
 pub use memo::{Lifetimes, LookupMemo};

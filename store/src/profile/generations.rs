@@ -79,6 +79,13 @@ pub enum Change {
     Made,
 }
 
+impl Change {
+    /// What an option `--dry-run` asks for.
+    pub fn unless(dry: bool) -> Change {
+        if dry { Change::Announced } else { Change::Made }
+    }
+}
+
 impl ProfileError {
     pub(super) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
         ProfileError::File {

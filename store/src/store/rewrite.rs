@@ -92,7 +92,7 @@ fn rewrite(
             continue;
         }
         let new = renamed.get(reference).unwrap_or(reference);
-        rewrites.insert(from.dir().print(reference), to.dir().print(new));
+        rewrites.insert(from.dir().print(reference), from.dir().print(new));
         references.others.insert(new.clone());
     }
     // First the names of others are changed, which decides its own.
