@@ -158,3 +158,123 @@ fn names_of_the_users_registry_stand_for_flakes() {
     assert_eq!(place.line("rx eval --raw mine#v").success(), "b");
     place.line("rx registry remove mine").success();
 }
+
+/// A flake of its own with these outputs, and what `rx flake check` says of it.
+fn check(outputs: &str, options: &str) -> common::Outcome {
+    let place = Place::new().with(
+        "NIX_CONFIG",
+        "experimental-features = nix-command flakes\nflake-registry =\nsandbox = false",
+    );
+    place.write(
+        "flake.nix",
+        &format!(
+            "{{ outputs = {{ self }}: let
+                system = \"{}-linux\";
+                run = name: script: derivation {{
+                  inherit name system; builder = \"/bin/sh\"; args = [ \"-c\" script ];
+                }};
+              in {{ {outputs} }}; }}",
+            std::env::consts::ARCH
+        ),
+    );
+    place.line(&format!("rx flake check {options} path:."))
+}
+
+#[test]
+fn outputs_of_every_kind_are_checked_by_their_rules() {
+    let good = check(
+        "packages.${system}.a = run \"a\" \"\";
+         devShells.${system}.default = run \"b\" \"\";
+         formatter.${system} = run \"c\" \"\";
+         apps.${system}.x = { type = \"app\"; program = \"/x\"; meta.description = \"X\"; };
+         overlays.default = final: prev: { };
+         nixosModules.m = { config, ... }: { };
+         nixosConfigurations.n.config.system.build.toplevel = run \"system\" \"\";
+         templates.t = { path = ./.; description = \"T\"; };
+         bundlers.${system}.b = drv: drv;
+         hydraJobs.one.two = run \"job\" \"\";
+         legacyPackages.${system} = { };
+         lib.f = x: x;",
+        "",
+    );
+    good.success();
+    for (bad, message) in [
+        ("packages.${system}.a = \"a\";", "is not a derivation"),
+        ("formatter.${system} = { };", "is not a derivation"),
+        (
+            "packages.linux.a = run \"a\" \"\";",
+            "'linux' is not a valid system type",
+        ),
+        (
+            "apps.${system}.x = { type = \"app\"; };",
+            "lacks attribute 'program'",
+        ),
+        (
+            "apps.${system}.x = { type = \"app\"; program = \"/x\"; more = 1; };",
+            "has unsupported attribute 'more'",
+        ),
+        (
+            "overlays.default = self: super: { };",
+            "overlay does not take an argument named 'final'",
+        ),
+        (
+            "overlays.default = { final }: { };",
+            "overlay does not take an argument named 'final'",
+        ),
+        (
+            "overlays.default = { };",
+            "overlay is not a function, but a set instead",
+        ),
+        ("nixosModules.m = throw \"no\";", "no"),
+        (
+            "nixosConfigurations.n.config.system.build.toplevel = 1;",
+            "'config.system.build.toplevel' is not a derivation",
+        ),
+        (
+            "templates.t = { path = ./none; description = \"T\"; };",
+            "refers to a non-existent path",
+        ),
+        ("bundlers.${system}.b = 1;", "bundler must be a function"),
+        (
+            "hydraJobs = run \"job\" \"\";",
+            "jobset should not be a derivation at top-level",
+        ),
+    ] {
+        let error = check(bad, "--all-systems").failure();
+        assert!(error.contains(message), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn checks_of_this_system_are_built_and_a_failure_names_its_attribute() {
+    let checks =
+        "checks.${system} = { good = run \"good\" \"echo > $out\"; bad = run \"bad\" \"exit 1\"; };
+         checks.other-system.x = throw \"never looked at\";";
+    let error = check(checks, "").failure();
+    assert!(
+        error.contains("failed to build attribute 'checks.") && error.contains(".bad'"),
+        "{error}"
+    );
+    check(checks, "--no-build").success();
+    let good = check(
+        "checks.${system}.good = run \"good\" \"echo > $out\";",
+        "--print-out-paths",
+    );
+    assert!(good.success().trim_end().ends_with("-good"));
+}
+
+#[test]
+fn all_mistakes_of_a_flake_are_told_when_asked_to_keep_going() {
+    let error = check(
+        "packages.${system} = { a = 1; b = 2; }; overlays.o = 3;",
+        "--keep-going",
+    )
+    .failure();
+    for message in [
+        ".a' is not a derivation",
+        ".b' is not a derivation",
+        "overlay is not",
+    ] {
+        assert!(error.contains(message), "{error}");
+    }
+}

@@ -121,7 +121,7 @@ impl Vm {
             .iter()
             .find(|e| matches!(e, ContextElement::Built { .. }));
         if let Some(built) = built
-            && !self.ev.settings.import_from_derivation
+            && !self.import_from_derivation
         {
             let message = [
                 b"cannot build '".as_slice(),

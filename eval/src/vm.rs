@@ -43,6 +43,8 @@ pub struct Vm {
     pub stats: Stats,
     /// Where the call that a builtin serves stands; read it before calling anything else.
     pub call_pos: Pos,
+    /// Whether values may depend on the contents of what must be built first.
+    pub import_from_derivation: bool,
     pub(crate) stack: Stack,
     /// The first word of the stack that is free.
     pub(crate) sp: usize,
@@ -89,6 +91,7 @@ impl Vm {
             ev,
             stats: Stats::default(),
             call_pos: Pos::NONE,
+            import_from_derivation: ev.settings.import_from_derivation,
             stack: Stack::default(),
             sp: 0,
             depth: 0,

@@ -77,6 +77,7 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<doctor::Doctor>(),
         Entry::of::<eval::Eval>(),
         Entry::of::<flake::FlakeArchive>(),
+        Entry::of::<flake::FlakeCheck>(),
         Entry::of::<flake::FlakeClone>(),
         Entry::of::<flake::FlakeInit>(),
         Entry::of::<flake::FlakeLock>(),

@@ -25,7 +25,7 @@ impl Subcommand for FlakeLock {
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let invocation = fresh(invocation);
-        self.flakes.session(&invocation, |session| {
+        self.flakes.session(&invocation, false, |session| {
             self.flakes.locked(session, self.flake.as_deref(), |wish| {
                 wish.write = true;
                 wish.fail_on_unlocked = true;
@@ -75,7 +75,7 @@ impl Subcommand for FlakeUpdate {
             }
             updates.push(path);
         }
-        self.flakes.session(&invocation, |session| {
+        self.flakes.session(&invocation, false, |session| {
             self.flakes.locked(session, self.flake.as_deref(), |wish| {
                 wish.write = true;
                 wish.flags.recreate = updates.is_empty() && wish.flags.updates.is_empty();

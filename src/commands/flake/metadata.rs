@@ -30,7 +30,7 @@ impl Subcommand for FlakeMetadata {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        self.flakes.session(invocation, |session| {
+        self.flakes.session(invocation, false, |session| {
             let locked = self.flakes.locked(session, self.flake.as_deref(), |_| {})?;
             let settings = &session.invocation.settings;
             let trusted = settings.trust_tarballs_from_git_forges;

@@ -1,5 +1,6 @@
 //! `rx flake …`: flakes, their lock files and what they offer.
 
+mod check;
 mod lock;
 mod metadata;
 mod show;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use rx_eval::flakes::LockedFlake;
 use rx_store::fetch::flake_ref::{FlakeRef, ParseOptions};
 
+pub use check::FlakeCheck;
 pub use lock::{FlakeLock, FlakeUpdate};
 pub use metadata::FlakeMetadata;
 pub use show::FlakeShow;
@@ -36,9 +38,10 @@ impl FlakeOptions {
     fn session<T>(
         &self,
         invocation: &Invocation,
+        read_only: bool,
         run: impl FnOnce(&mut EvalSession) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        with_session(invocation, &self.options, false, |session| {
+        with_session(invocation, &self.options, read_only, |session| {
             self.lock.override_names(session)?;
             run(session)
         })

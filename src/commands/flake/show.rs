@@ -38,7 +38,7 @@ impl Subcommand for FlakeShow {
         let mut invocation = invocation.clone();
         std::sync::Arc::make_mut(&mut invocation.settings).allow_import_from_derivation = false;
         let system = invocation.settings.current_system().to_owned();
-        self.flakes.session(&invocation, |session| {
+        self.flakes.session(&invocation, false, |session| {
             let locked = self.flakes.locked(session, self.flake.as_deref(), |_| {})?;
             let outputs = flake_outputs(session, &locked)?;
             let mut show = Show {

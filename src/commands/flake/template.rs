@@ -73,7 +73,7 @@ struct Copied {
 impl TemplateOptions {
     fn copy_to(&self, invocation: &Invocation, directory: &Path) -> Result<(), Failure> {
         let directory = rx_store::settings::clean(&std::path::absolute(directory)?);
-        self.flakes.session(invocation, |session| {
+        self.flakes.session(invocation, false, |session| {
             let (reference, fragment) = reference_with_fragment(&self.template)?;
             let (source, welcome) = self.find(session, reference, &fragment)?;
             let mut copied = Copied::default();

@@ -38,7 +38,7 @@ impl Subcommand for FlakePrefetch {
     const IMPURE: bool = true;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        self.flakes.session(invocation, |session| {
+        self.flakes.session(invocation, false, |session| {
             let reference = reference(self.flake.as_deref().unwrap_or("."))?;
             let resolved = flakes::resolve(&mut session.vm, &reference, Use::All);
             let mut resolved = session.check(resolved)?;
@@ -99,7 +99,7 @@ impl Subcommand for FlakeArchive {
     const CATEGORY: Category = Category::Secondary;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        self.flakes.session(invocation, |session| {
+        self.flakes.session(invocation, false, |session| {
             let locked = self.flakes.locked(session, self.flake.as_deref(), |_| {})?;
             let mut paths = BTreeSet::from([locked.flake.store_path.clone()]);
             let mut seen = BTreeSet::new();
@@ -183,7 +183,7 @@ impl Subcommand for FlakeClone {
     const IMPURE: bool = true;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        self.flakes.session(invocation, |session| {
+        self.flakes.session(invocation, false, |session| {
             let reference = reference(self.flake.as_deref().unwrap_or("."))?;
             let resolved = flakes::resolve(&mut session.vm, &reference, Use::All);
             let resolved = session.check(resolved)?;

@@ -104,6 +104,7 @@ impl Outcome {
                 code,
                 kind: FailureKind::Cancelled,
                 message: BuildError::cancelled().message,
+                failed: Vec::new(),
             });
         }
         // What another target's failure has stopped has nothing to say of its own.
@@ -111,12 +112,17 @@ impl Outcome {
             .into_iter()
             .partition(|(_, error)| error.kind != FailureKind::Cancelled);
         let failed = if failed.is_empty() { stopped } else { failed };
+        let each = |(target, error): &(Target, BuildError)| {
+            (target.path().clone(), error.message.clone())
+        };
+        let each = failed.iter().map(each).collect();
         match failed.as_slice() {
             [] => Ok(()),
             [(_, error)] => Err(RunError {
                 code,
                 kind: error.kind,
                 message: error.message.clone(),
+                failed: each,
             }),
             several => {
                 let mut names = BTreeSet::new();
@@ -132,6 +138,7 @@ impl Outcome {
                     code,
                     kind: FailureKind::Misc,
                     message: format!("build of {} failed", names.join(", ")),
+                    failed: each,
                 })
             }
         }
@@ -148,9 +155,21 @@ pub struct RunError {
     pub kind: FailureKind,
     /// For people.
     pub message: String,
+    /// The paths and derivations that were asked for and failed, with the reason of each.
+    pub failed: Vec<(StorePath, String)>,
 }
 
 impl Target {
+    /// The path, or the derivation whose outputs are meant.
+    fn path(&self) -> &StorePath {
+        match self {
+            Self::Path(path)
+            | Self::Outputs {
+                derivation: path, ..
+            } => path,
+        }
+    }
+
     fn show(&self, store: &dyn Backend) -> String {
         let shown = |path| store.dir().display(path).to_string();
         match self {
