@@ -197,6 +197,68 @@ fn sources_come_over_http_and_are_unpacked_patched_built_and_installed() {
     assert_eq!(said(out.join("bin/thing"), &[], ""), "two\n");
 }
 
+/// A server that answers `/good` with a file, `/other` with another, and nothing else.
+fn mirrors() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut request = [0; 4096];
+            let length = connection.read(&mut request).unwrap_or(0);
+            let answer = match &request[..length] {
+                request if request.starts_with(b"GET /good ") => {
+                    "200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nright"
+                }
+                request if request.starts_with(b"GET /other ") => {
+                    "200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nwrong"
+                }
+                _ => "404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            };
+            let _ = write!(connection, "HTTP/1.1 {answer}");
+        }
+    });
+    address
+}
+
+#[test]
+fn a_source_comes_from_the_first_address_that_has_it() {
+    let place = place();
+    let at = mirrors();
+    let fetch = |urls: &[&str], more: &str| {
+        let urls: String = urls
+            .iter()
+            .map(|path| format!("\"http://{at}/{path}\" "))
+            .collect();
+        let text = format!(
+            "(import <rx> {{ }}).fetchurl {{ urls = [ {urls}]; name = \"file\"; \
+             sha256 = builtins.hashString \"sha256\" \"right\"; {more} }}"
+        );
+        build(&place, &["--option", "download-attempts", "1", "-E", &text])
+    };
+    let run = fetch(&["gone", "other", "good", "never-asked"], "");
+    let root = place.root().display().to_string();
+    assert_eq!(run.code, 0, "{}", run.err);
+    let path = run.out.trim().replace("DIR", &root);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "right");
+    let gone = format!("trying 'http://{at}/other'");
+    assert!(
+        run.err.contains("HTTP error 404") && run.err.contains(&gone),
+        "{}",
+        run.err
+    );
+    let other = format!("'http://{at}/other' gives a file with the hash 'sha256-");
+    assert!(run.err.contains(&other), "{}", run.err);
+
+    // The last one is told about as if it were the only one.
+    let run = fetch(&["gone", "other"], "executable = true;");
+    let mismatch = "hash mismatch in fixed-output derivation";
+    assert!(run.code != 0 && run.err.contains(mismatch), "{}", run.err);
+    let run = fetch(&["gone", "lost"], "executable = true;");
+    let none = "none of 2 addresses gives the file:";
+    assert!(run.code != 0 && run.err.contains(none), "{}", run.err);
+}
+
 #[test]
 fn a_package_that_needs_the_machines_tools_says_how_to_allow_it() {
     let place = Place::new();

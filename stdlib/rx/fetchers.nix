@@ -3,7 +3,8 @@
 {
   /**
     A file from the network, fetched when it is needed: `fetchurl { url = "…"; hash = "sha256-…"; }`. An empty hash makes the
-    build tell the right one. Several `urls` are other names of the same file; the first is in use.
+    build tell the right one. `urls` are several addresses of the same file: the first that has it is taken, and those that
+    do not answer or have something else are passed over with a warning.
   */
   fetchurl = {
     url ? null,
@@ -14,12 +15,17 @@
     name ? baseNameOf (toString (lib.head urls)),
     executable ? false,
   }:
+    let
+      file = import <nix/fetchurl.nix> (
+        { url = lib.head urls; inherit name executable; }
+        # Without any, the hash is one that nothing has; the build then tells what it is.
+        // (if sha512 != "" then { inherit sha512; } else if hash != "" then { inherit hash; } else { inherit sha256; })
+      );
+    in
     if urls == [ ] then throw "fetchurl: give 'url'"
-    else import <nix/fetchurl.nix> (
-      { url = lib.head urls; inherit name executable; }
-      # Without any, the hash is one that nothing has; the build then tells what it is.
-      // (if sha512 != "" then { inherit sha512; } else if hash != "" then { inherit hash; } else { inherit sha256; })
-    );
+    else if lib.length urls == 1 then file
+    # One address gives the derivation that every Nix has for it; more are a matter of the builder that is part of rx.
+    else derivation (file.drvAttrs // { inherit urls; });
 
   /** The tree in an archive, fetched when it is evaluated: `fetchTarball { url = "…"; sha256 = "sha256-…"; }`. */
   fetchTarball = builtins.fetchTarball;

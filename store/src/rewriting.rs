@@ -119,14 +119,16 @@ impl<W: Write> Write for RewritingWriter<W> {
 }
 
 /// The hash that a content address has: over the object's archive, its bytes or its git tree, without regard to its own
-/// name in it.
+/// name in it if it has one.
 pub fn hash_modulo(
     contents: &Path,
     method: Method,
     algorithm: Algorithm,
-    own: &StorePath,
+    own: Option<&StorePath>,
 ) -> Result<Hash, NarError> {
-    let hasher = ModuloHasher::new(algorithm, own.hash_part().as_bytes());
+    let own = own.map(StorePath::hash_part);
+    let own = own.as_ref().map_or(&b""[..], |own| own.as_bytes());
+    let hasher = ModuloHasher::new(algorithm, own);
     let hasher = match method {
         Method::Git => return git_hash::hash_path(algorithm, contents),
         Method::NixArchive => nar::dump(contents, hasher)?,

@@ -391,7 +391,7 @@ impl Registration<'_> {
             changed = true;
         }
         let own = scratch.hash_part();
-        let hash = hash_modulo(&actual, method, algorithm, &scratch)
+        let hash = hash_modulo(&actual, method, algorithm, Some(&scratch))
             .map_err(|error| BuildError::rejected(error.to_string()))?;
         let (others, own_reference) = self.final_references(&looked.references, Some(&scratch));
         let references = References {

@@ -1,4 +1,7 @@
 //! `builtin:fetchurl`: one file from a URL, or an archive (NAR) unpacked.
+//!
+//! The file comes from the first address that has it: the mirrors of the setting `hashed-mirrors`, `url`, then the rest
+//! of `urls`. Where others are left to try, a file with another hash counts as not being there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read};
@@ -6,12 +9,14 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::Builtin;
-use crate::content_address::Method;
+use crate::content_address::{ContentAddress, Method};
 use crate::derivation::Output;
 use crate::fetch::download::Request;
 use crate::fetch::url::Url;
+use crate::hash::Hash;
 use crate::nar::{self, RestoreOptions};
 use crate::remove::remove_tree;
+use crate::rewriting::hash_modulo;
 
 pub(super) fn run(builtin: &Builtin<'_>) -> Result<(), String> {
     let kind = builtin.request.kind;
@@ -21,9 +26,13 @@ pub(super) fn run(builtin: &Builtin<'_>) -> Result<(), String> {
     let out = builtin
         .output()
         .map_err(|_| "'builtin:fetchurl' requires an 'out' output".to_owned())?;
+    let wanted = match builtin.request.derivation.outputs.get("out") {
+        Some(Output::Fixed(address)) => Some(address),
+        _ => None,
+    };
     let main = text(builtin.variable("url")?);
     // A mirror that knows files by their hash is as good as the origin.
-    if let Some(Output::Fixed(address)) = builtin.request.derivation.outputs.get("out")
+    if let Some(address) = wanted
         && address.method == Method::Flat
     {
         for mirror in &builtin.context.settings.hashed_mirrors {
@@ -40,7 +49,63 @@ pub(super) fn run(builtin: &Builtin<'_>) -> Result<(), String> {
             remove_tree(out).map_err(|error| error.to_string())?;
         }
     }
-    fetch(builtin, &main, &main, out)
+    let urls = urls(builtin, &main);
+    let mut failures = Vec::new();
+    for (number, url) in urls.iter().enumerate() {
+        let next = urls.get(number + 1);
+        let fetched = fetch(builtin, url, &main, out).and_then(|()| match wanted {
+            // With no other left to try, the check of all outputs says what is wrong.
+            Some(address) if next.is_some() => check(out, url, address),
+            _ => Ok(()),
+        });
+        let Err(failure) = fetched else {
+            return Ok(());
+        };
+        let cancelled = builtin.context.cancel.is_set();
+        if let Some(next) = next.filter(|_| !cancelled) {
+            crate::progress::warn(format_args!("{failure}; trying '{next}'"));
+            remove_tree(out).map_err(|error| error.to_string())?;
+        }
+        failures.push(failure);
+        if cancelled {
+            break;
+        }
+    }
+    match failures.as_slice() {
+        [failure] => Err(failure.clone()),
+        _ => Err(format!(
+            "none of {} addresses gives the file:\n{}",
+            urls.len(),
+            failures.join("\n")
+        )),
+    }
+}
+
+/// The addresses of the file: `url`, and what `urls` has beside it.
+fn urls(builtin: &Builtin<'_>, main: &str) -> Vec<String> {
+    let mut all = vec![main.to_owned()];
+    for url in text(builtin.optional("urls").unwrap_or_default()).split_whitespace() {
+        if !all.iter().any(|known| known == url) {
+            all.push(url.to_owned());
+        }
+    }
+    all
+}
+
+/// Whether the file is the one that is wanted.
+fn check(out: &Path, url: &str, wanted: &ContentAddress) -> Result<(), String> {
+    let algorithm = wanted.hash.algorithm();
+    let found =
+        hash_modulo(out, wanted.method, algorithm, None).map_err(|error| error.to_string())?;
+    // Without a hash the first file that there is tells the right one.
+    if found == wanted.hash || wanted.hash == Hash::zero(algorithm) {
+        return Ok(());
+    }
+    Err(format!(
+        "'{url}' gives a file with the hash '{}' instead of '{}'",
+        found.sri(),
+        wanted.hash.sri()
+    ))
 }
 
 fn fetch(builtin: &Builtin<'_>, url: &str, main: &str, out: &Path) -> Result<(), String> {

@@ -378,8 +378,12 @@ impl LocalStore {
             }
             if let Some(address) = &info.content_address {
                 let algorithm = address.hash.algorithm();
-                let found =
-                    hash_modulo(&temp.path.join("x"), address.method, algorithm, &info.path)?;
+                let found = hash_modulo(
+                    &temp.path.join("x"),
+                    address.method,
+                    algorithm,
+                    Some(&info.path),
+                )?;
                 if found != address.hash {
                     return Err(StoreError::AddressMismatch {
                         path: self.shown(&info.path),

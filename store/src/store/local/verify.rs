@@ -414,7 +414,12 @@ impl LocalStore {
             });
         }
         if info.references.contains(&info.path)
-            && let Ok(hash) = hash_modulo(place, Method::NixArchive, Algorithm::Sha256, &info.path)
+            && let Ok(hash) = hash_modulo(
+                place,
+                Method::NixArchive,
+                Algorithm::Sha256,
+                Some(&info.path),
+            )
         {
             addresses.push(ContentAddress {
                 method: Method::NixArchive,
