@@ -136,11 +136,10 @@ pub fn show_missing(store: &dyn Store, missing: &Missing, level: Level) -> Resul
         progress::log(level, heading + &list);
     }
     if !missing.substitute.is_empty() {
-        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let sizes = format!(
-            "({:.1} MiB download, {:.1} MiB unpacked)",
-            mebibytes(missing.download_size),
-            mebibytes(missing.nar_size)
+            "({} download, {} unpacked)",
+            crate::ui::render_size(missing.download_size),
+            crate::ui::render_size(missing.nar_size)
         );
         let heading = match missing.substitute.len() {
             1 => format!("this path will be fetched {sizes}:"),

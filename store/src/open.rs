@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::build::{LocalBuilder, Source};
-use crate::cache::{BinaryCacheStore, Substituters};
+use crate::cache::{BinaryCacheStore, Fetched, Substituters};
 use crate::fetch::download::Downloader;
 use crate::path::{StoreDir, StorePath};
 use crate::settings::Settings;
@@ -91,7 +91,12 @@ impl Source for LazySource {
         self.caches().query_existing(paths)
     }
 
-    fn fetch(&self, path: &StorePath, store: &dyn Store, repair: bool) -> Result<bool, StoreError> {
+    fn fetch(
+        &self,
+        path: &StorePath,
+        store: &dyn Store,
+        repair: bool,
+    ) -> Result<Fetched, StoreError> {
         self.caches().fetch(path, store, repair)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::cache::Fetched;
 use crate::derivation::Derivation;
 use crate::lock::PathLocks;
 use crate::path::{StoreDir, StorePath};
@@ -85,9 +86,8 @@ pub trait Backend: Send + Sync {
         path: &StorePath,
     ) -> Result<Option<BTreeSet<StorePath>>, BackendError>;
 
-    /// Fetches a path whose references are valid. `repair` replaces contents that are there. False
-    /// if no cache could give it.
-    fn substitute(&self, path: &StorePath, repair: bool) -> Result<bool, BackendError>;
+    /// Fetches a path whose references are valid. `repair` replaces contents that are there.
+    fn substitute(&self, path: &StorePath, repair: bool) -> Result<Fetched, BackendError>;
 
     /// What an output was built to, according to a cache.
     fn find_realisation(

@@ -14,7 +14,7 @@ use super::cancel::Cancel;
 use super::job::BuildContext;
 use super::options::Options;
 use super::scheduler::{Outcome, Target, realise};
-use crate::cache::{CopyOptions, copy_paths};
+use crate::cache::{CopyOptions, Fetched, copy_paths};
 use crate::derivation::Derivation;
 use crate::fetch::download::Downloader;
 use crate::hash::{Algorithm, Hasher};
@@ -41,8 +41,13 @@ pub trait Source: Send + Sync {
         self.query(paths).into_keys().collect()
     }
 
-    /// Fetches a path whose references are valid; false if no cache could give it.
-    fn fetch(&self, path: &StorePath, store: &dyn Store, repair: bool) -> Result<bool, StoreError>;
+    /// Fetches a path whose references are valid.
+    fn fetch(
+        &self,
+        path: &StorePath,
+        store: &dyn Store,
+        repair: bool,
+    ) -> Result<Fetched, StoreError>;
 
     /// What an output was built to.
     fn realisation(&self, id: &DrvOutput) -> Option<Realisation>;
@@ -61,8 +66,8 @@ impl Source for NoSource {
         BTreeMap::new()
     }
 
-    fn fetch(&self, _: &StorePath, _: &dyn Store, _: bool) -> Result<bool, StoreError> {
-        Ok(false)
+    fn fetch(&self, _: &StorePath, _: &dyn Store, _: bool) -> Result<Fetched, StoreError> {
+        Ok(Fetched::Nowhere)
     }
 
     fn realisation(&self, _: &DrvOutput) -> Option<Realisation> {
@@ -735,10 +740,10 @@ impl Backend for LocalBackend<'_> {
             .map(|known| known.references))
     }
 
-    fn substitute(&self, path: &StorePath, repair: bool) -> Result<bool, BackendError> {
+    fn substitute(&self, path: &StorePath, repair: bool) -> Result<Fetched, BackendError> {
         let store: &LocalStore = self.store;
         let fetched = self.source.fetch(path, store, repair)?;
-        if fetched {
+        if fetched == Fetched::Done {
             self.good.lock().insert(path.clone(), true);
         }
         Ok(fetched)

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::content_address::ContentAddress;
+use crate::cache::Fetched;
 use crate::derivation::{BasicDerivation, Derivation, InputOutputs, Output};
 use crate::fetch::download::Downloader;
 use crate::hash::Hash;
@@ -176,8 +177,8 @@ impl Backend for TestStore {
     fn find_substitute(&self, _: &StorePath) -> Result<Option<BTreeSet<StorePath>>, BackendError> {
         Ok(None)
     }
-    fn substitute(&self, _: &StorePath, _: bool) -> Result<bool, BackendError> {
-        Ok(false)
+    fn substitute(&self, _: &StorePath, _: bool) -> Result<Fetched, BackendError> {
+        Ok(Fetched::Nowhere)
     }
     fn find_realisation(&self, _: &StorePath, _: &str) -> Result<Option<StorePath>, BackendError> {
         Ok(None)

@@ -37,5 +37,5 @@ pub use copy::{CopyOptions, copy_path, copy_paths};
 pub use info::CacheInfo;
 pub use memo::{Lifetimes, LookupMemo};
 pub use narinfo::{NarInfo, NarInfoError};
-pub use substituters::{Available, Substituters};
+pub use substituters::{Available, Fetched, Substituters};
 pub use transport::{CacheError, Transport};

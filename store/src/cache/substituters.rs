@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::binary::BinaryCacheStore;
 use super::memo::LookupMemo;
 use super::narinfo::NarInfo;
+use super::transport::CacheError;
 use crate::fetch::download::Downloader;
 use crate::path::{StoreDir, StorePath};
 use crate::progress::{self, Activity, ActivityKind, Level};
@@ -81,6 +82,23 @@ impl Available {
             nar_size: self.info.nar_size,
         }
     }
+}
+
+/// How the attempt to fetch a path ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// The path is valid now.
+    Done,
+    /// No cache has it, or those that promised it have lost its archive, as collected caches do: it may be built.
+    Nowhere,
+    /// A cache has it and could not give it. What went wrong has been told.
+    Failed,
+}
+
+/// Whether a cache promised an archive that it does not have.
+fn is_gone(error: &StoreError) -> bool {
+    matches!(error, StoreError::Layer(inner)
+        if matches!(inner.downcast_ref(), Some(CacheError::NoSuchFile { .. })))
 }
 
 /// All caches of the user, the preferred first.
@@ -348,13 +366,14 @@ impl Substituters {
     }
 
     /// Fetches one path, whose references are valid in `store`, from the first cache that manages.
-    /// `false` if no cache has it or all failed; what went wrong is told as a warning.
+    /// What went wrong is told.
     pub fn fetch(
         &self,
         path: &StorePath,
         store: &dyn Store,
         repair: bool,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Fetched, StoreError> {
+        let mut failed = false;
         for source in self.sources() {
             crate::interrupt::check()?;
             if source.is_resting() {
@@ -364,14 +383,19 @@ impl Substituters {
                 continue;
             };
             match self.fetch_from(&available, store, repair) {
-                Ok(()) => return Ok(true),
+                Ok(()) => return Ok(Fetched::Done),
                 Err(StoreError::Interrupted) => return Err(StoreError::Interrupted),
                 Err(error) => {
                     if let Source::Cache(cache) = &source {
                         cache.forget(path);
                     }
                     crate::interrupt::check()?;
-                    progress::warn(format_args!(
+                    if is_gone(&error) {
+                        progress::warn(format_args!("{error}"));
+                        continue;
+                    }
+                    failed = true;
+                    progress::error(&format!(
                         "fetching '{}' from '{}' failed: {error}",
                         self.dir.display(path),
                         source.url()
@@ -379,7 +403,11 @@ impl Substituters {
                 }
             }
         }
-        Ok(false)
+        Ok(if failed {
+            Fetched::Failed
+        } else {
+            Fetched::Nowhere
+        })
     }
 
     /// Fetches a path, whose references are valid in `store`, from where it was found.

@@ -162,7 +162,7 @@ impl World {
     fn fetch_both(&self, substituters: &Substituters, to: &LocalStore) -> bool {
         [&self.paths.0, &self.paths.1]
             .iter()
-            .all(|path| substituters.fetch(path, to, false).unwrap())
+            .all(|path| substituters.fetch(path, to, false).unwrap() == Fetched::Done)
     }
 }
 
@@ -329,18 +329,20 @@ fn unsigned_paths_are_not_fetched() {
     settings.trusted_public_keys = Default::default();
     let strangers = Substituters::from_settings(&settings, &StoreDir::default(), &downloader());
     assert!(strangers.query(&both(&world.paths)).is_empty());
-    assert!(
-        !strangers
+    assert_eq!(
+        strangers
             .fetch(&world.paths.0, &world.destination("d"), false)
-            .unwrap()
+            .unwrap(),
+        Fetched::Nowhere
     );
     // A cache that the user trusts needs no signature, nor does anything if the user wants so.
     settings.substituters = [world.file_url("?trusted=1")].into_iter().collect();
     let trusting = Substituters::from_settings(&settings, &StoreDir::default(), &downloader());
-    assert!(
+    assert_eq!(
         trusting
             .fetch(&world.paths.0, &world.destination("e"), false)
-            .unwrap()
+            .unwrap(),
+        Fetched::Done
     );
 }
 
@@ -415,7 +417,16 @@ fn a_cache_that_breaks_in_the_middle_is_replaced_by_the_next() {
         });
         let store = world.destination(&format!("d{number}"));
         let only_bad = world.substituters(&[&bad.url]);
-        assert!(!only_bad.fetch(&world.paths.0, &store, false).unwrap());
+        let outcome = only_bad.fetch(&world.paths.0, &store, false).unwrap();
+        let gone = number == 3;
+        assert_eq!(
+            outcome,
+            if gone {
+                Fetched::Nowhere
+            } else {
+                Fetched::Failed
+            }
+        );
         assert!(!store.is_valid(&world.paths.0).unwrap());
         let with_good = world.substituters(&[&format!("{}?priority=1", bad.url), &good.url]);
         assert!(world.fetch_both(&with_good, &store), "{number}");
@@ -433,11 +444,12 @@ fn another_archive_of_the_right_form_is_noticed_by_its_hash() {
     };
     std::fs::copy(place(&world.paths.1), place(&world.paths.0)).unwrap();
     let store = world.destination("d");
-    assert!(
-        !world
+    assert_eq!(
+        world
             .substituters(&[&world.file_url("")])
             .fetch(&world.paths.0, &store, false)
-            .unwrap()
+            .unwrap(),
+        Fetched::Failed
     );
     assert!(!store.is_valid(&world.paths.0).unwrap());
 }

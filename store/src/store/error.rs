@@ -96,7 +96,7 @@ pub enum StoreError {
     },
     /// An archive's hash is not the one announced.
     #[error(
-        "hash mismatch importing path '{path}';\n  specified: {specified}\n  got:       {found}"
+        "hash mismatch importing path '{path}';\n         specified: {specified}\n         got:       {found}"
     )]
     HashMismatch {
         /// The object.
@@ -108,7 +108,7 @@ pub enum StoreError {
     },
     /// An archive's size is not the one announced.
     #[error(
-        "size mismatch importing path '{path}';\n  specified: {specified}\n  got:       {found}"
+        "size mismatch importing path '{path}';\n         specified: {specified}\n         got:       {found}"
     )]
     SizeMismatch {
         /// The object.
@@ -120,7 +120,7 @@ pub enum StoreError {
     },
     /// An archive's content address is not the one announced.
     #[error(
-        "ca hash mismatch importing path '{path}';\n  specified: {specified}\n  got:       {found}"
+        "ca hash mismatch importing path '{path}';\n         specified: {specified}\n         got:       {found}"
     )]
     AddressMismatch {
         /// The object.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Fetch, Found, GoalId, Job, Key, Loaded, Made, Scheduler, Stage, Target};
+use super::{Fetch, Found, GoalId, Job, Key, Loaded, Made, Scheduler, Stage, Target, not_found};
 use crate::build::BuildMode;
 use crate::build::error::{BuildError, FailureKind};
 use crate::build::options::Options;
@@ -387,7 +387,9 @@ impl Scheduler<'_, '_> {
                 self.counts.fetched += 1;
                 self.finish(goal, Ok(Made::from([(String::new(), path)])));
             }
-            (Key::Path(path, _), Found::Nothing) => return Err(self.not_found(&path)),
+            (Key::Path(path, _), Found::Nothing) => {
+                return Err(not_found(FailureKind::NoSubstituters, self.store(), &path));
+            }
             (Key::Output(..), Found::Path(path)) => {
                 self.need(goal, Stage::Substitute, [Key::Path(path, false)]);
             }
@@ -397,16 +399,6 @@ impl Scheduler<'_, '_> {
             _ => {}
         }
         Ok(())
-    }
-
-    fn not_found(&self, path: &StorePath) -> BuildError {
-        BuildError::new(
-            FailureKind::NoSubstituters,
-            format!(
-                "path '{}' is required, but there is no substituter that can build it",
-                self.show(path)
-            ),
-        )
     }
 
     fn advance_path(
@@ -438,7 +430,7 @@ impl Scheduler<'_, '_> {
         } else if self.context.settings.substitute && self.store().has_caches() {
             self.queue_fetch(goal, Fetch::Find(path.clone()));
         } else {
-            return Err(self.not_found(path));
+            return Err(not_found(FailureKind::NoSubstituters, self.store(), path));
         }
         Ok(())
     }

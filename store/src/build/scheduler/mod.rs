@@ -26,6 +26,7 @@ use crate::build::backend::Backend;
 use crate::build::error::{BuildError, FailureKind};
 use crate::build::job::{Attempt, BuildContext, BuildRequest, build};
 use crate::build::options::Options;
+use crate::cache::Fetched;
 use crate::derivation::{Derivation, Kind};
 use crate::path::StorePath;
 use crate::progress::{self, Activity, ActivityKind, Level};
@@ -728,6 +729,15 @@ fn run_build(
     build(context, &request)
 }
 
+/// A path that no cache could give.
+fn not_found(kind: FailureKind, store: &dyn Backend, path: &StorePath) -> BuildError {
+    let path = store.dir().display(path);
+    BuildError::new(
+        kind,
+        format!("path '{path}' is required, but there is no substituter that can build it"),
+    )
+}
+
 fn run_fetch(context: &BuildContext<'_>, fetch: &Fetch) -> Result<Found, BuildError> {
     let store = context.store;
     let failed = |error: crate::build::BackendError| {
@@ -743,14 +753,12 @@ fn run_fetch(context: &BuildContext<'_>, fetch: &Fetch) -> Result<Found, BuildEr
             None => Found::Nothing,
         }),
         Fetch::Path(path, repair) => {
-            if store.substitute(path, *repair).map_err(failed)? {
-                Ok(Found::Path(path.clone()))
-            } else {
-                Err(BuildError::new(
-                    FailureKind::Substitution,
-                    format!("path '{}' could not be fetched", store.dir().display(path)),
-                ))
-            }
+            let kind = match store.substitute(path, *repair).map_err(failed)? {
+                Fetched::Done => return Ok(Found::Path(path.clone())),
+                Fetched::Nowhere => FailureKind::NoSubstituters,
+                Fetched::Failed => FailureKind::Substitution,
+            };
+            Err(not_found(kind, store, path))
         }
         Fetch::Realisation(derivation, output) => {
             let found = store.find_realisation(derivation, output).map_err(failed)?;

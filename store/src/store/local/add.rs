@@ -16,7 +16,7 @@ use crate::content_address::{ContentAddress, Method, References};
 use crate::crash;
 use crate::derivation::Derivation;
 use crate::git_hash;
-use crate::hash::{Algorithm, Hash, Hasher};
+use crate::hash::{Algorithm, Format, Hash, Hasher};
 use crate::lock::PathLocks;
 use crate::nar::{self, Reader, RestoreOptions, Writer};
 use crate::parallel_hash::ParallelHasher;
@@ -365,8 +365,8 @@ impl LocalStore {
             if found != info.nar_hash {
                 return Err(StoreError::HashMismatch {
                     path: self.shown(&info.path),
-                    specified: info.nar_hash.sri(),
-                    found: found.sri(),
+                    specified: info.nar_hash.format(Format::Nix32, true),
+                    found: found.format(Format::Nix32, true),
                 });
             }
             if info.nar_size != 0 && found_size != info.nar_size {
