@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Outside,
     /// Ctrl-C.
     Interrupted,
+    /// The debugger was left: there is nothing to say.
+    Quit,
     /// The memory limit.
     Memory,
     /// Everything else.
@@ -69,6 +71,8 @@ pub struct Error {
     pub diagnostics: Vec<(Pos, rx_lang::Diagnostic)>,
     /// The copy that failed thunks keep, once there is one.
     pub(crate) kept: Option<&'static Error>,
+    /// Whether the debugger has stopped at it.
+    pub(crate) seen: bool,
     /// The process's exit status when the error ends it; 1 unless a build says otherwise.
     pub status: u8,
 }
@@ -89,6 +93,7 @@ impl Error {
             suggestions: Vec::new(),
             diagnostics: Vec::new(),
             kept: None,
+            seen: false,
             status: 1,
         })
     }
@@ -143,7 +148,7 @@ impl Error {
     pub fn is_passing(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Interrupted | ErrorKind::Memory | ErrorKind::CallDepth
+            ErrorKind::Interrupted | ErrorKind::Quit | ErrorKind::Memory | ErrorKind::CallDepth
         )
     }
 }

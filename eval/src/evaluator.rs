@@ -53,6 +53,14 @@ pub struct EvalSettings {
     pub search_path: Vec<crate::outside::SearchEntry>,
     /// Whether exactly what the reference delays is delayed, for values that are printed unevaluated.
     pub exact: bool,
+    /// `--debugger`: code is compiled so that a debugger can look into it.
+    pub debugger: bool,
+    /// `ignore-try`: nothing stops inside `builtins.tryEval`.
+    pub ignore_try: bool,
+    /// `debugger-on-trace`
+    pub debugger_on_trace: bool,
+    /// `debugger-on-warn`
+    pub debugger_on_warn: bool,
     /// What relative elements of the search path are relative to.
     pub current_dir: Vec<u8>,
 }
@@ -76,6 +84,10 @@ impl Default for EvalSettings {
             store_dir: b"/nix/store".to_vec(),
             search_path: Vec::new(),
             exact: false,
+            debugger: false,
+            ignore_try: false,
+            debugger_on_trace: false,
+            debugger_on_warn: false,
             current_dir: b"/".to_vec(),
         }
     }
@@ -294,6 +306,7 @@ impl Vm {
             base_dir,
             home: ev.settings.home.as_deref(),
             exact: ev.settings.exact,
+            debugger: ev.settings.debugger,
         };
         let parsed = start.elapsed().as_micros() as u64;
         let unit = crate::compile::compile(&ast, source, &environment, &mut self.heap)

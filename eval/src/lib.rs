@@ -7,6 +7,7 @@
 pub mod builtins;
 pub mod code;
 pub mod compile;
+pub mod debug;
 pub mod error;
 pub mod evaluator;
 pub mod flakes;

@@ -53,6 +53,8 @@ pub struct Vm {
     /// This evaluator's number, for thunks that are busy.
     pub(crate) id: u32,
     native_limit: usize,
+    /// The debugger, if there is one.
+    pub(crate) debugging: Option<Box<crate::debug::Debugging>>,
     /// What values depend on, if somebody wants to know.
     pub(crate) tracker: Option<Box<crate::track::Tracker>>,
     /// Compiled regular expressions.
@@ -97,6 +99,7 @@ impl Vm {
             depth: 0,
             max_depth: ev.settings.max_call_depth,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            debugging: None,
             tracker: None,
             names: Vec::new(),
             symbols: vec![

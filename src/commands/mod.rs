@@ -30,7 +30,7 @@ mod prefetch;
 pub mod profile;
 mod realisation;
 mod registry;
-mod repl;
+pub(crate) mod repl;
 mod run;
 mod search;
 mod shell;

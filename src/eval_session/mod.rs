@@ -71,6 +71,10 @@ fn run_session<T>(
         }
         session.override_flakes(options)?;
         session.auto_args = args::values(&mut session, options)?;
+        if options.debugger {
+            let debugger = crate::commands::repl::debugger(&session);
+            session.vm.set_debugger(debugger);
+        }
         let evaluating = rx_store::evaluation::begin();
         let result = run(&mut session);
         drop(evaluating);
@@ -331,6 +335,10 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
         store_dir: store_dir(settings),
         search_path,
         exact: options.exact,
+        debugger: options.debugger,
+        ignore_try: settings.ignore_try,
+        debugger_on_trace: settings.debugger_on_trace,
+        debugger_on_warn: settings.debugger_on_warn,
         current_dir: match &options.base_dir {
             Some(directory) => directory.clone(),
             None => std::env::current_dir()?,

@@ -11,8 +11,10 @@ use super::report::{Frame, Label, Report, Source};
 
 /// What ends a command whose evaluation failed.
 pub fn eval_failure(evaluator: &Evaluator, error: &Error) -> Failure {
-    if error.kind == ErrorKind::Interrupted {
-        return Interrupted.into();
+    match error.kind {
+        ErrorKind::Interrupted => return Interrupted.into(),
+        ErrorKind::Quit => return Failure::Status(0),
+        _ => {}
     }
     Failure::Report {
         report: Box::new(eval_report(evaluator, error)),

@@ -20,7 +20,7 @@ pub(super) const TABLE: &[Builtin] = &[
         add_error_context,
         "Gives `value`; if that fails, `context` is shown on the way to the error."
     ),
-    builtin!("break", ["v"], pause, "Gives `v`. In the debugger, evaluation stops here.", strict: 1, global: true),
+    builtin!("break", ["v"], pause, "Gives `v`. In the debugger, evaluation stops here.", global: true),
     builtin!("deepSeq", ["e1", "e2"], deep_seq, "Evaluates `e1` with everything in it, then gives `e2`.", strict: 1),
     builtin!("seq", ["e1", "e2"], seq, "Evaluates `e1`, then gives `e2`.", strict: 3),
     builtin!("throw", ["s"], throw, "Fails with the message `s`; `tryEval` catches it.", strict: 1, global: true),
@@ -51,6 +51,7 @@ fn deep_seq(vm: &mut Vm, args: &[Value]) -> Result {
 }
 
 fn pause(vm: &mut Vm, args: &[Value]) -> Result {
+    vm.breakpoint()?;
     vm.force(args[0])
 }
 
@@ -93,7 +94,7 @@ fn add_error_context(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn try_eval(vm: &mut Vm, args: &[Value]) -> Result {
     let (sp, depth) = (vm.sp, vm.depth);
-    let result = vm.force(args[0]);
+    let result = vm.trying(|vm| vm.force(args[0]));
     (vm.sp, vm.depth) = (sp, depth);
     let (success, value) = match result {
         Ok(value) => (Value::TRUE, value),
@@ -121,6 +122,9 @@ fn show_trace(vm: &mut Vm, value: Value) -> Result<()> {
 
 fn trace(vm: &mut Vm, args: &[Value]) -> Result {
     show_trace(vm, args[0])?;
+    if vm.ev.settings.debugger_on_trace {
+        vm.pause()?;
+    }
     vm.force(args[1])
 }
 
@@ -142,6 +146,9 @@ fn warn(vm: &mut Vm, args: &[Value]) -> Result {
     if vm.ev.settings.abort_on_warn {
         let message = "aborting to reveal stack trace of warning, as abort-on-warn is set";
         return Err(Error::new(ErrorKind::Abort, message).at(pos));
+    }
+    if vm.ev.settings.debugger_on_trace || vm.ev.settings.debugger_on_warn {
+        vm.pause()?;
     }
     vm.force(args[1])
 }

@@ -6,6 +6,7 @@
 //! constant. A *unit* of code (a lambda's body, a thunk's body, a file) has its own frame; what it uses of
 //! the units around it is captured, that is, copied when the closure or thunk is made.
 
+pub mod debug;
 mod node;
 
 pub use node::{Code, Expr, Place, Var};
@@ -142,6 +143,8 @@ pub struct Formals {
     pub ellipsis: bool,
     /// Where the formals stand in the last kinds of sets that came.
     pub plans: [OnceLock<Box<FormalsPlan>>; 4],
+    /// For the debugger: a word of the frame, and what makes the object in it that the defaults see.
+    pub scope: Option<(u32, Code)>,
     /// What `builtins.functionArgs` says, once asked.
     pub function_args: OnceLock<Value>,
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 
+use super::debug::{DebugSite, ScopeSite};
 use super::{
     Assert, AttrsSite, Binary, Call, ClosureSite, DelayedSite, HasAttr, If, Interp, Let, ListSite,
     Not, ScopedSite, Select, SelectPath, ThunkSite, With, WithVar,
@@ -177,12 +178,26 @@ nodes! {
     34 CurPos(Pos),
     /// Lazy. A large set with constant names, not recursive, whose attributes are made when somebody asks for them.
     35 Delayed(&'static DelayedSite),
+    /// Code that the debugger watches.
+    36 Debug(&'static DebugSite),
+    /// Lazy. The object for the debugger of a scope that is entered.
+    37 OpenScope(&'static ScopeSite),
+    /// Lazy. That object, filled.
+    38 FillScope(&'static ScopeSite),
 }
 
 impl Code {
+    /// The code, without the debugger's watch over it.
+    pub(crate) fn unwatched(self) -> Code {
+        match self.expr() {
+            Expr::Debug(site) => site.inner.unwatched(),
+            _ => self,
+        }
+    }
+
     /// Whether a set is written here.
     pub(crate) fn is_set_literal(self) -> bool {
-        match self.expr() {
+        match self.unwatched().expr() {
             Expr::Const(value) => value.as_attrs().is_some(),
             Expr::Attrs(_) | Expr::Delayed(_) | Expr::Scoped(_) => true,
             _ => false,
@@ -191,7 +206,7 @@ impl Code {
 
     /// Whether a constant, a list, a function, or a set without computed names is written here.
     pub(crate) fn is_literal(self) -> bool {
-        match self.expr() {
+        match self.unwatched().expr() {
             Expr::Scoped(site) => site.dynamics.is_empty(),
             Expr::Const(_)
             | Expr::Shared(_)

@@ -4,6 +4,7 @@ use rx_lang::ast::{AttrName, AttrSetId, Binding, BindingValue, Expr as Syntax, E
 use rx_lang::symbol::{Symbol, known};
 
 use super::{Compiler, Group, scope};
+use crate::code::debug::{Doing, LevelKind};
 use crate::code::{
     self, Attributes, AttrsSite, Code, DelayedSite, Dynamic, Expr, Let, ScopedSite, Var,
 };
@@ -20,7 +21,8 @@ impl Compiler<'_> {
         if set.recursive {
             return self.recursive_attrs(id, pos);
         }
-        let delayed = bindings.len() >= DELAYED && self.ast.dynamics(set).is_empty();
+        let delayed =
+            bindings.len() >= DELAYED && self.ast.dynamics(set).is_empty() && self.debug.is_none();
         if delayed {
             self.scope.enter_unit();
         }
@@ -76,6 +78,7 @@ impl Compiler<'_> {
             .collect();
         let attributes = Attributes::new(self.slice(attributes));
         let dynamics = self.dynamics(id);
+        self.close_level();
         self.scope.release(mark);
         let site = ScopedSite {
             bindings: self.slice(group.bindings),
@@ -91,13 +94,15 @@ impl Compiler<'_> {
         let mark = self.scope.mark();
         let group = self.bind_group(id, None);
         let body = self.strict(body);
+        let body = self.watch(body, Doing::Let, Pos::NONE);
+        self.close_level();
         self.scope.release(mark);
         let bindings = self.slice(group.bindings);
         self.node(Expr::Let(self.make(Let { bindings, body })))
     }
 
     /// Binds the names of a recursive set or `let`, and compiles what they are bound to. With `overrides` the names are
-    /// attributes of the set in that word.
+    /// attributes of the set in that word. For the debugger a level is opened, which the caller closes.
     fn bind_group(&mut self, id: AttrSetId, overrides: Option<scope::Place>) -> BoundGroup {
         let set = self.ast.set(id);
         let bindings = self.ast.bindings(set);
@@ -106,7 +111,8 @@ impl Compiler<'_> {
             .iter()
             .map(|b| (b.value == BindingValue::Inherit).then(|| self.inherited(b)))
             .collect::<Vec<_>>();
-        let builtins = (overrides.is_none() && !self.environment.exact)
+        let object = self.reserve_level();
+        let builtins = (overrides.is_none() && !self.environment.exact && self.debug.is_none())
             .then(|| self.builtins_beside(bindings))
             .flatten();
         let constants = bindings
@@ -128,6 +134,9 @@ impl Compiler<'_> {
             }
             places.push(Some(place));
         }
+        let slots = places.iter().flatten().map(|place| place.slot).collect();
+        let names = bindings.iter().map(|b| b.name).collect();
+        let opened = self.open_level(object, LevelKind::Names, names, slots);
         let group = Group::Recursive(first);
         let sources = self.inherit_sources(id, group);
         let mut nodes = Vec::with_capacity(bindings.len() + sources.len());
@@ -146,6 +155,10 @@ impl Compiler<'_> {
             values.push(self.node(Expr::Local(place.slot)));
         }
         nodes.extend(sources);
+        if let Some(opened) = opened {
+            nodes.insert(0, (opened.slot, opened.make));
+            nodes.push((opened.slot, opened.fill));
+        }
         BoundGroup {
             values,
             bindings: nodes,

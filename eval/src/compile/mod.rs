@@ -4,6 +4,7 @@
 //! bound. A use of a variable of an outer unit adds a capture to every unit in between.
 
 mod attrs;
+mod debug;
 mod lambda;
 mod operators;
 mod paths;
@@ -15,6 +16,7 @@ use rx_lang::Ast;
 use rx_lang::ast::{AttrName, AttrPath, Expr as Syntax, ExprId};
 use rx_lang::symbol::Symbol;
 
+use crate::code::debug::LevelKind;
 use crate::code::{self, Code, Expr, Name, Place, ThunkCode, ThunkSite, Var};
 use crate::heap::{Heap, Word};
 use crate::source::{Pos, Source};
@@ -59,6 +61,8 @@ pub struct Environment<'a> {
     pub home: Option<&'a [u8]>,
     /// Whether exactly what the reference delays is delayed: what is printed unevaluated can tell.
     pub exact: bool,
+    /// Whether the debugger watches.
+    pub debugger: bool,
 }
 
 /// Compiles a file.
@@ -83,9 +87,14 @@ pub fn compile(
         undefined: Vec::new(),
         strings: FxHashMap::default(),
         capture_lists: FxHashMap::default(),
+        debug: None,
     };
+    if environment.debugger {
+        compiler.begin_debugging();
+    }
     compiler.scope.enter_unit();
     let body = compiler.strict(ast.root());
+    let body = compiler.watch_file(body, source);
     let unit = compiler.scope.leave_unit();
     if compiler.undefined.is_empty() {
         Ok(Unit {
@@ -111,6 +120,8 @@ struct Compiler<'a> {
     /// String constants of the file by their text.
     strings: FxHashMap<Box<[u8]>, Value>,
     capture_lists: FxHashMap<&'static [Var], &'static [Var]>,
+    /// For the debugger: the constructs around that bind names.
+    debug: Option<debug::Levels>,
 }
 
 /// Whether a lazy node is for a group of bindings that see each other.
@@ -172,7 +183,10 @@ impl Compiler<'_> {
 
     /// Code that gives the value of the expression when it is evaluated.
     fn strict(&mut self, id: ExprId) -> Code {
-        stacker::maybe_grow(64 * 1024, 4 * 1024 * 1024, || self.strict_here(id))
+        stacker::maybe_grow(64 * 1024, 4 * 1024 * 1024, || {
+            let code = self.strict_here(id);
+            self.watch_expression(id, code)
+        })
     }
 
     fn strict_here(&mut self, id: ExprId) -> Code {
@@ -251,7 +265,13 @@ impl Compiler<'_> {
                 let mark = self.scope.mark();
                 let place = self.scope.reserve();
                 self.withs.push(place);
+                let object = self.reserve_level();
+                let opened = self.open_level(object, LevelKind::With, Vec::new(), vec![place.slot]);
                 let body = self.strict(body);
+                let body = self.after_opening(opened, false, body);
+                if opened.is_some() {
+                    self.close_level();
+                }
                 self.withs.pop();
                 self.scope.release(mark);
                 self.node(Expr::With(self.make(code::With {
@@ -467,6 +487,10 @@ impl Compiler<'_> {
         let mut base = self.strict(base);
         let names = self.ast.attr_path(path);
         if default.is_none() && names.iter().all(|n| matches!(n, AttrName::Static(_))) {
+            if self.debug.is_some() && !matches!(base.expr(), Expr::Const(_)) {
+                let path = self.attr_path(path);
+                return self.whole_selection(base, path, pos);
+            }
             for &name in names {
                 let AttrName::Static(name) = name else {
                     continue;

@@ -112,7 +112,7 @@ impl Compiler<'_> {
         };
         let text = rx_lang::print::expr(self.ast, condition, &paths);
         let code = self.strict(condition);
-        let sides = match code.expr() {
+        let sides = match code.unwatched().expr() {
             Expr::Eq(binary) => Some((binary.left, binary.right)),
             _ => None,
         };

@@ -190,7 +190,18 @@ impl Vm {
         select: &'static SelectPath,
         env: Env,
     ) -> Result<Option<Value>> {
-        let mut value = self.eval(select.base, env)?;
+        let value = self.eval(select.base, env)?;
+        self.select_path_of(value, select, env)
+    }
+
+    /// The same for a base that has been evaluated.
+    #[inline]
+    pub(crate) fn select_path_of(
+        &mut self,
+        mut value: Value,
+        select: &'static SelectPath,
+        env: Env,
+    ) -> Result<Option<Value>> {
         for step in select.path {
             self.stats.selects += 1;
             let name = self.attr_name(step, env, select.pos)?;

@@ -290,7 +290,11 @@ impl Vm {
             .iter()
             .zip(&plan.indices)
             .filter(|(_, index)| **index == FormalsPlan::MISSING)
-            .filter_map(|(formal, _)| Some((formal.slot, formal.default?)))
+            .filter_map(|(formal, _)| Some((formal.slot, formal.default?)));
+        let missing = formals
+            .scope
+            .into_iter()
+            .chain(missing)
             .collect::<SmallVec<[(u32, Code); 8]>>();
         self.bind_group(&missing, env);
     }
@@ -354,7 +358,8 @@ impl Vm {
         Ok(FormalsPlan {
             keys: entries.keys_id(),
             indices: indices.into(),
-            defaults,
+            // Also the object for the debugger is made with the defaults.
+            defaults: defaults || formals.scope.is_some(),
         })
     }
 

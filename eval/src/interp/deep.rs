@@ -27,7 +27,13 @@ impl Vm {
             View::Attrs(attrs) => {
                 let entries = attrs.entries(&mut self.heap);
                 for (i, (name, value)) in entries.iter().enumerate() {
-                    self.force_part(value, seen).context(entries.pos(i), || {
+                    let pos = entries.pos(i);
+                    let forced = if value.is_thunk() {
+                        self.debugged_attribute(name, pos, |vm| vm.force_part(value, seen))
+                    } else {
+                        self.force_part(value, seen)
+                    };
+                    forced.context(pos, || {
                         [
                             b"while evaluating the attribute '",
                             symbol::name(name),

@@ -233,6 +233,8 @@ impl Vm {
             Expr::Attrs(site) => self.make_attrs(site, env),
             Expr::Delayed(site) => self.make_delayed(site, env),
             Expr::Shared(word) => Value::from_word(heap::load(word)).peel(),
+            Expr::OpenScope(site) => self.open_scope(site, env),
+            Expr::FillScope(site) => self.fill_scope(site, env),
             // The compiler puts only lazy nodes where values are delayed.
             _ => Value::NULL,
         }

@@ -13,6 +13,7 @@ impl Vm {
     /// The operators whose operands are both evaluated.
     pub(super) fn operator(&mut self, code: Code, env: Env) -> Result {
         match code.expr() {
+            Expr::Debug(site) => self.debugged(site, env),
             Expr::Eq(site) => {
                 let (a, b) = self.operands(site, env)?;
                 self.equal(a, b)

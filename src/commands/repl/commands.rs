@@ -163,10 +163,42 @@ pub(super) const COMMANDS: &[Command] = &[
     ),
 ];
 
+/// The commands that there are beside them in the debugger.
+pub(super) const DEBUG_COMMANDS: &[Command] = &[
+    command(&[":env"], "", Takes::Nothing, &["Show env stack"]),
+    command(
+        &[":bt", ":backtrace"],
+        "",
+        Takes::Nothing,
+        &["Show trace stack"],
+    ),
+    command(
+        &[":st"],
+        "[idx]",
+        Takes::Word,
+        &[
+            "Show current trace, or change to another",
+            "trace in the stack",
+        ],
+    ),
+    command(
+        &[":c", ":continue"],
+        "",
+        Takes::Nothing,
+        &["Go until end of program, exception, or", "builtins.break"],
+    ),
+    command(&[":s", ":step"], "", Takes::Nothing, &["Go one step"]),
+];
+
 impl Repl<'_> {
     /// Runs a text that begins with a colon. `complete` says that nothing follows.
     pub fn command(&mut self, text: &str, complete: bool) -> Result<Outcome, Failure> {
         let (name, argument) = split(text);
+        if self.vm.has_debugger()
+            && let Some(known) = find_in(DEBUG_COMMANDS, name)
+        {
+            return self.debug_command(known.names[0], argument);
+        }
         let Some(known) = find(name) else {
             return Err(unknown(name));
         };
@@ -177,7 +209,7 @@ impl Repl<'_> {
             return Ok(Outcome::More);
         }
         match known.names[0] {
-            ":?" => ui::print(&overview())?,
+            ":?" => ui::print(&overview(self.vm.has_debugger()))?,
             ":a" => {
                 let value = self.eval(argument)?;
                 self.add_attributes(value)?;
@@ -258,7 +290,11 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 fn find(name: &str) -> Option<&'static Command> {
-    COMMANDS
+    find_in(COMMANDS, name)
+}
+
+fn find_in(commands: &'static [Command], name: &str) -> Option<&'static Command> {
+    commands
         .iter()
         .find(|command| command.names.contains(&name))
 }
@@ -276,22 +312,30 @@ fn unknown(name: &str) -> Failure {
 }
 
 /// The list of commands.
-fn overview() -> String {
+fn overview(debugger: bool) -> String {
     let mut text = String::from(
         "The following commands are available:\n\n  \
          <expr>                       Evaluate and print expression\n  \
          <x> = <expr>                 Bind expression to variable\n",
     );
-    for command in COMMANDS {
+    list(COMMANDS, &mut text);
+    if debugger {
+        text += "\n        Debug mode commands\n";
+        list(DEBUG_COMMANDS, &mut text);
+    }
+    text
+}
+
+fn list(commands: &[Command], text: &mut String) {
+    for command in commands {
         let names = command.names.join(", ");
         let left = format!("{names} {}", command.argument);
         let (first, more) = command.about.split_first().unwrap_or((&"", &[]));
-        text += &format!("  {left:<28} {first}\n");
+        *text += &format!("  {left:<28} {first}\n");
         for line in more {
-            text += &format!("  {:<28} {line}\n", "");
+            *text += &format!("  {:<28} {line}\n", "");
         }
     }
-    text
 }
 
 #[cfg(test)]
@@ -300,8 +344,8 @@ mod tests {
 
     #[test]
     fn the_overview_names_every_command_once() {
-        let text = overview();
-        for command in COMMANDS {
+        let text = overview(true);
+        for command in COMMANDS.iter().chain(DEBUG_COMMANDS) {
             for name in command.names {
                 let named = text.matches(&format!("{name} ")).count()
                     + text.matches(&format!("{name},")).count();

@@ -9,6 +9,7 @@
 mod builds;
 mod commands;
 mod completion;
+mod debugger;
 mod docs;
 mod edit;
 mod highlighting;
@@ -24,6 +25,7 @@ mod terminal;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rx_store::interrupt;
 use rx_store::progress::{self, Level};
@@ -32,6 +34,7 @@ use crate::cli::{COMPATIBLE_VERSION, Category, EvalOptions, Invocation, Subcomma
 use crate::eval_session::with_session;
 use crate::ui::{self, Failure};
 
+pub use debugger::debugger;
 use memory::Saved;
 use reader::{Reader, Typed};
 use session::{Host, Outcome, Repl};
@@ -87,6 +90,7 @@ impl Subcommand for ReplCommand {
                 store: Box::new(move || Ok(opener.open()?)),
                 start,
             };
+            session.vm.heap.set_limit(memory::heap_limit());
             let mut repl = Repl::new(&mut session.vm, &host);
             let mut rest = Vec::new();
             match saved {
@@ -97,16 +101,33 @@ impl Subcommand for ReplCommand {
                 }
             }
             let interactive = reader::is_interactive();
-            run(repl, interactive, rest)
+            run(&RefCell::new(repl), interactive, rest).map(drop)
         })
     }
 }
 
+/// How a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    /// By its own wish, or because there is no more to read.
+    Quit,
+    /// So that what was stopped goes on.
+    Continue,
+    /// The same, for one step.
+    Step,
+}
+
 /// Reads and answers until the session ends.
-fn run(repl: Repl<'_>, interactive: bool, rest: Vec<u8>) -> Result<(), Failure> {
-    let data_dir = repl.host.invocation.settings.places.data_dir.clone();
-    let repl = RefCell::new(repl);
-    let mut reader = Reader::new(&repl, interactive, &data_dir, rest);
+fn run(repl: &RefCell<Repl<'_>>, interactive: bool, rest: Vec<u8>) -> Result<Ended, Failure> {
+    let data_dir = repl
+        .borrow()
+        .host
+        .invocation
+        .settings
+        .places
+        .data_dir
+        .clone();
+    let mut reader = Reader::new(repl, interactive, &data_dir, rest);
     let mut pending = String::new();
     loop {
         let typed = reader.read(&pending)?;
@@ -119,7 +140,7 @@ fn run(repl: Repl<'_>, interactive: bool, rest: Vec<u8>) -> Result<(), Failure> 
             }
             Typed::End if pending.trim().is_empty() => {
                 ui::print("\n")?;
-                return Ok(());
+                return Ok(Ended::Quit);
             }
             // What lacks its end is told as that.
             Typed::End => (std::mem::take(&mut pending), true),
@@ -132,13 +153,17 @@ fn run(repl: Repl<'_>, interactive: bool, rest: Vec<u8>) -> Result<(), Failure> 
                 continue;
             }
             Outcome::More | Outcome::Again => {}
-            Outcome::Quit => return Ok(()),
+            Outcome::Quit => return Ok(Ended::Quit),
+            Outcome::Continue => return Ok(Ended::Continue),
+            Outcome::Step => return Ok(Ended::Step),
         }
         ui::print("\n")?;
         if complete {
-            return Ok(());
+            return Ok(Ended::Quit);
         }
-        if repl.borrow().is_large() {
+        // What is stopped would be lost.
+        let may_restart = !repl.borrow().is_stopped;
+        if may_restart && repl.borrow().is_large() {
             let rest = reader.unread();
             repl.borrow_mut().start_afresh(rest);
         }
@@ -146,8 +171,12 @@ fn run(repl: Repl<'_>, interactive: bool, rest: Vec<u8>) -> Result<(), Failure> 
 }
 
 impl Repl<'_> {
-    /// Says who is there.
+    /// Says who is there, once.
     fn greet(&self) {
+        static GREETED: AtomicBool = AtomicBool::new(false);
+        if GREETED.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let program = &self.host.invocation.program;
         let name = if program.starts_with("rx") {
             format!(
@@ -157,7 +186,12 @@ impl Repl<'_> {
         } else {
             format!("Nix {COMPATIBLE_VERSION}")
         };
-        self.say(&format!("{name}\nType :? for help."));
+        let what = if self.vm.has_debugger() {
+            " debugger"
+        } else {
+            ""
+        };
+        self.say(&format!("{name}{what}\nType :? for help."));
     }
 
     /// Says something to the person, after all that was printed.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rx_store::interrupt;
@@ -34,6 +35,13 @@ pub(super) fn is_interactive() -> bool {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// What was read from standard input and not looked at yet. Sessions inside others read on where those stopped.
+static UNREAD: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+fn unread() -> MutexGuard<'static, Vec<u8>> {
+    UNREAD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Gives the lines.
 pub(super) enum Reader<'a, 'b> {
     /// From a person.
@@ -53,8 +61,10 @@ impl<'a, 'b> Reader<'a, 'b> {
         if interactive && let Some(terminal) = Terminal::new(repl, data_dir) {
             return Reader::Terminal(Box::new(terminal));
         }
+        if !rest.is_empty() {
+            *unread() = rest;
+        }
         Reader::Pipe(Pipe {
-            buffer: rest,
             echo: std::env::var_os("_NIX_TEST_REPL_ECHO").is_some_and(|value| value == "1"),
         })
     }
@@ -69,45 +79,49 @@ impl<'a, 'b> Reader<'a, 'b> {
     }
 
     /// What was read ahead.
-    pub fn unread(&mut self) -> Vec<u8> {
+    pub fn unread(&self) -> Vec<u8> {
         match self {
             Reader::Terminal(_) => Vec::new(),
-            Reader::Pipe(pipe) => std::mem::take(&mut pipe.buffer),
+            Reader::Pipe(_) => std::mem::take(&mut unread()),
         }
     }
 }
 
 /// Lines of standard input.
 pub(super) struct Pipe {
-    buffer: Vec<u8>,
     /// Tests want to see prompts and lines.
     echo: bool,
 }
 
 impl Pipe {
-    fn read(&mut self, prompt: &str) -> Result<Typed, Failure> {
+    fn read(&self, prompt: &str) -> Result<Typed, Failure> {
         let mut searched = 0;
         loop {
-            let end = self.buffer[searched..].iter().position(|&b| b == b'\n');
+            let mut buffer = unread();
+            let end = buffer[searched..].iter().position(|&b| b == b'\n');
             if let Some(end) = end {
-                let rest = self.buffer.split_off(searched + end + 1);
-                let mut line = std::mem::replace(&mut self.buffer, rest);
+                let rest = buffer.split_off(searched + end + 1);
+                let mut line = std::mem::replace(&mut *buffer, rest);
+                drop(buffer);
                 line.pop();
                 return self.line(prompt, line);
             }
-            searched = self.buffer.len();
+            searched = buffer.len();
+            drop(buffer);
             if !wait_for_input()? {
                 interrupt::clear();
                 return Ok(Typed::Interrupt);
             }
             let mut piece = [0; 16 * 1024];
             let count = std::io::stdin().lock().read(&mut piece)?;
+            let mut buffer = unread();
             if count > 0 {
-                self.buffer.extend_from_slice(&piece[..count]);
-            } else if self.buffer.is_empty() {
+                buffer.extend_from_slice(&piece[..count]);
+            } else if buffer.is_empty() {
                 return Ok(Typed::End);
             } else {
-                let line = std::mem::take(&mut self.buffer);
+                let line = std::mem::take(&mut *buffer);
+                drop(buffer);
                 return self.line(prompt, line);
             }
         }

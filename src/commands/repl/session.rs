@@ -46,6 +46,10 @@ pub(super) struct Repl<'a> {
     pub show_trace: bool,
     /// What made the variables, for a session that goes on in a fresh process.
     pub steps: Vec<Step>,
+    /// The trace that the variables are of, in the debugger.
+    pub frame: usize,
+    /// An evaluation has been stopped and waits for this session.
+    pub is_stopped: bool,
     /// Nothing is said about what is loaded.
     pub quiet: bool,
     /// Bytes of memory from which on the session goes on in a fresh process.
@@ -61,12 +65,15 @@ pub(super) enum Outcome {
     More,
     /// End the session.
     Quit,
+    /// Go on with what was stopped.
+    Continue,
+    /// Go on with it, for one step.
+    Step,
 }
 
 impl<'a> Repl<'a> {
     /// A session without variables.
     pub fn new(vm: &'a mut Vm, host: &'a Host) -> Repl<'a> {
-        vm.heap.set_limit(memory::heap_limit());
         Repl {
             vm,
             host,
@@ -76,6 +83,8 @@ impl<'a> Repl<'a> {
             last_loaded: None,
             show_trace: host.invocation.settings.show_trace,
             steps: Vec::new(),
+            frame: 0,
+            is_stopped: false,
             quiet: false,
             memory_limit: memory::limit(),
         }
