@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::BufRead;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rx_store::path::StorePath;
 use rx_store::store::closure::{ClosureOptions, topological_paths};
@@ -322,12 +322,7 @@ impl Operands {
     pub fn all(&self) -> Result<Vec<OsString>, Failure> {
         let mut all = self.what.clone();
         if self.stdin {
-            for line in std::io::stdin().lock().split(b'\n') {
-                let line = line?;
-                if !line.trim_ascii().is_empty() {
-                    all.push(OsString::from_vec(line.trim_ascii().to_vec()));
-                }
-            }
+            all.extend(from_stdin()?);
         }
         Ok(all)
     }
@@ -352,6 +347,22 @@ impl Operands {
         }
         self.names.find(invocation, store, &names)
     }
+}
+
+/// The names on standard input, which is read once: a run may begin anew.
+fn from_stdin() -> Result<Vec<OsString>, Failure> {
+    static READ: OnceLock<Vec<OsString>> = OnceLock::new();
+    if let Some(names) = READ.get() {
+        return Ok(names.clone());
+    }
+    let mut names = Vec::new();
+    for line in std::io::stdin().lock().split(b'\n') {
+        let line = line?;
+        if !line.trim_ascii().is_empty() {
+            names.push(OsString::from_vec(line.trim_ascii().to_vec()));
+        }
+    }
+    Ok(READ.get_or_init(|| names).clone())
 }
 
 /// Names on the command line of a command that works on store paths, their closures, or all of the store.

@@ -278,3 +278,36 @@ fn all_mistakes_of_a_flake_are_told_when_asked_to_keep_going() {
         assert!(error.contains(message), "{error}");
     }
 }
+
+#[test]
+fn settings_of_a_flake_count_only_when_they_are_accepted() {
+    let place = Place::new().with(
+        "NIX_CONFIG",
+        "experimental-features = nix-command flakes\nflake-registry =",
+    );
+    place.write(
+        "flake.nix",
+        "{ nixConfig.eval-system = \"a-b\"; nixConfig.bash-prompt = \"x\";
+           outputs = { self }: { v = builtins.currentSystem or \"pure\"; }; }",
+    );
+    let told = place.line("rx eval --raw --impure path:.#v");
+    assert!(
+        told.err
+            .contains("ignoring untrusted flake configuration setting 'eval-system'"),
+        "{}",
+        told.err
+    );
+    assert!(!told.err.contains("bash-prompt"), "{}", told.err);
+    assert_ne!(told.success(), "a-b");
+    let accepted = place.line("rx eval --raw --impure --accept-flake-config path:.#v");
+    assert_eq!(accepted.success(), "a-b");
+    let data = place.root().join("home/.local/share/nix");
+    std::fs::create_dir_all(&data).unwrap();
+    let file = data.join("trusted-settings.json");
+    std::fs::write(&file, "{\"eval-system\":{\"a-b\":true}}").unwrap();
+    let saved = place.line("rx eval --raw --impure path:.#v");
+    assert_eq!(saved.success(), "a-b");
+    std::fs::write(&file, "{\"eval-system\":{\"a-b\":false,\"other\":true}}").unwrap();
+    let refused = place.line("rx eval --raw --impure path:.#v");
+    assert_ne!(refused.success(), "a-b");
+}

@@ -97,6 +97,7 @@ fn quietly(
         refresh: false,
         print_build_logs: false,
         gc_warning: false,
+        flakes: Arc::default(),
     };
     with_session(&invocation, &EvalOptions::default(), true, run).unwrap_or_default()
 }

@@ -1,7 +1,9 @@
 //! One run of the program: what it was called as, its settings, how it talks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rx_store::fetch::input::{Fetched, Input};
 use rx_store::settings::Settings;
 
 /// The version of the reference whose behaviour rx has.
@@ -22,6 +24,17 @@ pub struct Invocation {
     pub print_build_logs: bool,
     /// Warn about results without a root.
     pub gc_warning: bool,
+    /// What was found out about flakes before the run began anew.
+    pub flakes: Arc<FlakeKnowledge>,
+}
+
+/// What is known of flakes when a run begins anew with settings that a flake asked for.
+#[derive(Clone, Debug, Default)]
+pub struct FlakeKnowledge {
+    /// Whether a setting with this value is accepted from flakes.
+    pub decisions: BTreeMap<(String, String), bool>,
+    /// Trees that were fetched.
+    pub fetched: BTreeMap<Input, Fetched>,
 }
 
 impl Invocation {

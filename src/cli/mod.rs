@@ -30,7 +30,7 @@ pub use common::{ClassicCommon, CommonOptions};
 pub use entry::{ClassicCommand, ClassicEntry};
 pub use environment::EnvironmentOptions;
 pub use flag::{AnyOptions, Flag, FlagDoc, Group, Options, Values};
-pub use invocation::{CLASSIC_NAMES, COMPATIBLE_VERSION, Invocation, Role};
+pub use invocation::{CLASSIC_NAMES, COMPATIBLE_VERSION, FlakeKnowledge, Invocation, Role};
 pub use modern::{Category, Entry, Subcommand};
 pub use options::{AutoArg, BuildOptions, EvalOptions, JsonOptions, LinkOptions, Selection};
 
@@ -189,6 +189,7 @@ fn run_classic(
         refresh: false,
         print_build_logs: common.log_format != Some(LogFormat::Raw),
         gc_warning: !common.no_gc_warning,
+        flakes: Arc::default(),
     };
     (call.run)(&invocation)
 }
@@ -249,15 +250,25 @@ fn run_modern(
         settings.narinfo_cache_positive_ttl = 0;
         settings.narinfo_cache_meta_ttl = 0;
     }
-    let invocation = Invocation {
+    let mut invocation = Invocation {
         program: format!("{program} {}", entry.path),
         settings: Arc::new(settings),
         offline: common.offline,
         refresh: common.refresh,
         print_build_logs: common.print_build_logs,
         gc_warning: false,
+        flakes: Arc::default(),
     };
-    entry.run(&matches, &invocation)
+    loop {
+        match entry.run(&matches, &invocation) {
+            // Each time more is decided, so there is an end.
+            Err(Failure::Again(settings, flakes)) => {
+                invocation.settings = settings;
+                invocation.flakes = flakes;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// What is not set explicitly is set so that nothing waits for a network.

@@ -1,6 +1,7 @@
 //! An evaluation set up from the settings and options of a command: what the commands that evaluate share.
 
 mod args;
+mod flake_config;
 mod flakes;
 mod stats;
 
@@ -111,6 +112,7 @@ impl EvalSession {
             None => io,
         };
         let mut vm = Vm::new(Evaluator::new(settings, io, false));
+        vm.remember_fetched(&invocation.flakes.fetched);
         if let Some(log) = log {
             vm.track_inputs(log);
         }

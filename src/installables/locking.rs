@@ -65,6 +65,8 @@ pub struct LockWish {
     pub fail_on_unlocked: bool,
     /// Where it is written, instead of beside the flake.
     pub output: Option<PathBuf>,
+    /// The settings that the flake asks for are applied.
+    pub apply_config: bool,
 }
 
 /// A flake reference as people write it, seen from the working directory.
@@ -147,6 +149,7 @@ impl LockOptions {
             commit: self.commit_lock_file,
             fail_on_unlocked: false,
             output: self.output_lock_file.clone(),
+            apply_config: false,
         })
     }
 
@@ -201,7 +204,9 @@ pub fn lock_flake(
     };
     let flake = flakes::get(&mut session.vm, reference, registries);
     let flake = session.check(flake)?;
-    session.note_flake_config(&flake.manifest.config);
+    if wish.apply_config {
+        session.apply_flake_config(&flake.manifest.config)?;
+    }
     let locked = flakes::lock(&mut session.vm, flake, &wish.flags);
     let mut locked = session.check(locked)?;
     if locked.is_changed() || wish.output.is_some() {

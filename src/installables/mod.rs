@@ -250,7 +250,8 @@ impl SourceOptions {
                     )
                     .into());
                 }
-                let wish = self.lock.wish(session)?;
+                let mut wish = self.lock.wish(session)?;
+                wish.apply_config = true;
                 Ok(Named::Flake(Box::new(FlakeInstallable::new(
                     what, reference, &fragment, outputs, lookup, wish,
                 ))))

@@ -3,12 +3,14 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use rx_store::interrupt::Interrupted;
 use rx_store::progress::{self, Level};
-use rx_store::settings::Feature;
+use rx_store::settings::{Feature, Settings};
 
 use super::report::{self, Report};
+use crate::cli::FlakeKnowledge;
 
 /// Why a command ended early. Made from any error by `?`.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub enum Failure {
     },
     /// Nothing is left to say: end with this exit code.
     Status(u8),
+    /// A flake asked for settings that were accepted: the run begins anew with them.
+    Again(Arc<Settings>, Arc<FlakeKnowledge>),
 }
 
 impl Failure {
@@ -118,6 +122,7 @@ pub struct FeatureDisabled(pub Feature);
 pub fn report_failure(program: &str, failure: &Failure) -> u8 {
     let (error, status) = match failure {
         Failure::Status(status) => return *status,
+        Failure::Again(..) => return 1,
         Failure::Report { report, status } => {
             report::show_report(report);
             if is_about_words(&report.message) {

@@ -1,5 +1,7 @@
 //! Files and trees from elsewhere: `fetchurl`, `fetchTarball`, `fetchGit`, `fetchTree`, `fetchMercurial`.
 
+use std::collections::BTreeMap;
+
 use rx_lang::symbol::{self, known};
 use rx_store::fetch::attrs::{Attr, Attrs as InputAttrs};
 use rx_store::fetch::flake_ref::{FlakeRef, ParseOptions};
@@ -141,6 +143,16 @@ impl Vm {
             .lock()
             .insert(input.clone(), fetched.clone());
         Ok(fetched)
+    }
+
+    /// The inputs that have been fetched.
+    pub fn fetched(&self) -> BTreeMap<Input, Fetched> {
+        self.ev.fetched.lock().clone()
+    }
+
+    /// Takes over inputs that another evaluation has fetched.
+    pub fn remember_fetched(&self, fetched: &BTreeMap<Input, Fetched>) {
+        self.ev.fetched.lock().extend(fetched.clone());
     }
 
     /// Lets inputs be fetched again, since they may have changed.

@@ -64,7 +64,9 @@ NixOS modules and configurations, bundlers and Hydra jobs must be what their use
             }
         }
         let (checks, store) = self.flakes.session(&invocation, self.no_build, |session| {
-            let locked = self.flakes.locked(session, self.flake.as_deref(), |_| {})?;
+            let locked = self.flakes.locked(session, self.flake.as_deref(), |wish| {
+                wish.apply_config = true;
+            })?;
             let activity =
                 Activity::start(Level::Info, ActivityKind::Unknown, "evaluating flake", &[]);
             let entered = activity.enter();

@@ -28,6 +28,7 @@ impl Subcommand for FlakeLock {
         self.flakes.session(&invocation, false, |session| {
             self.flakes.locked(session, self.flake.as_deref(), |wish| {
                 wish.write = true;
+                wish.apply_config = true;
                 wish.fail_on_unlocked = true;
             })?;
             Ok(())
@@ -78,6 +79,7 @@ impl Subcommand for FlakeUpdate {
         self.flakes.session(&invocation, false, |session| {
             self.flakes.locked(session, self.flake.as_deref(), |wish| {
                 wish.write = true;
+                wish.apply_config = true;
                 wish.flags.recreate = updates.is_empty() && wish.flags.updates.is_empty();
                 wish.flags.updates.extend(updates);
             })?;

@@ -139,6 +139,7 @@ pub fn complete() -> Vec<(String, String)> {
             refresh: false,
             print_build_logs: false,
             gc_warning: false,
+            flakes: Arc::default(),
         };
         let profile = default_profile(&invocation.settings);
         let store = open_store(&invocation)?;

@@ -57,6 +57,15 @@ impl SettingsBuilder {
         }
     }
 
+    /// Starts with settings that were finished, to change some.
+    pub fn amend(settings: Settings) -> SettingsBuilder {
+        SettingsBuilder {
+            settings,
+            unknown: BTreeSet::new(),
+            notices: Vec::new(),
+        }
+    }
+
     /// Reads the environment and all files.
     pub fn load(places: Places) -> Result<SettingsBuilder, ConfigError> {
         let mut builder = SettingsBuilder::new(places);
