@@ -199,6 +199,117 @@ fn only_what_depends_on_a_changed_file_is_evaluated_again() {
     assert!(everything(&place).starts_with("{\"only\":"));
 }
 
+/// A search for people that has no time to evaluate anything.
+fn hurried(place: &Place, pattern: &str) -> common::Outcome {
+    let mut command = place.command("rx");
+    command
+        .args(["search", "-f", ".", "", pattern])
+        .env("RX_SEARCH_PATIENCE", "0")
+        .env("NO_COLOR", "1");
+    place.outcome(&command.output().unwrap())
+}
+
+/// Searches until nothing is told to be old, which must come.
+fn until_up_to_date(place: &Place, pattern: &str) -> String {
+    for _ in 0..3000 {
+        let outcome = hurried(place, pattern);
+        if !outcome.err.contains("in the background") {
+            return outcome.success();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("the index is never brought up to date");
+}
+
+#[test]
+fn what_is_shown_without_having_been_looked_at_again_is_told_and_brought_up_to_date_later() {
+    let place = small().with("NO_COLOR", "1");
+    everything(&place);
+    place.write("a.nix", &package("alpha-1.1", "the first letter"));
+    let outcome = hurried(&place, "first");
+    assert!(
+        outcome.err.contains("a.nix' has changed"),
+        "{}",
+        outcome.err
+    );
+    assert!(
+        outcome.err.contains("1 package is being looked at again")
+            && outcome.err.contains("a is shown as it was (--wait waits)"),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(outcome.success(), "* a (1.0)\n  the first letter\n");
+    let new = "* a (1.1)\n  the first letter\n";
+    assert_eq!(until_up_to_date(&place, "first"), new);
+    // Who asks for it waits, and so do programs.
+    place.write("a.nix", &package("alpha-1.3", "the first letter"));
+    assert!(everything(&place).contains("1.3"));
+    place.write("a.nix", &package("alpha-1.4", "the first letter"));
+    let waiting = ["search", "--wait", "-f", ".", "", "first"];
+    assert!(place.run("rx", waiting).success().contains("1.4"));
+}
+
+#[test]
+fn what_does_not_depend_on_a_change_is_shown_as_up_to_date() {
+    let place = small();
+    everything(&place);
+    place.write("a.nix", &package("alpha-1.2", "the first letter"));
+    let outcome = hurried(&place, "beta");
+    assert!(
+        outcome.err.contains("those shown are up to date"),
+        "{}",
+        outcome.err
+    );
+    assert_eq!(outcome.success(), "* b (2.0)\n  the letter after alpha\n");
+}
+
+#[test]
+fn that_nothing_is_found_is_not_said_before_all_is_looked_at() {
+    let place = small();
+    everything(&place);
+    place.write("a.nix", &package("new-1", "something else"));
+    let outcome = hurried(&place, "something else");
+    assert_eq!(outcome.success(), "* a (1)\n  something else\n");
+}
+
+#[test]
+fn a_change_that_everything_depends_on_is_told_as_such() {
+    let place = small();
+    everything(&place);
+    place.write(
+        "default.nix",
+        &format!("{{ b = {}; }}", package("beta-3", "the letter")),
+    );
+    // A program may be in a hurry, too.
+    let mut hasty = place.command("rx");
+    hasty
+        .args(["search", "--no-wait", "--json", "-f", ".", "", "beta"])
+        .env("RX_SEARCH_PATIENCE", "0");
+    let outcome = place.outcome(&hasty.output().unwrap());
+    assert!(
+        outcome
+            .err
+            .contains("all packages are being looked at again"),
+        "{}",
+        outcome.err
+    );
+    assert!(outcome.success().contains("\"version\":\"2.0\""));
+    assert_eq!(until_up_to_date(&place, "beta"), "* b (3)\n  the letter\n");
+}
+
+#[test]
+fn a_mistake_in_the_root_is_told_although_the_old_packages_are_known() {
+    let place = small();
+    everything(&place);
+    place.write("default.nix", "{ a = ");
+    let mut command = place.command("rx");
+    command
+        .args(["search", "-f", ".", "", "alpha"])
+        .env("RX_SEARCH_PATIENCE", "60000");
+    let outcome = place.outcome(&command.output().unwrap());
+    assert!(outcome.failure().contains("syntax error"));
+}
+
 #[test]
 fn a_damaged_index_is_made_anew() {
     let place = small();
@@ -398,6 +509,61 @@ fn the_search_goes_on_where_it_was_interrupted() {
     // Whatever was done by then: the next search is whole.
     let found = everything(&place);
     assert_eq!(found.matches("\"pname\"").count(), 600);
+}
+
+#[test]
+fn a_search_that_is_killed_at_any_moment_leaves_nothing_that_stays() {
+    let place = Place::new();
+    let mut all = String::from("let v = import ./v.nix; in {\n");
+    for n in 0..520 {
+        place.write(
+            &format!("p/{n}.nix"),
+            &format!("v: {}", package(&format!("p{n}-${{v}}"), "x")),
+        );
+        let _ = writeln!(all, "p{n} = import ./p/{n}.nix v;");
+    }
+    all.push_str("}\n");
+    place.write("default.nix", &all);
+    let mut numbers = Numbers(7);
+    for round in 0..12 {
+        place.write("v.nix", &format!("\"{round}\""));
+        let mut child = place
+            .command("rx")
+            .args(["search", "-f", ".", "", "^", "--wait"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let moment = std::time::Duration::from_millis(numbers.below(400));
+        std::thread::sleep(moment);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if round % 3 == 2 {
+            let found = everything(&place);
+            let version = format!("\"version\":\"{round}\"");
+            assert_eq!(found.matches(&version).count(), 520, "round {round}");
+        }
+    }
+    // What a killed process was writing is taken away some time later.
+    let dir = place.root().join("home/.cache/rx/search");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(24 * 3600);
+    let left = std::fs::File::create(dir.join(".tmpleft")).unwrap();
+    left.set_modified(old).unwrap();
+    for entry in std::fs::read_dir(&dir).unwrap().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b".tmp") {
+            let file = std::fs::File::open(entry.path()).unwrap();
+            file.set_modified(old).unwrap();
+        }
+    }
+    place.write("v.nix", "\"last\"");
+    everything(&place);
+    let mut kinds: Vec<_> = std::fs::read_dir(&dir)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path().extension().map(std::ffi::OsStr::to_owned))
+        .collect();
+    kinds.sort();
+    assert_eq!(kinds, [Some("index".into()), Some("lock".into())]);
 }
 
 #[test]

@@ -4,13 +4,24 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rx_store::progress;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Category, EvalOptions, Invocation, Subcommand};
-use crate::search::{Hit, Query, Root, RootKind, Searcher, Spans, default_roots, named_root};
+use crate::search::{
+    Answer, Behind, Hit, PackageRef, Query, Root, RootKind, Searcher, Spans, default_roots,
+    named_root,
+};
 use crate::ui::{self, Failure, UsageError};
+
+/// How long a search for people may take when something has changed: a third of a second is felt.
+const PATIENCE: Duration = Duration::from_millis(210);
+/// Names another number of milliseconds.
+const PATIENCE_VARIABLE: &str = "RX_SEARCH_PATIENCE";
+/// So many packages are named that are shown as they were.
+const NAMED: usize = 5;
 
 const MATCH: &[u8] = b"\x1b[32;1m";
 const BOLD: &[u8] = b"\x1b[0;1m";
@@ -31,6 +42,12 @@ pub struct Search {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Wait until what has changed is looked at again, however long that takes; with --json that is so anyway.
+    #[arg(long)]
+    wait: bool,
+    /// Answer from what is known when something has changed, with --json too.
+    #[arg(long, conflicts_with = "wait")]
+    no_wait: bool,
     #[command(flatten)]
     options: EvalOptions,
     /// What to search (a channel, `nixpkgs`, a file, with #ATTRIBUTE or not), if there are several arguments; the
@@ -56,9 +73,12 @@ Without an installable, all channels and <nixpkgs> are searched:
   rx search -f ./default.nix '' hello
 
 The first search in a large set evaluates all of it and keeps an index; later ones evaluate what has
-changed since. NO_COLOR=1 switches the marks off.";
+changed since. If that is much, the search answers from what it knows, says what may be old, and brings the
+index up to date in the background; --json and --wait wait for that.
+NO_COLOR=1 switches the marks off.";
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let deadline = Instant::now() + patience();
         let invocation = &as_search(invocation);
         let (roots, patterns) = self.split(invocation)?;
         let searcher = Searcher {
@@ -76,26 +96,26 @@ changed since. NO_COLOR=1 switches the marks off.";
             .into());
         }
         let query = Query::new(&patterns, &self.exclude)?;
-        let mut indexes = Vec::new();
-        for root in 0..roots.len() {
-            indexes.push(searcher.index(root)?);
+        let deadline = (!self.wait && (!self.json || self.no_wait)).then_some(deadline);
+        let mut answers = searcher.answers(&query, deadline)?;
+        // That there is nothing is only said of what is up to date.
+        if find(&query, &answers).is_empty() && answers.iter().any(|answer| answer.why().is_some())
+        {
+            answers = searcher.answers(&query, None)?;
         }
-        let mut hits: Vec<(usize, Hit<'_>)> = Vec::new();
-        for (root, index) in indexes.iter().enumerate() {
-            let found = index
-                .packages()
-                .filter_map(|package| query.matches(package));
-            hits.extend(found.map(|hit| (root, hit)));
-        }
+        let mut hits = find(&query, &answers);
         if self.json {
-            return print_json(&roots, &hits);
+            print_json(&roots, &hits)?;
+            tell_what_is_old(&roots, &answers, &hits);
+            return Ok(());
         }
         // Broken packages cannot be installed; who asks for all of them in detail asks for JSON.
         let before = hits.len();
-        hits.retain(|(_, hit)| !hit.package.broken);
+        hits.retain(|shown| !shown.hit.package.broken);
         let broken = before - hits.len();
-        hits.sort_by(|(r1, a), (r2, b)| {
-            (a.rank, r1, a.package.path).cmp(&(b.rank, r2, b.package.path))
+        hits.sort_by(|a, b| {
+            let key = |shown: &Shown<'_>| (shown.hit.rank, shown.root);
+            (key(a), a.hit.package.path).cmp(&(key(b), b.hit.package.path))
         });
         print_text(&roots, &hits, &query)?;
         if broken > 0 {
@@ -108,10 +128,98 @@ changed since. NO_COLOR=1 switches the marks off.";
                 "{broken} more {noun} {verb} marked as broken; --json shows all"
             ));
         }
+        tell_what_is_old(&roots, &answers, &hits);
         if hits.is_empty() {
             return Err(Failure::message("no results for the given search term(s)!"));
         }
         Ok(())
+    }
+}
+
+fn patience() -> Duration {
+    std::env::var(PATIENCE_VARIABLE)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .map_or(PATIENCE, Duration::from_millis)
+}
+
+/// A package that was found.
+struct Shown<'a> {
+    /// The number of its root.
+    root: usize,
+    hit: Hit<'a>,
+    /// Whether it is as it was before something changed.
+    old: bool,
+}
+
+fn find<'a>(query: &Query, answers: &'a [Answer]) -> Vec<Shown<'a>> {
+    let mut all = Vec::new();
+    for (root, answer) in answers.iter().enumerate() {
+        let found = answer.packages().filter_map(|(package, old)| {
+            let hit = query.matches(package)?;
+            Some(Shown { root, hit, old })
+        });
+        all.extend(found);
+    }
+    all
+}
+
+impl Searcher<'_> {
+    /// What is known of all roots by a deadline; without one everything is up to date.
+    fn answers(&self, query: &Query, deadline: Option<Instant>) -> Result<Vec<Answer>, Failure> {
+        let wanted = |package: PackageRef<'_>| query.matches(package).is_some();
+        (0..self.roots.len())
+            .map(|root| match deadline {
+                Some(deadline) => self.answer(root, &wanted, deadline),
+                None => self.index(root).map(Answer::current),
+            })
+            .collect()
+    }
+}
+
+/// Says what has changed and is not looked at yet, and which of the packages shown may therefore be others now.
+fn tell_what_is_old(roots: &[Root], answers: &[Answer], hits: &[Shown<'_>]) {
+    for (root, answer) in answers.iter().enumerate() {
+        let Some(behind) = answer.why() else {
+            continue;
+        };
+        let old: Vec<String> = hits
+            .iter()
+            .filter(|shown| shown.root == root && shown.old)
+            .map(|shown| text(&[&roots[root].shown, shown.hit.package.path].concat()))
+            .collect();
+        let named = &old[..old.len().min(NAMED)];
+        let shown = match old.len() {
+            0 => "those shown are up to date".to_owned(),
+            count if count > NAMED => format!(
+                "{} and {} more are shown as they were",
+                named.join(", "),
+                count - NAMED
+            ),
+            1 => format!("{} is shown as it was", named[0]),
+            _ => format!("{} are shown as they were", named.join(", ")),
+        };
+        progress::info(format_args!(
+            "{} has changed, {} being looked at again in the background; {shown} (--wait waits)",
+            cause(behind),
+            if behind.all {
+                "all packages are".to_owned()
+            } else {
+                match answer.old_packages() {
+                    1 => "1 package is".to_owned(),
+                    count => format!("{count} packages are"),
+                }
+            }
+        ));
+    }
+}
+
+/// What has changed, in short.
+fn cause(behind: &Behind) -> String {
+    let cause = format!("'{}'", text(&behind.cause));
+    match behind.more {
+        0 => cause,
+        more => format!("{cause} and {more} more"),
     }
 }
 
@@ -184,12 +292,12 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn print_json(roots: &[Root], hits: &[(usize, Hit<'_>)]) -> Result<(), Failure> {
+fn print_json(roots: &[Root], hits: &[Shown<'_>]) -> Result<(), Failure> {
     let mut all: Vec<(String, Value)> = hits
         .iter()
-        .map(|(root, hit)| {
-            let package = hit.package;
-            let path = [&roots[*root].shown, package.path].concat();
+        .map(|shown| {
+            let package = shown.hit.package;
+            let path = [&roots[shown.root].shown, package.path].concat();
             let value = json!({
                 "description": text(package.description),
                 "pname": text(package.name),
@@ -202,13 +310,13 @@ fn print_json(roots: &[Root], hits: &[(usize, Hit<'_>)]) -> Result<(), Failure> 
     ui::print_json(&Value::Object(all.into_iter().collect::<Map<_, _>>()))
 }
 
-fn print_text(roots: &[Root], hits: &[(usize, Hit<'_>)], query: &Query) -> Result<(), Failure> {
+fn print_text(roots: &[Root], hits: &[Shown<'_>], query: &Query) -> Result<(), Failure> {
     // As in the reference, marks are not for terminals alone.
     let marks = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let _pause = progress::pause();
     let mut out = ui::stdout();
-    for (at, (root, hit)) in hits.iter().enumerate() {
-        let package = hit.package;
+    for (at, shown) in hits.iter().enumerate() {
+        let package = shown.hit.package;
         if at > 0 {
             out.write_all(b"\n")?;
         }
@@ -216,7 +324,7 @@ fn print_text(roots: &[Root], hits: &[(usize, Hit<'_>)], query: &Query) -> Resul
         if marks {
             out.write_all(BOLD)?;
         }
-        out.write_all(&roots[*root].shown)?;
+        out.write_all(&roots[shown.root].shown)?;
         let spans = if marks {
             query.spans(package.path)
         } else {

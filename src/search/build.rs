@@ -16,8 +16,9 @@ use rx_store::progress::{self, Activity, ActivityKind, Level};
 
 use super::roots::Opened;
 use super::scan::{Body, Found, children};
+use super::tidy::tidy;
 use super::wire::{self, Answer, NewInput, Reader};
-use super::worker::{Worker, new_inputs, scan_path, write_plan};
+use super::worker::{Worker, new_inputs, plan, scan_path};
 use super::{Index, Searcher};
 use crate::eval_session::with_tracking_session;
 use crate::ui::Failure;
@@ -211,6 +212,9 @@ pub(super) fn build(
 
 /// Writes an index; a search does not fail because it cannot be kept.
 pub(super) fn keep_index(index: &Index, file: &Path) {
+    if let Some(dir) = file.parent() {
+        tidy(dir);
+    }
     if let Err(error) = index.save(file) {
         progress::warn(format_args!(
             "the index '{}' cannot be written: {error}",
@@ -277,7 +281,8 @@ fn begin(
                     .collect(),
             };
             let (mut told, mut known) = (0, Vec::new());
-            if paths.len() < FEW {
+            // Workers could not read standard input once more.
+            if paths.len() < FEW || root.is_stdin() {
                 for path in &paths {
                     let found = scan_path(session, &opened, prefix.len(), path)?;
                     let answer = Answer {
@@ -339,8 +344,7 @@ fn run_workers(
         .filter(|new| new.base)
         .cloned()
         .collect();
-    let plan = tempfile::NamedTempFile::new()?;
-    write_plan(plan.path(), number, &base)?;
+    let plan = plan(number, &base)?;
     let total = draft.found.len() + tasks.len();
     let activity = Activity::start(Level::Info, ActivityKind::Unknown, "indexing packages", &[]);
     let mut packages: usize = draft.found.values().map(|f| Draft::packages(f)).sum();
@@ -352,7 +356,7 @@ fn run_workers(
     let (sender, answers) = mpsc::sync_channel::<(usize, bool, Answer)>(64);
     std::thread::scope(|scope| {
         for worker in 0..workers {
-            let (sender, queue, plan) = (sender.clone(), &queue, plan.path());
+            let (sender, queue, plan) = (sender.clone(), &queue, plan.as_slice());
             scope.spawn(move || drive(worker, plan, queue, &sender));
         }
         drop(sender);
@@ -390,7 +394,7 @@ fn run_workers(
 /// One worker after the other, until nothing is left to do.
 fn drive(
     number: usize,
-    plan: &Path,
+    plan: &[u8],
     queue: &Mutex<VecDeque<AttrPath>>,
     answers: &mpsc::SyncSender<(usize, bool, Answer)>,
 ) {

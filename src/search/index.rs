@@ -204,9 +204,15 @@ impl Index {
 
     /// All packages, sorted by attribute path within each set.
     pub fn packages(&self) -> impl Iterator<Item = PackageRef<'_>> {
-        self.nodes.chunks_exact(NODE).filter_map(|record| {
+        self.numbered_packages().map(|(_, package)| package)
+    }
+
+    /// All packages, with the numbers of their nodes.
+    pub(super) fn numbered_packages(&self) -> impl Iterator<Item = (usize, PackageRef<'_>)> {
+        let records = self.nodes.chunks_exact(NODE).enumerate();
+        records.filter_map(|(at, record)| {
             let node = Node::read(record);
-            (node.kind >= PACKAGE).then(|| self.package(node))
+            (node.kind >= PACKAGE).then(|| (at, self.package(node)))
         })
     }
 
@@ -479,6 +485,21 @@ impl Index {
             }
         }
         stale
+    }
+
+    /// For each node whether it is one of these or below one.
+    pub(super) fn at_and_below(&self, nodes: &[usize]) -> Vec<bool> {
+        let mut marked = vec![false; self.node_count()];
+        for &at in nodes {
+            marked[at] = true;
+        }
+        // A set stands before what is in it.
+        for at in 0..marked.len() {
+            if let Some(set) = self.group_node(self.node(at).group) {
+                marked[at] = marked[at] || marked.get(set).copied().unwrap_or(false);
+            }
+        }
+        marked
     }
 
     /// Whether the root, which has this path, is no set.
@@ -774,6 +795,10 @@ mod tests {
         // The whole set depends on this one.
         assert_eq!(stale(1), [[b"s".to_vec()]]);
         assert!(stale(19).is_empty());
+        let below = index.at_and_below(&[1]);
+        assert_eq!(below.iter().filter(|marked| **marked).count(), 11);
+        assert!(!below[0]);
+        assert_eq!(index.at_and_below(&[4]).iter().position(|m| *m), Some(4));
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! roots ──► index file? ──no──► build: scan every attribute (in workers), remember what each depends on ──┐
 //!               │yes                                                                                     ▼
 //!               └──► refresh: look which inputs changed, scan again what depends on them ──────────► Index ──► query
+//!                            │too much for now
+//!                            └──► Answer: what was known, with what is old in it ─► query
+//!                                 background: the same refresh in a process that nobody waits for
 //! ```
 //!
 //! | file | what |
@@ -15,25 +18,35 @@
 //! | `build` | making an index, with workers and a journal |
 //! | `worker` | a process that scans attributes for another |
 //! | `refresh` | bringing an index up to date |
+//! | `answer` | an index, and what in it is old |
+//! | `background` | a process that brings an index up to date for later searches |
+//! | `budget` | a moment after which an evaluation ends |
+//! | `tidy` | taking away what nobody uses any more |
 //! | `query` | patterns, matches, ranks |
 
+mod answer;
+mod background;
+mod budget;
 mod build;
 mod index;
 mod query;
 mod refresh;
 mod roots;
 mod scan;
+mod tidy;
 mod wire;
 mod worker;
 
+pub use answer::{Answer, Behind};
 pub use index::{Index, PackageRef};
 pub use query::{Hit, Query, Spans};
 pub use roots::{Root, RootKind, default_roots, named_root};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use rx_store::lock::{LockKind, lock, open_lock_file};
-use rx_store::progress;
+use rx_store::lock::{LockKind, lock, open_lock_file, try_lock};
+use rx_store::progress::{self, Activity, ActivityKind, Level};
 
 use crate::cli::{EvalOptions, Invocation};
 use crate::ui::Failure;
@@ -49,43 +62,72 @@ pub struct Searcher<'a> {
 }
 
 impl Searcher<'_> {
-    /// If this process is a worker of another, works until that is done, and says so.
+    /// If this process works for another, does that work, and says so.
     pub fn serve(&self) -> Result<bool, Failure> {
-        worker::serve(self)
+        Ok(worker::serve(self)? || background::serve(self)?)
     }
 
-    /// The index of a root, up to date.
+    /// The index of a root, up to date, however long that takes.
     pub fn index(&self, root: usize) -> Result<Index, Failure> {
         let Some(file) = self.index_file(root)? else {
             return build::build(self, root, None);
         };
         if let Some(index) = Index::load(&file)
-            && let Some(index) = refresh::refresh(self, root, index, &file)?
+            && let Some(index) = refresh::refresh_little(self, root, index, &file)?
         {
             return Ok(index);
         }
-        if let Err(error) = std::fs::create_dir_all(file.parent().unwrap_or(&file)) {
-            progress::warn(format_args!("the index cannot be kept: {error}"));
-            return build::build(self, root, None);
-        }
         // Who comes second waits, and finds the index made.
-        let held = open_lock_file(&file.with_extension("lock"));
-        let held = match held {
+        match self.lock_index(&file) {
             Ok(held) => {
-                lock(&held, LockKind::Write)?;
-                if let Some(index) = Index::load(&file)
-                    && let Some(index) = refresh::refresh(self, root, index, &file)?
-                {
-                    return Ok(index);
-                }
-                Some(held)
+                let index = self.index_in_turn(root, &file);
+                drop(held);
+                index
             }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Err(error.into()),
             Err(error) => {
                 progress::warn(format_args!("the index cannot be kept: {error}"));
-                None
+                build::build(self, root, None)
             }
-        };
-        build::build(self, root, held.is_some().then_some(&*file))
+        }
+    }
+
+    /// What is known of a root by a deadline. What the packages depend on that are `wanted` is evaluated first; what is
+    /// left is brought up to date in the background. The first search in a root waits for the index.
+    pub fn answer(
+        &self,
+        root: usize,
+        wanted: &dyn Fn(PackageRef<'_>) -> bool,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        if let Some(file) = self.index_file(root)?
+            && let Some(index) = Index::load(&file)
+        {
+            tidy::note_use(&file);
+            return refresh::refresh_soon(self, root, index, &file, wanted, deadline);
+        }
+        self.index(root).map(Answer::current)
+    }
+
+    /// The index of a root whose lock is held.
+    fn index_in_turn(&self, root: usize, file: &Path) -> Result<Index, Failure> {
+        if let Some(index) = Index::load(file)
+            && let Some(index) = refresh::refresh(self, root, index, file)?
+        {
+            return Ok(index);
+        }
+        build::build(self, root, Some(file))
+    }
+
+    fn lock_index(&self, file: &Path) -> std::io::Result<std::fs::File> {
+        std::fs::create_dir_all(file.parent().unwrap_or(file))?;
+        let held = open_lock_file(&file.with_extension("lock"))?;
+        if !try_lock(&held, LockKind::Write)? {
+            let what = "waiting for another search that indexes the same packages";
+            let _activity = Activity::start(Level::Info, ActivityKind::Unknown, what, &[]);
+            lock(&held, LockKind::Write)?;
+        }
+        Ok(held)
     }
 
     /// Where the index of a root is kept; nothing if it cannot be found again.

@@ -2,35 +2,50 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
 
 use rx_eval::track::{Check, Input, InputLog, State};
 use rx_store::interrupt;
 use rx_store::progress;
 
-use super::build;
+use super::answer::{Answer, Behind};
+use super::budget::Budget;
+use super::index::PackageRef;
 use super::scan::{Body, Found};
 use super::wire::NewInput;
 use super::worker::{new_inputs, scan_path};
-use super::{Index, Searcher};
-use crate::eval_session::with_tracking_session;
+use super::{Index, Searcher, background, build};
+use crate::eval_session::{with_session, with_tracking_session};
 use crate::ui::Failure;
 
 /// More attributes than this are left to workers.
 const FEW: usize = 300;
 
-/// The index as it should be now; nothing if it must be made anew.
-pub(super) fn refresh(
-    searcher: &Searcher<'_>,
-    root: usize,
-    mut index: Index,
-    file: &Path,
-) -> Result<Option<Index>, Failure> {
+/// What has changed since an index was made.
+enum Changes {
+    Nothing,
+    /// Something that everything depends on.
+    Base(Vec<u8>),
+    Some(Stale),
+}
+
+/// What depends on inputs that have changed.
+struct Stale {
+    /// The inputs, in order.
+    inputs: Vec<u32>,
+    /// The attributes; those below such an attribute are not named.
+    nodes: Vec<usize>,
+    /// How many attributes there are in all.
+    size: usize,
+}
+
+/// Looks at all inputs. What was only touched is noted in the index, and kept.
+fn changes(index: &mut Index, file: &Path) -> Result<Changes, Failure> {
     let checks = index.check_inputs();
     interrupt::check()?;
-    if checks.is_empty() {
-        return Ok(Some(index));
-    }
-    let mut changed = Vec::new();
+    let mut inputs = Vec::new();
+    let mut base = None;
     let mut worth_keeping = false;
     for (at, check) in checks {
         match check {
@@ -41,65 +56,192 @@ pub(super) fn refresh(
                 index.set_state(at, state);
             }
             Check::Changed if index.is_base(at) => {
-                if let Some(new) = index.input(at) {
-                    let path = String::from_utf8_lossy(&new.input.path).into_owned();
-                    progress::talkative(format_args!("everything depends on '{path}'"));
-                }
-                return Ok(None);
+                base = base.or_else(|| Some(index.input(at)?.input.path.to_vec()));
             }
-            Check::Changed => changed.push(at as u32),
+            Check::Changed => inputs.push(at as u32),
         }
     }
-    if changed.is_empty() {
+    if let Some(path) = base {
+        let shown = String::from_utf8_lossy(&path);
+        progress::talkative(format_args!("everything depends on '{shown}'"));
+        return Ok(Changes::Base(path));
+    }
+    if inputs.is_empty() {
         if worth_keeping {
-            build::keep_index(&index, file);
-        }
-        return Ok(Some(index));
-    }
-    let mut is_changed = vec![false; changed.last().map_or(0, |&at| at as usize + 1)];
-    for &at in &changed {
-        is_changed[at as usize] = true;
-    }
-    is_changed.resize(index.inputs().count(), false);
-    let stale = index.stale(&is_changed);
-    progress::talkative(format_args!(
-        "{} inputs have changed, {} attributes depend on them",
-        changed.len(),
-        stale.len()
-    ));
-    let size: usize = stale.iter().map(|&at| index.size_of(at)).sum();
-    if size <= FEW {
-        let index = scan_here(searcher, root, index, &stale, &changed)?;
-        if let Some(index) = &index {
             build::keep_index(index, file);
         }
-        return Ok(index);
+        return Ok(Changes::Nothing);
     }
-    let prefix = searcher.roots[root].prefix();
-    let tops: BTreeSet<Vec<Vec<u8>>> = stale
-        .iter()
-        .filter_map(|&at| {
-            let mut path = prefix.clone();
-            path.push(index.names(at).into_iter().next()?);
-            Some(path)
-        })
-        .collect();
-    let states: Vec<(u32, State)> = changed
-        .iter()
-        .filter_map(|&at| Some((at, index.input(at as usize)?.input.observe())))
-        .collect();
-    build::rescan(searcher, root, &index, &tops, &states, file).map(Some)
+    let mut is_changed = vec![false; index.inputs().count()];
+    for &at in &inputs {
+        is_changed[at as usize] = true;
+    }
+    let nodes = index.stale(&is_changed);
+    progress::talkative(format_args!(
+        "{} inputs have changed, {} attributes depend on them",
+        inputs.len(),
+        nodes.len()
+    ));
+    let size = nodes.iter().map(|&at| index.size_of(at)).sum();
+    Ok(Changes::Some(Stale {
+        inputs,
+        nodes,
+        size,
+    }))
 }
 
-/// Scans a few attributes in this process, and puts what is found in the place of what was there. Nothing if the root
-/// itself is another.
-fn scan_here(
+/// The index as it should be now if that takes no more than a moment; else nothing.
+pub(super) fn refresh_little(
+    searcher: &Searcher<'_>,
+    root: usize,
+    mut index: Index,
+    file: &Path,
+) -> Result<Option<Index>, Failure> {
+    match changes(&mut index, file)? {
+        Changes::Nothing => Ok(Some(index)),
+        Changes::Some(stale) if stale.size <= FEW => scan_few(searcher, root, index, &stale, file),
+        _ => Ok(None),
+    }
+}
+
+/// The index as it should be now; nothing if it must be made anew. Its lock is held.
+pub(super) fn refresh(
+    searcher: &Searcher<'_>,
+    root: usize,
+    mut index: Index,
+    file: &Path,
+) -> Result<Option<Index>, Failure> {
+    match changes(&mut index, file)? {
+        Changes::Nothing => Ok(Some(index)),
+        Changes::Base(_) => Ok(None),
+        Changes::Some(stale) if stale.size <= FEW => scan_few(searcher, root, index, &stale, file),
+        Changes::Some(stale) => scan_many(searcher, root, &index, &stale, file).map(Some),
+    }
+}
+
+/// What is known by a deadline: all, if what has changed is little; else what is wanted is evaluated as far as
+/// there is time, and the rest is left to a process in the background.
+pub(super) fn refresh_soon(
+    searcher: &Searcher<'_>,
+    root: usize,
+    mut index: Index,
+    file: &Path,
+    wanted: &dyn Fn(PackageRef<'_>) -> bool,
+    deadline: Instant,
+) -> Result<Answer, Failure> {
+    let (stale, base) = match changes(&mut index, file)? {
+        Changes::Nothing => return Ok(Answer::current(index)),
+        Changes::Base(path) => (None, path),
+        Changes::Some(stale) => (Some(stale), Vec::new()),
+    };
+    let budget = Budget::until(deadline);
+    let mut behind = match &stale {
+        None => Behind {
+            old: vec![true; index.node_count()],
+            cause: base,
+            more: 0,
+            all: true,
+        },
+        Some(stale) => Behind {
+            old: index.at_and_below(&stale.nodes),
+            cause: stale
+                .inputs
+                .first()
+                .and_then(|&at| index.input(at as usize))
+                .map(|new| new.input.path.to_vec())
+                .unwrap_or_default(),
+            more: stale.inputs.len().saturating_sub(1),
+            all: false,
+        },
+    };
+    let mut order: Vec<usize> = index
+        .numbered_packages()
+        .filter(|(at, package)| behind.old[*at] && wanted(*package))
+        .map(|(at, _)| at)
+        .collect();
+    let few = stale.as_ref().filter(|stale| stale.size <= FEW);
+    if let Some(stale) = few {
+        let first: BTreeSet<usize> = order.iter().copied().collect();
+        order.retain(|at| stale.nodes.binary_search(at).is_ok());
+        order.extend(stale.nodes.iter().filter(|at| !first.contains(at)));
+        let scanned = scan_nodes(searcher, root, &index, &order, Some(&budget))?;
+        if scanned.same_root && !budget.is_over() {
+            drop(budget);
+            let index = put_in_place(searcher, root, index, scanned, &stale.inputs);
+            build::keep_index(&index, file);
+            return Ok(Answer::current(index));
+        }
+        show_scanned(&mut index, &mut behind, scanned.found);
+    } else {
+        let found = glance_at(searcher, root, &index, &order, &budget)?;
+        show_scanned(&mut index, &mut behind, found);
+    }
+    drop(budget);
+    interrupt::check()?;
+    background::start(root, file);
+    Ok(Answer::behind(index, behind))
+}
+
+/// Replaces what is shown of attributes by what was found there, as long as this process lives.
+fn show_scanned(index: &mut Index, behind: &mut Behind, found: Vec<(usize, Vec<Found>)>) {
+    for (at, found) in found {
+        if let [one] = found.as_slice()
+            && one.body != Body::Set
+            && !index.is_set(at)
+        {
+            index.replace(at, &one.body, &[]);
+            behind.old[at] = false;
+        }
+    }
+}
+
+/// What is at some attributes now, as far as there is time, whatever it depends on.
+fn glance_at(
     searcher: &Searcher<'_>,
     number: usize,
-    mut index: Index,
-    stale: &[usize],
-    changed: &[u32],
-) -> Result<Option<Index>, Failure> {
+    index: &Index,
+    nodes: &[usize],
+    budget: &Budget,
+) -> Result<Vec<(usize, Vec<Found>)>, Failure> {
+    let root = &searcher.roots[number];
+    let mut all = Vec::new();
+    if budget.is_over() {
+        return Ok(all);
+    }
+    let result = with_session(searcher.invocation, searcher.options, true, |session| {
+        let opened = root.open(session)?;
+        let prefix = root.prefix();
+        for &at in nodes {
+            let mut path = prefix.clone();
+            path.extend(index.names(at));
+            let found = scan_path(session, &opened, prefix.len(), &path)?;
+            all.push((at, found));
+        }
+        Ok(())
+    });
+    match result {
+        Err(_) if budget.is_over() => Ok(all),
+        other => other.map(|()| all),
+    }
+}
+
+/// What scanning some attributes has given.
+struct Scanned {
+    /// What was looked at.
+    log: Arc<InputLog>,
+    found: Vec<(usize, Vec<Found>)>,
+    /// Whether the root is the one that the index was made of.
+    same_root: bool,
+}
+
+/// Scans attributes in this process, as far as there is time.
+fn scan_nodes(
+    searcher: &Searcher<'_>,
+    number: usize,
+    index: &Index,
+    nodes: &[usize],
+    budget: Option<&Budget>,
+) -> Result<Scanned, Failure> {
     let root = &searcher.roots[number];
     let base: Vec<Input> = index
         .inputs()
@@ -107,37 +249,107 @@ fn scan_here(
         .map(|new| new.input)
         .collect();
     let log = InputLog::new(base);
-    let mut scanned: Vec<(usize, Vec<Found>)> = Vec::new();
-    let same_root = with_tracking_session(
+    let mut all: Vec<(usize, Vec<Found>)> = Vec::new();
+    let is_over = || budget.is_some_and(Budget::is_over);
+    if is_over() {
+        return Ok(Scanned {
+            log,
+            found: all,
+            same_root: true,
+        });
+    }
+    let result = with_tracking_session(
         searcher.invocation,
         searcher.options,
         log.clone(),
         |session| {
-            if stale.is_empty() {
+            if nodes.is_empty() {
                 return Ok(true);
             }
             let outer = session.vm.begin_tracking();
             let opened = root.open(session);
             let beyond = session.vm.end_tracking(outer);
-            let Ok(opened) = opened else {
-                return Ok(false);
+            let opened = match opened {
+                Ok(opened) => opened,
+                Err(failure) if is_over() => return Err(failure),
+                Err(_) => return Ok(false),
             };
             if !beyond.is_empty() {
                 return Ok(false);
             }
             let prefix = root.prefix();
-            for &at in stale {
+            for &at in nodes {
                 let mut path = prefix.clone();
                 path.extend(index.names(at));
                 let found = scan_path(session, &opened, prefix.len(), &path)?;
-                scanned.push((at, found));
+                all.push((at, found));
             }
             Ok(true)
         },
-    )?;
-    if !same_root {
+    );
+    let same_root = match result {
+        Err(_) if is_over() => true,
+        other => other?,
+    };
+    Ok(Scanned {
+        log,
+        found: all,
+        same_root,
+    })
+}
+
+/// Scans a few attributes in this process; nothing if the root itself is another.
+fn scan_few(
+    searcher: &Searcher<'_>,
+    root: usize,
+    index: Index,
+    stale: &Stale,
+    file: &Path,
+) -> Result<Option<Index>, Failure> {
+    let scanned = scan_nodes(searcher, root, &index, &stale.nodes, None)?;
+    if !scanned.same_root {
         return Ok(None);
     }
+    let index = put_in_place(searcher, root, index, scanned, &stale.inputs);
+    build::keep_index(&index, file);
+    Ok(Some(index))
+}
+
+/// Has many attributes scanned by workers.
+fn scan_many(
+    searcher: &Searcher<'_>,
+    root: usize,
+    index: &Index,
+    stale: &Stale,
+    file: &Path,
+) -> Result<Index, Failure> {
+    let prefix = searcher.roots[root].prefix();
+    let tops: BTreeSet<Vec<Vec<u8>>> = stale
+        .nodes
+        .iter()
+        .filter_map(|&at| {
+            let mut path = prefix.clone();
+            path.push(index.names(at).into_iter().next()?);
+            Some(path)
+        })
+        .collect();
+    let states: Vec<(u32, State)> = stale
+        .inputs
+        .iter()
+        .filter_map(|&at| Some((at, index.input(at as usize)?.input.observe())))
+        .collect();
+    build::rescan(searcher, root, index, &tops, &states, file)
+}
+
+/// Puts what was found in the place of what was there.
+fn put_in_place(
+    searcher: &Searcher<'_>,
+    root: usize,
+    mut index: Index,
+    scanned: Scanned,
+    changed: &[u32],
+) -> Index {
+    let Scanned { log, mut found, .. } = scanned;
     let noted = new_inputs(&log, &mut 0);
     let numbers = index.numbers_of(&noted.iter().map(|new| &new.input).collect::<Vec<_>>());
     let mut of_log = Vec::with_capacity(noted.len());
@@ -165,7 +377,7 @@ fn scan_here(
             index.set_state(at as usize, new.input.observe());
         }
     }
-    for (_, found) in &mut scanned {
+    for (_, found) in &mut found {
         for one in found {
             for input in &mut one.inputs {
                 *input = of_log.get(*input as usize).copied().unwrap_or(u32::MAX);
@@ -176,15 +388,15 @@ fn scan_here(
     let is_simple = |(at, found): &(usize, Vec<Found>)| {
         !index.is_set(*at) && found.len() == 1 && found[0].body != Body::Set
     };
-    if scanned.iter().all(is_simple) {
-        for (at, found) in &scanned {
+    if found.iter().all(is_simple) {
+        for (at, found) in &found {
             index.replace(*at, &found[0].body, &found[0].inputs);
         }
-        return Ok(Some(index));
+        return index;
     }
-    let mut draft = build::Draft::of(&index, root.prefix());
-    for (at, found) in scanned {
+    let mut draft = build::Draft::of(&index, searcher.roots[root].prefix());
+    for (at, found) in found {
         draft.splice(&index.names(at), found);
     }
-    Ok(Some(draft.finish()))
+    draft.finish()
 }

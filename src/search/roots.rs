@@ -66,6 +66,11 @@ impl Root {
         })
     }
 
+    /// Whether it is read from standard input.
+    pub(super) fn is_stdin(&self) -> bool {
+        matches!(&self.kind, RootKind::File(file) if file == "-")
+    }
+
     /// The names of the attribute path that is searched.
     pub(super) fn prefix(&self) -> Vec<Vec<u8>> {
         rx_eval::selection::parse_attr_path(&self.attribute).unwrap_or_default()

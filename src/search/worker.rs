@@ -2,13 +2,11 @@
 //!
 //! An evaluation never gives memory back, so a large set is scanned by processes that end when they have grown: that
 //! bounds the memory, uses all processors, and keeps an attribute that kills its evaluator from ending the search. A
-//! worker is the same command line once more, with a *plan* in a file that the environment names; attribute paths
-//! come on its standard input, answers leave on its standard output.
+//! worker is the same command line once more, which the environment tells so; a *plan* and attribute paths come on its
+//! standard input, answers leave on its standard output.
 
-use std::fs;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rx_eval::track::InputLog;
@@ -21,25 +19,28 @@ use super::wire::{self, Answer, NewInput, Reader};
 use crate::eval_session::{EvalSession, with_tracking_session};
 use crate::ui::Failure;
 
-/// Names the plan.
-const PLAN: &str = "RX_SEARCH_PLAN";
+/// Says that a process is a worker.
+const WORKER: &str = "RX_SEARCH_WORKER";
 /// Bytes of values after which a worker ends.
 const ENOUGH: usize = 1 << 30;
 
-/// What a worker has to know: the number of the root, and the inputs that are in the base.
-pub(super) fn write_plan(file: &Path, root: usize, base: &[NewInput]) -> io::Result<()> {
+/// The frame that tells a worker what it has to know: the number of the root, and the inputs that are in the base.
+pub(super) fn plan(root: usize, base: &[NewInput]) -> io::Result<Vec<u8>> {
     let mut plan = Vec::new();
     wire::put_u32(&mut plan, root as u32);
     wire::put_inputs(&mut plan, base);
-    fs::write(file, plan)
+    let mut frame = Vec::new();
+    wire::write_frame(&mut frame, &plan)?;
+    Ok(frame)
 }
 
 /// If this process is a worker, works until nothing is left to do, and says so.
 pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
-    let Some(file) = std::env::var_os(PLAN) else {
+    if std::env::var_os(WORKER).is_none() {
         return Ok(false);
-    };
-    let plan = fs::read(file)?;
+    }
+    let mut tasks = BufReader::new(io::stdin().lock());
+    let plan = wire::read_frame(&mut tasks)?.unwrap_or_default();
     let mut plan = Reader(&plan);
     let (Some(root), Some(base)) = (plan.u32(), wire::get_inputs(&mut plan)) else {
         return Err(Failure::message("the plan of this worker cannot be read"));
@@ -58,7 +59,6 @@ pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
             let opened = root.open(session)?;
             let prefix = root.prefix().len();
             let mut told = 0;
-            let mut tasks = BufReader::new(io::stdin().lock());
             let mut answers = BufWriter::with_capacity(1 << 20, io::stdout().lock());
             while session.vm.heap.allocated() < ENOUGH
                 && let Some(task) = wire::read_frame(&mut tasks)?
@@ -144,13 +144,13 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts a worker.
-    pub(super) fn start(plan: &Path) -> io::Result<Worker> {
+    pub(super) fn start(plan: &[u8]) -> io::Result<Worker> {
         let mut args = std::env::args_os();
         let name = args.next().unwrap_or_else(|| "rx".into());
         let mut child = Command::new(std::env::current_exe()?)
             .arg0(name)
             .args(args)
-            .env(PLAN, plan)
+            .env(WORKER, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -158,11 +158,13 @@ impl Worker {
         let (Some(tasks), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("a worker without pipes"));
         };
-        Ok(Worker {
+        let mut worker = Worker {
             child,
             tasks,
             answers: BufReader::with_capacity(1 << 20, answers),
-        })
+        };
+        worker.tasks.write_all(plan)?;
+        Ok(worker)
     }
 
     /// Has an attribute path scanned; nothing if the worker has ended.
