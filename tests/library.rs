@@ -584,3 +584,36 @@ fn sources_come_out_of_git() {
     );
     assert_eq!(run.success(), "\"from git\\n\"\n");
 }
+
+#[test]
+fn the_functions_of_the_library_are_explained() {
+    let explained = |name: &str| place().run("rx", ["doc", name]).success();
+    assert!(explained("range").starts_with("# lib.range of `import <rx/lib>`\n\nThe integers"));
+    assert!(explained("mkDerivation").contains("hostTools = [ \"cc\" \"make\" ];"));
+    // A builtin may have the same name.
+    let both = explained("fetchurl");
+    assert!(
+        both.contains("# builtins.fetchurl\n")
+            && both.contains("# fetchurl of `import <rx> { }`\n")
+    );
+    let error = place().line("rx doc lib.rnage").failure();
+    assert!(error.contains("did you mean 'lib.range'?"), "{error}");
+}
+
+#[test]
+fn nothing_in_the_library_is_left_unexplained() {
+    let list = place().run("rx", ["doc"]).success();
+    let explained: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .collect();
+    let names = value(
+        "builtins.concatStringsSep \" \" (
+           map (name: \"lib.${name}\") (builtins.filter (name: !builtins ? ${name}) (lib.attrNames lib))
+           ++ map (name: \"lib.types.${name}\") (lib.attrNames lib.types)
+           ++ builtins.filter (name: !lib.isDerivation pkgs.${name} && name != \"system\") (lib.attrNames pkgs))",
+    );
+    for name in names.trim_matches('"').split(' ') {
+        assert!(explained.contains(&name), "{name}");
+    }
+}

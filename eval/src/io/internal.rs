@@ -184,7 +184,7 @@ pub(crate) fn write_out(path: &[u8], target: &Path) -> Result<()> {
 }
 
 /// The files of the library by their path below `<rx>`.
-fn library() -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
+pub fn library() -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
     LIBRARY_FILES
         .iter()
         .filter_map(|(name, text)| Some((name.strip_prefix(b"rx/")?, *text)))

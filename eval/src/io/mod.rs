@@ -19,6 +19,7 @@ mod system;
 pub use backed::{BackedStore, OpenStore};
 pub use computed::ComputedStore;
 pub(crate) use internal::LIBRARY;
+pub use internal::library as library_files;
 pub use listing::Listing;
 pub use resolve::{resolve_expr_path, resolve_links};
 pub use restricted::{RestrictedIo, Restriction};

@@ -96,7 +96,7 @@ impl Repl<'_> {
         let doc = code
             .doc_after(arguments)
             .and_then(|(start, end)| self.source_text(start, end))
-            .map(|comment| inner_text(&comment));
+            .map(|comment| doc::inner_text(&comment));
         if let Some(doc) = doc.filter(|doc| !doc.is_empty()) {
             text += "\n\n";
             text += &doc;
@@ -107,7 +107,9 @@ impl Repl<'_> {
     fn attribute_documentation(&self, name: &str, pos: Pos) -> String {
         let place = self.vm.ev.describe_pos(pos);
         let place = String::from_utf8_lossy(&place);
-        let doc = self.comment_before(pos).map(|comment| inner_text(&comment));
+        let doc = self
+            .comment_before(pos)
+            .map(|comment| doc::inner_text(&comment));
         let doc = doc.unwrap_or_else(|| "No documentation found.\n\n".to_owned());
         format!("Attribute `{name}`\n\n  … defined at {place}\n\n{doc}")
     }
@@ -157,48 +159,10 @@ impl Repl<'_> {
     }
 }
 
-/// The text of a doc comment without its marks and indentation.
-fn inner_text(comment: &str) -> String {
-    let inner = comment.strip_prefix("/**").unwrap_or(comment);
-    let inner = inner.strip_suffix("*/").unwrap_or(inner);
-    if inner.is_empty() {
-        return String::new();
-    }
-    // The mark was as wide as three spaces.
-    let text = format!("   {inner}");
-    let indent = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| line.len() - line.trim_start_matches(' ').len())
-        .min()
-        .unwrap_or(0);
-    let mut result = String::new();
-    for line in text.lines() {
-        result += line.get(indent..).unwrap_or("");
-        result.push('\n');
-    }
-    result
-}
-
 /// Markdown for standard output; as it is when a test wants to see that.
 fn markdown(text: &str) -> String {
     if std::env::var_os("_NIX_TEST_RAW_MARKDOWN").is_some_and(|value| value == "1") {
         return text.to_owned();
     }
     ui::render_markdown(&text.replace("\\\n", "\n"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn comments_lose_their_marks_and_indentation() {
-        assert_eq!(
-            inner_text("/**\n    One.\n\n      two\n  */").trim(),
-            "One.\n\n  two"
-        );
-        assert_eq!(inner_text("/** short */").trim(), "short");
-        assert_eq!(inner_text("/***/"), "");
-    }
 }

@@ -48,7 +48,9 @@ let
       concatStringsSep " and " (map (d: strings.describe d.value) definitions)
     }. Give one of them priority with 'lib.mkForce' or 'lib.mkDefault'";
 
+  /** A definition that counts only if the condition holds: `config = mkIf config.enable { … }`. */
   mkIf = condition: content: { _type = "if"; inherit condition content; };
+  /** A definition with a priority; smaller numbers win. Ordinary ones have 100, `mkForce` has 50, `mkDefault` 1000. */
   mkOverride = priority: content: { _type = "override"; inherit priority content; };
 
   # All modules that a list of modules leads to, with their parts told apart.
@@ -117,12 +119,17 @@ let
 
   mkType = name: description: check: { _type = "type"; inherit name description check; merge = mergeEqual; };
 
+  /** What options may be: `types.int`, `types.listOf types.str` … */
   types = rec {
     /** Any value; all definitions must be the same. */
     anything = mkType "anything" "anything" (_: true);
+    /** `true` or `false`. */
     bool = mkType "bool" "boolean" builtins.isBool;
+    /** An integer. */
     int = mkType "int" "signed integer" builtins.isInt;
+    /** A floating point number. */
     float = mkType "float" "floating point number" builtins.isFloat;
+    /** A text; all definitions must be the same. */
     str = mkType "str" "string" builtins.isString;
     /** A text; several definitions become lines. */
     lines = str // {
@@ -132,7 +139,9 @@ let
     /** A path, or a string that is one. */
     path = mkType "path" "absolute path" (value:
       builtins.isPath value || (builtins.isString value || value ? outPath) && strings.hasPrefix "/" (toString value));
+    /** A package, or anything else with an `outPath`. */
     package = mkType "package" "package" (value: value.type or null == "derivation" || value ? outPath);
+    /** An attribute set of anything; several definitions are joined, and nothing within is merged. */
     attrs = mkType "attrs" "attribute set" isAttrs // {
       merge = _: definitions: lists.foldl' (all: d: all // d.value) { } definitions;
     };
@@ -140,6 +149,7 @@ let
     between = low: high:
       mkType "between" "integer between ${toString low} and ${toString high}"
         (value: builtins.isInt value && low <= value && value <= high);
+    /** The number of a port. */
     port = between 0 65535;
     /** One of these values. */
     enum = values: mkType "enum" "one of ${concatStringsSep ", " (map builtins.toJSON values)}" (value: elem value values);
@@ -156,6 +166,7 @@ let
       merge = path: definitions:
         (if lists.all (d: one.check d.value) definitions then one else two).merge path definitions;
     };
+    /** Of the first type in a list that fits. */
     oneOf = list: lists.foldl' either (head list) (builtins.tail list);
     /** A list; several definitions are joined. */
     listOf = type: mkType "listOf" "list of ${type.description}" builtins.isList // {
@@ -182,6 +193,10 @@ let
     };
   };
 
+  /**
+    Puts modules together: `(evalModules { modules = [ ./a.nix { b = 1; } ]; }).config`. Modules that are functions get
+    `config`, `options`, `lib` and what is in `specialArgs`.
+  */
   evalModules = { modules, specialArgs ? { }, prefix ? [ ] }:
     let
       arguments = { inherit (result) options; config = result.values; lib = import ./.; } // specialArgs;

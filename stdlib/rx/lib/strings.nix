@@ -34,8 +34,10 @@ rec {
   /** A backslash before each of these characters. */
   escape = characters: replaceStrings characters (map (c: "\\${c}") characters);
 
+  /** Whether a text begins with another: `hasPrefix "lib" "libgreet"`. */
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
 
+  /** Whether a text ends with another: `hasSuffix ".c" "main.c"`. */
   hasSuffix = suffix: text:
     let rest = stringLength text - stringLength suffix; in rest >= 0 && substring rest (-1) text == suffix;
 
@@ -57,9 +59,13 @@ rec {
   /** The bytes of a text. */
   stringToCharacters = text: lists.genList (n: substring n 1 text) (stringLength text);
 
+  /** The 26 letters, large. */
   upperChars = stringToCharacters "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  /** The 26 letters, small. */
   lowerChars = stringToCharacters "abcdefghijklmnopqrstuvwxyz";
+  /** With large letters for the 26 small ones. */
   toUpper = replaceStrings lowerChars upperChars;
+  /** With small letters for the 26 large ones. */
   toLower = replaceStrings upperChars lowerChars;
 
   /** One word for the shell, whatever is in it. */
@@ -88,7 +94,9 @@ rec {
   /** `LD_LIBRARY_PATH` for these packages. */
   makeLibraryPath = makeSearchPath "lib";
 
+  /** Whether the first version is before the second: `versionOlder "1.9" "1.10"`. */
   versionOlder = a: b: compareVersions b a == 1;
+  /** Whether the first version is the second or after it. */
   versionAtLeast = a: b: !versionOlder a b;
 
   /** The name of a package: `pname`, or what stands before the version in `name`. */
@@ -121,5 +129,6 @@ rec {
     else if builtins.isPath value then "the path ${toString value}"
     else "the ${typeName value} ${toJSON value}";
 
+  /** The type of a value as a word for messages. */
   typeName = value: { bool = "Boolean"; int = "integer"; }.${builtins.typeOf value} or (builtins.typeOf value);
 }

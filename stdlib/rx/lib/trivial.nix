@@ -36,7 +36,9 @@
   /** A value from a TOML file. */
   importTOML = path: builtins.fromTOML (builtins.readFile path);
 
+  /** The smaller one. */
   min = a: b: if a < b then a else b;
+  /** The larger one. */
   max = a: b: if a > b then a else b;
 
   inherit (builtins) add sub mul div lessThan seq deepSeq trace isAttrs isBool isInt isList isString isPath;

@@ -1,22 +1,26 @@
-//! `rx doc NAME`: what a builtin, a setting or an experimental feature is for.
+//! `rx doc NAME`: what a builtin, a function of `<rx>`, a setting or an experimental feature is for.
+
+mod library;
 
 use rx_eval::builtins::{self, Builtin, CONSTANTS, Constant};
 use rx_store::settings::{Feature, INFOS, SettingInfo, info};
 
+use self::library::Entry;
 use crate::cli::{Category, Invocation, Subcommand, suggest};
 use crate::ui::{self, Failure, UsageError};
 
 /// Arguments of `rx doc`.
 #[derive(clap::Args)]
 pub struct Doc {
-    /// A builtin (map, builtins.fetchurl), a setting (max-jobs) or an experimental feature (flakes);
-    /// all names are listed if this is missing.
+    /// A builtin (map, builtins.fetchurl), a function of <rx> (mkDerivation, lib.range), a setting (max-jobs) or an
+    /// experimental feature (flakes); all names are listed if this is missing.
     name: Option<String>,
 }
 
 impl Subcommand for Doc {
     const PATH: &'static str = "doc";
-    const ABOUT: &'static str = "Explain a builtin, a setting or an experimental feature";
+    const ABOUT: &'static str =
+        "Explain a builtin, a function of <rx>, a setting or an experimental feature";
     const CATEGORY: Category = Category::Own;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
@@ -31,6 +35,10 @@ impl Subcommand for Doc {
         }
         if let Some(constant) = CONSTANTS.iter().find(|constant| constant.name == plain) {
             text += &constant_text(constant);
+        }
+        let library = library::entries();
+        for entry in library.iter().filter(|entry| entry.is_called(&name)) {
+            text += &library_text(entry);
         }
         if let Some(setting) = info(&name) {
             let value = invocation
@@ -53,7 +61,8 @@ impl Subcommand for Doc {
             .map(|builtin| builtin.name)
             .chain(CONSTANTS.iter().map(|constant| constant.name))
             .chain(INFOS.iter().map(|info| info.name))
-            .chain(Feature::ALL.iter().map(|feature| feature.name()));
+            .chain(Feature::ALL.iter().map(|feature| feature.name()))
+            .chain(library.iter().map(|entry| entry.name.as_str()));
         Err(match suggest::nearest(plain, names) {
             Some(name) => error.hint(format!("did you mean '{name}'?")).into(),
             None => error.hint("'rx doc' lists all names").into(),
@@ -106,6 +115,15 @@ fn constant_text(constant: &Constant) -> String {
     text
 }
 
+fn library_text(entry: &Entry) -> String {
+    let from = match entry.name.as_str() {
+        "<rx>" => "",
+        name if name == "lib" || name.starts_with("lib.") => " of `import <rx/lib>`",
+        _ => " of `import <rx> { }`",
+    };
+    format!("# {}{from}\n\n{}\n\n", entry.name, entry.text.trim())
+}
+
 fn setting_text(setting: &SettingInfo, value: &str) -> String {
     let mut text = format!("# setting {}\n\n{}\n\n", setting.name, setting.description);
     text += &format!("Type: {}. Value here: `{value}`\n", setting.kind);
@@ -128,7 +146,11 @@ fn list() -> String {
     let mut names: Vec<&str> = builtins::all().map(|builtin| builtin.name).collect();
     names.extend(CONSTANTS.iter().map(|constant| constant.name));
     names.sort_unstable();
-    let mut text = format!("builtins:\n  {}\n\nsettings:\n", names.join(" "));
+    let mut text = format!("builtins:\n  {}\n\nthe package library:\n", names.join(" "));
+    for entry in library::entries() {
+        text += &format!("  {:<34} {}\n", entry.name, entry.summary());
+    }
+    text += "\nsettings:\n";
     for setting in INFOS {
         let first = setting.description.lines().next().unwrap_or_default();
         text += &format!("  {:<34} {first}\n", setting.name);
@@ -138,4 +160,42 @@ fn list() -> String {
         text += &format!("  {:<34} {}\n", feature.name(), feature.description());
     }
     text
+}
+
+/// The text of a doc comment without its marks and indentation.
+pub fn inner_text(comment: &str) -> String {
+    let inner = comment.strip_prefix("/**").unwrap_or(comment);
+    let inner = inner.strip_suffix("*/").unwrap_or(inner);
+    if inner.is_empty() {
+        return String::new();
+    }
+    // The mark was as wide as three spaces.
+    let text = format!("   {inner}");
+    let indent = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.len() - line.trim_start_matches(' ').len())
+        .min()
+        .unwrap_or(0);
+    let mut result = String::new();
+    for line in text.lines() {
+        result += line.get(indent..).unwrap_or("");
+        result.push('\n');
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_lose_their_marks_and_indentation() {
+        assert_eq!(
+            inner_text("/**\n    One.\n\n      two\n  */").trim(),
+            "One.\n\n  two"
+        );
+        assert_eq!(inner_text("/** short */").trim(), "short");
+        assert_eq!(inner_text("/***/"), "");
+    }
 }
