@@ -311,3 +311,92 @@ fn settings_of_a_flake_count_only_when_they_are_accepted() {
     let refused = place.line("rx eval --raw --impure path:.#v");
     assert_ne!(refused.success(), "a-b");
 }
+
+/// A flake with a program in every place where one can be.
+fn programs() -> Place {
+    let place = Place::new().with(
+        "NIX_CONFIG",
+        "experimental-features = nix-command flakes\nflake-registry =\nsandbox = false",
+    );
+    place.write(
+        "flake.nix",
+        &format!(
+            "{{ outputs = {{ self }}: let
+                system = \"{}-linux\";
+                tool = derivation {{
+                  inherit system;
+                  name = \"tool\"; builder = \"/bin/sh\";
+                  args = [ \"-c\" ''
+                    PATH=/bin:/usr/bin
+                    mkdir -p $out/bin
+                    printf '#!/bin/sh\\necho \"[$(basename \"$PRJ_ROOT\")]\" \"$@\"\\n' > $out/bin/tool
+                    chmod +x $out/bin/tool
+                  '' ];
+                }} // {{ meta.position = toString ./tool.nix + \":3\"; }};
+              in {{
+                packages.${{system}} = {{ default = tool; app = self.apps.${{system}}.app; }};
+                apps.${{system}} = {{
+                  app = {{ type = \"app\"; program = \"${{tool}}/bin/tool\"; }};
+                  package = tool;
+                }};
+                formatter.${{system}} = tool;
+                bundlers.${{system}}.same = drv: drv;
+              }}; }}",
+            std::env::consts::ARCH
+        ),
+    );
+    place.write("tool.nix", "the definition of the tool\n");
+    place
+}
+
+#[test]
+fn applications_are_run_and_told_from_packages() {
+    let place = programs();
+    assert_eq!(place.line("rx run path:.#app a b").success(), "[] a b\n");
+    assert_eq!(place.line("rx run path:. -- -x").success(), "[] -x\n");
+    let arch = std::env::consts::ARCH;
+    for (what, wanted) in [
+        (format!("packages.{arch}-linux.app"), "derivation"),
+        ("package".to_owned(), "app"),
+    ] {
+        let error = place.line(&format!("rx run path:.#{what}")).failure();
+        let wanted = format!("should have type '{wanted}'");
+        assert!(error.contains(&wanted), "{error}");
+    }
+}
+
+#[test]
+fn the_formatter_of_a_flake_runs_with_the_directory_of_the_flake() {
+    let place = programs();
+    assert_eq!(place.line("rx fmt a.nix").success(), "[work] a.nix\n");
+    let built = place.line("rx formatter build").success();
+    assert!(built.trim_end().ends_with("-tool/bin/tool"), "{built}");
+    assert!(place.work().join("result/bin/tool").exists());
+}
+
+#[test]
+fn a_bundler_of_a_flake_makes_something_of_a_package() {
+    let place = programs();
+    place
+        .line("rx bundle --bundler path:.#same path:.")
+        .success();
+    assert!(place.work().join("tool/bin/tool").exists());
+}
+
+#[test]
+fn the_definition_of_a_package_is_opened_in_the_editor() {
+    let place = programs().with("EDITOR", "cat");
+    let shown = place.line("rx edit path:.").success();
+    assert_eq!(shown, "the definition of the tool\n");
+}
+
+#[test]
+fn inputs_can_be_fetched_before_they_are_needed() {
+    let place = flakes();
+    place.line("rx flake prefetch-inputs ./a").success();
+    std::fs::remove_dir_all(place.work().join("tree")).unwrap();
+    let error = place
+        .line("rx flake prefetch-inputs ./a --recreate-lock-file")
+        .failure();
+    assert!(error.contains("tree"), "{error}");
+}

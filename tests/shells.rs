@@ -321,3 +321,30 @@ fn a_private_store_is_visible_inside_of_shells() {
     let (out, err) = shell("rx-shell", &["-p", "two", "--run", "two | tr a-z A-Z"]);
     assert_eq!(out, "TWO HI\n", "{err}");
 }
+
+#[test]
+fn a_script_can_have_its_command_line_on_lines_of_its_own() {
+    let Some(place) = place() else { return };
+    let script = place.write(
+        "scripts/run",
+        "#! /usr/bin/env rx\n# a comment\n#! rx shell --file ../default.nix one\n#! nix --impure --command bash\n\none \"$@\"\n",
+    );
+    let script = script.display().to_string();
+    let other = place.root().join("tmp");
+    let mut command = place.command("rx");
+    command.current_dir(other).args([&script, "a b", "--c"]);
+    let run = command.output().unwrap();
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert_eq!(
+        text,
+        "one hi a b --c\n",
+        "{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    let bad = place.write("scripts/bad", "#! /usr/bin/env rx\n#! rx shell *\n");
+    let error = place.run("rx", [bad]).failure();
+    assert!(
+        error.contains("unsupported unquoted character in nix shebang: *"),
+        "{error}"
+    );
+}

@@ -98,6 +98,7 @@ fn quietly(
         print_build_logs: false,
         gc_warning: false,
         flakes: Arc::default(),
+        base_dir: None,
     };
     with_session(&invocation, &EvalOptions::default(), true, run).unwrap_or_default()
 }

@@ -52,7 +52,9 @@ pub fn modern_help(path: &str) -> String {
     if path.is_empty() {
         return overview();
     }
-    let mut text = format!("Usage: rx {path} COMMAND\n\nCommands:\n");
+    let about = GROUPS.iter().find(|(group, _)| *group == path);
+    let about = about.map_or_else(String::new, |(_, about)| format!("rx {path}: {about}\n\n"));
+    let mut text = format!("{about}Usage: rx {path} COMMAND\n\nCommands:\n");
     for entry in commands::modern() {
         if let Some(rest) = entry
             .path
@@ -64,6 +66,24 @@ pub fn modern_help(path: &str) -> String {
     }
     text
 }
+
+/// What groups of commands are for.
+const GROUPS: &[(&str, &str)] = &[
+    ("config", "show and check the configuration"),
+    ("derivation", "work with derivations, plans of builds"),
+    ("env", "work with environments"),
+    ("flake", "manage flakes"),
+    ("formatter", "build or run the formatter"),
+    ("hash", "compute and convert hashes"),
+    ("home", "manage what a home directory consists of"),
+    ("key", "make and convert keys for signatures"),
+    ("nar", "look into archives of store objects"),
+    ("os", "build the configuration of a NixOS system"),
+    ("profile", "manage installed packages"),
+    ("realisation", "look at what derivations were built to"),
+    ("registry", "manage the names of flakes"),
+    ("store", "work with a store"),
+];
 
 fn overview() -> String {
     let mut text = "rx: builds, installs and shares packages, as Nix does.\n\n\

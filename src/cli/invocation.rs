@@ -1,6 +1,7 @@
 //! One run of the program: what it was called as, its settings, how it talks.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rx_store::fetch::input::{Fetched, Input};
@@ -26,6 +27,8 @@ pub struct Invocation {
     pub gc_warning: bool,
     /// What was found out about flakes before the run began anew.
     pub flakes: Arc<FlakeKnowledge>,
+    /// What relative paths in expressions are relative to, if not the working directory: that of a script.
+    pub base_dir: Option<PathBuf>,
 }
 
 /// What is known of flakes when a run begins anew with settings that a flake asked for.

@@ -17,6 +17,7 @@ mod flag;
 mod invocation;
 mod modern;
 mod options;
+mod shebang;
 pub mod suggest;
 
 use std::ffi::OsString;
@@ -190,6 +191,7 @@ fn run_classic(
         print_build_logs: common.log_format != Some(LogFormat::Raw),
         gc_warning: !common.no_gc_warning,
         flakes: Arc::default(),
+        base_dir: None,
     };
     (call.run)(&invocation)
 }
@@ -211,6 +213,10 @@ fn run_modern(
             .unwrap_or(1);
         return ui::print(&complete::complete(&args, number, builder));
     }
+    let (args, base_dir) = match shebang::expand(&args)? {
+        Some((args, directory)) => (args, Some(directory)),
+        None => (args, None),
+    };
     let parsed = modern::parse(
         args,
         commands::modern(),
@@ -258,6 +264,7 @@ fn run_modern(
         print_build_logs: common.print_build_logs,
         gc_warning: false,
         flakes: Arc::default(),
+        base_dir,
     };
     loop {
         match entry.run(&matches, &invocation) {

@@ -2,6 +2,7 @@
 
 mod build;
 mod build_new;
+mod bundle;
 mod channel;
 mod collect_garbage;
 mod completions;
@@ -12,9 +13,11 @@ mod develop;
 pub mod diff_closures;
 mod doc;
 mod doctor;
+mod edit;
 pub mod env;
 mod eval;
 mod flake;
+mod formatter;
 mod hash;
 mod help;
 mod home;
@@ -70,11 +73,13 @@ pub fn classic() -> &'static [ClassicEntry] {
 pub fn modern() -> &'static [Entry] {
     const MODERN: &[Entry] = &[
         Entry::of::<build_new::BuildNew>(),
+        Entry::of::<bundle::Bundle>(),
         Entry::of::<config::ConfigShow>(),
         Entry::of::<doctor::ConfigCheck>(),
         Entry::of::<copy::Copy>(),
         Entry::of::<doc::Doc>(),
         Entry::of::<doctor::Doctor>(),
+        Entry::of::<edit::Edit>(),
         Entry::of::<eval::Eval>(),
         Entry::of::<flake::FlakeArchive>(),
         Entry::of::<flake::FlakeCheck>(),
@@ -84,8 +89,12 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<flake::FlakeMetadata>(),
         Entry::of::<flake::FlakeNew>(),
         Entry::of::<flake::FlakePrefetch>(),
+        Entry::of::<flake::FlakePrefetchInputs>(),
         Entry::of::<flake::FlakeShow>(),
         Entry::of::<flake::FlakeUpdate>(),
+        Entry::of::<formatter::Fmt>(),
+        Entry::of::<formatter::FormatterBuild>(),
+        Entry::of::<formatter::FormatterRun>(),
         Entry::of::<hash::HashConvert>(),
         Entry::of::<hash::HashFile>(),
         Entry::of::<hash::HashPath>(),

@@ -1,6 +1,6 @@
 //! `rx run`: the program that a package or application is about.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -11,13 +11,15 @@ use rx_eval::value::{Context, ContextElement};
 use rx_eval::{Pos, Value};
 use rx_lang::symbol;
 use rx_store::path::StorePath;
-use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, SingleDerivedPath};
+use rx_store::settings::Settings;
+use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, SingleDerivedPath, Store};
 use serde_json::Value as Json;
 
 use crate::cli::{Category, EnvironmentOptions, EvalOptions, Invocation, Subcommand};
 use crate::eval_session::{EvalSession, with_session};
 use crate::execute::Program;
-use crate::installables::{Lookup, SourceOptions, attribute};
+use crate::installables::{Lookup, Named, SourceOptions, attribute};
+use crate::operands::Outputs;
 use crate::realise::{Run as How, plain_failure, realise};
 use crate::ui::Failure;
 
@@ -39,7 +41,7 @@ pub struct Run {
 }
 
 /// A program and what has to be realised for it.
-struct App {
+pub struct App {
     /// The path, or what follows the output's path.
     program: Vec<u8>,
     /// The derivation and its output that the program lies in, if the path must be found out by building.
@@ -62,25 +64,38 @@ The program is named by 'meta.mainProgram' of the package, or else by its 'pname
         let (app, store) = with_session(&invocation, &self.options, false, |session| {
             let lookup = Lookup::apps(&invocation);
             let named = self.source.name(session, &arguments, &lookup)?.remove(0);
-            let (value, _) = named.value(session)?;
-            Ok((app_of(session, named.what(), value)?, session.store()?))
+            Ok((application_of(session, &named)?, session.store()?))
         })?;
         store.flush()?;
-        realise(
-            &*store,
-            &invocation.settings,
-            &app.needs,
+        let (file, _) = app.realise(&*store, &invocation.settings)?;
+        let mut program = Program::new(OsStr::from_bytes(&file), self.arguments);
+        program.environment = Some(environment.into_iter().collect());
+        Err(program.execute(&*store))
+    }
+}
+
+impl App {
+    /// Builds what the program needs; gives its file, and what was realised.
+    pub fn realise(
+        &self,
+        store: &dyn Store,
+        settings: &Settings,
+    ) -> Result<(Vec<u8>, Vec<(DerivedPath, Outputs)>), Failure> {
+        let made = realise(
+            store,
+            settings,
+            &self.needs,
             BuildMode::Normal,
             How::Real,
             plain_failure,
         )?;
-        let mut file = app.program;
-        if let Some((derivation, output)) = app.output {
-            let outputs = store.query_derivation_outputs(&derivation)?;
-            let path = outputs.get(&output).cloned().flatten().ok_or_else(|| {
+        let mut file = self.program.clone();
+        if let Some((derivation, output)) = &self.output {
+            let outputs = store.query_derivation_outputs(derivation)?;
+            let path = outputs.get(output).cloned().flatten().ok_or_else(|| {
                 Failure::message(format!(
                     "derivation '{}' has no output '{output}'",
-                    store.dir().display(&derivation)
+                    store.dir().display(derivation)
                 ))
             })?;
             file = [store.dir().print(&path), file].concat();
@@ -91,25 +106,45 @@ The program is named by 'meta.mainProgram' of the package, or else by its 'pname
                 String::from_utf8_lossy(&file)
             )));
         }
-        let mut program = Program::new(OsStr::from_bytes(&file), self.arguments);
-        program.environment = Some(environment.into_iter().collect());
-        Err(program.execute(&*store))
+        let known = |made: BTreeMap<String, StorePath>| {
+            made.into_iter()
+                .map(|(name, path)| (name, Some(path)))
+                .collect()
+        };
+        let built = self.needs.iter().cloned();
+        Ok((file, built.zip(made.into_iter().map(known)).collect()))
     }
 }
 
-/// The program that a value describes: `{ type = "app"; program = …; }`, or a package.
-fn app_of(session: &mut EvalSession, what: &str, value: Value) -> Result<App, Failure> {
+/// The program that something on the command line describes: `{ type = "app"; program = …; }`, or a package. What
+/// stands among a flake's applications has to be one, and nothing else there.
+pub fn application_of(session: &mut EvalSession, named: &Named) -> Result<App, Failure> {
+    let (value, wanted) = match named {
+        Named::Flake(flake) => {
+            let found = flake.find(session)?;
+            let is_app = ["apps.", "defaultApp."]
+                .iter()
+                .any(|prefix| found.attr_path.starts_with(prefix));
+            let wanted = if is_app { "app" } else { "derivation" };
+            (found.value, Some((found.attr_path, wanted)))
+        }
+        named => (named.value(session)?.0, None),
+    };
     let called = session.vm.auto_call(&session.auto_args, value);
     let value = session.check(called)?;
     let kind = match attribute(session, value, b"type") {
         Some(Json::String(kind)) => kind,
         _ => String::new(),
     };
-    match kind.as_str() {
-        "app" => application(session, value),
-        "derivation" => package(session, value),
+    match (kind.as_str(), wanted) {
+        (kind, Some((path, wanted))) if kind != wanted => Err(Failure::message(format!(
+            "attribute '{path}' should have type '{wanted}'"
+        ))),
+        ("app", _) => application(session, value),
+        ("derivation", _) => package(session, value),
         _ => Err(Failure::message(format!(
-            "attribute '{what}' should have type 'derivation' or 'app'"
+            "attribute '{}' should have type 'derivation' or 'app'",
+            named.what()
         ))),
     }
 }

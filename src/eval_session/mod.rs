@@ -341,7 +341,7 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
         ignore_try: settings.ignore_try,
         debugger_on_trace: settings.debugger_on_trace,
         debugger_on_warn: settings.debugger_on_warn,
-        current_dir: match &options.base_dir {
+        current_dir: match options.base_dir.as_ref().or(invocation.base_dir.as_ref()) {
             Some(directory) => directory.clone(),
             None => std::env::current_dir()?,
         }

@@ -82,6 +82,21 @@ pub fn parse_flake_ref(session: &EvalSession, text: &str) -> Result<FlakeRef, Fa
     Ok(FlakeRef::parse(text, options)?)
 }
 
+/// The same with what follows `#`.
+pub fn flake_with_fragment(
+    session: &EvalSession,
+    text: &str,
+) -> Result<(FlakeRef, String), Failure> {
+    let base = PathBuf::from(OsString::from_vec(
+        session.vm.ev.settings.current_dir.clone(),
+    ));
+    let options = ParseOptions {
+        base: Some(&base),
+        ..ParseOptions::default()
+    };
+    Ok(FlakeRef::parse_with_fragment(text, options)?)
+}
+
 fn input_path(text: &str, flag: &str) -> Result<InputPath, Failure> {
     let path = flakes::input_path(text)
         .map_err(|error| UsageError::new(String::from_utf8_lossy(&error.message).into_owned()))?;

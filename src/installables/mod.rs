@@ -27,7 +27,7 @@ use rx_store::store::{DerivedPath, OutputsSpec, SingleDerivedPath};
 use serde_json::json;
 
 pub use flake::{FlakeInstallable, flake_outputs};
-pub use locking::{LockOptions, LockWish, lock_flake, parse_flake_ref};
+pub use locking::{LockOptions, LockWish, flake_with_fragment, lock_flake, parse_flake_ref};
 
 use crate::cli::Invocation;
 use crate::eval_session::EvalSession;

@@ -17,7 +17,7 @@ pub use lock::{FlakeLock, FlakeUpdate};
 pub use metadata::FlakeMetadata;
 pub use show::FlakeShow;
 pub use template::{FlakeInit, FlakeNew};
-pub use tree::{FlakeArchive, FlakeClone, FlakePrefetch};
+pub use tree::{FlakeArchive, FlakeClone, FlakePrefetch, FlakePrefetchInputs};
 
 use crate::cli::{EvalOptions, Invocation};
 use crate::eval_session::{EvalSession, with_session};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rx_eval::flakes::{self, Edge, LockedFlake};
 use rx_store::cache::{CopyOptions, copy_paths};
 use rx_store::fetch::registry::Use;
 use rx_store::path::StorePath;
-use rx_store::progress;
+use rx_store::progress::{self, Activity, ActivityKind, Level};
 use serde_json::{Map, Value, json};
 
 use super::{FlakeOptions, reference};
@@ -192,6 +193,66 @@ impl Subcommand for FlakeClone {
                 .check(fetcher)?
                 .clone_to(&resolved.input, &self.dest)?;
             Ok(())
+        })
+    }
+}
+
+/// Arguments of `rx flake prefetch-inputs`.
+#[derive(clap::Args)]
+pub struct FlakePrefetchInputs {
+    #[command(flatten)]
+    flakes: FlakeOptions,
+    /// The flake; that of the working directory unless given.
+    #[arg(value_name = "FLAKE")]
+    flake: Option<String>,
+}
+
+impl Subcommand for FlakePrefetchInputs {
+    const PATH: &'static str = "flake prefetch-inputs";
+    const ABOUT: &'static str = "Fetch the inputs of a flake";
+    const CATEGORY: Category = Category::Secondary;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        self.flakes.session(invocation, false, |session| {
+            let locked = self.flakes.locked(session, self.flake.as_deref(), |_| {})?;
+            let inputs: Vec<_> = locked
+                .lock_file
+                .nodes
+                .iter()
+                .filter_map(|node| node.locked.as_ref())
+                // A path inside of the flake is there already.
+                .filter(|node| node.locked.input.relative_path().is_none())
+                .map(|node| node.locked.clone())
+                .collect();
+            let fetcher = session.vm.fetcher();
+            let fetcher = session.check(fetcher)?;
+            let next = AtomicUsize::new(0);
+            let failed = AtomicBool::new(false);
+            let work = || {
+                while let Some(reference) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let _activity = Activity::start(
+                        Level::Info,
+                        ActivityKind::Unknown,
+                        format!("fetching '{reference}'"),
+                        &[],
+                    );
+                    if let Err(error) = fetcher.fetch(&reference.input) {
+                        progress::error(&error.to_string());
+                        failed.store(true, Ordering::Relaxed);
+                    }
+                }
+            };
+            // What is fetched comes from servers that answer slowly rather than from this machine.
+            let workers = inputs.len().min(8);
+            std::thread::scope(|scope| {
+                for _ in 0..workers {
+                    scope.spawn(work);
+                }
+            });
+            match failed.into_inner() {
+                true => Err(Failure::Status(1)),
+                false => Ok(()),
+            }
         })
     }
 }

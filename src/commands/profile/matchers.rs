@@ -140,6 +140,7 @@ pub fn complete() -> Vec<(String, String)> {
             print_build_logs: false,
             gc_warning: false,
             flakes: Arc::default(),
+            base_dir: None,
         };
         let profile = default_profile(&invocation.settings);
         let store = open_store(&invocation)?;
