@@ -19,7 +19,7 @@ use super::scan::{Body, Found, children};
 use super::tidy::tidy;
 use super::wire::{self, Answer, NewInput, Reader};
 use super::worker::{Worker, new_inputs, plan, scan_path};
-use super::{Index, Searcher};
+use super::{Index, Searcher, popularity};
 use crate::eval_session::with_tracking_session;
 use crate::ui::Failure;
 
@@ -166,6 +166,7 @@ impl Draft {
             };
             index.push_found(&above, found);
         }
+        popularity::note(&mut index);
         index
     }
 

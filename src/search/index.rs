@@ -23,7 +23,7 @@ use super::wire::NewInput;
 
 const MAGIC: &[u8; 8] = b"rxsearch";
 /// Changes with the format and with what is recorded.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const COLUMNS: usize = 5;
 const HEAD: usize = 8 + 4 + 32 + COLUMNS * 8;
 /// Bytes of one input, group, node.
@@ -61,6 +61,8 @@ pub struct PackageRef<'a> {
     pub description: &'a [u8],
     /// `meta.broken`
     pub broken: bool,
+    /// How well known it is; more is better.
+    pub popularity: u8,
 }
 
 /// A node as its record says it.
@@ -75,6 +77,7 @@ pub(super) struct Node {
     description: u32,
     deps: (u32, u32),
     name: u16,
+    popularity: u8,
 }
 
 fn u16_at(record: &[u8], at: usize) -> u16 {
@@ -101,6 +104,7 @@ impl Node {
             description: u32_at(record, 16),
             deps: (u32_at(record, 20), u32_at(record, 24)),
             name: u16_at(record, 28),
+            popularity: record[30],
         }
     }
 
@@ -116,6 +120,7 @@ impl Node {
         record[20..24].copy_from_slice(&self.deps.0.to_le_bytes());
         record[24..28].copy_from_slice(&self.deps.1.to_le_bytes());
         record[28..30].copy_from_slice(&self.name.to_le_bytes());
+        record[30] = self.popularity;
         record
     }
 }
@@ -230,7 +235,17 @@ impl Index {
             version: next(node.version as usize),
             description: next(node.description as usize),
             broken: node.kind == BROKEN,
+            popularity: node.popularity,
         }
+    }
+
+    /// Whether a node is an attribute of the root.
+    pub(super) fn is_at_root(&self, at: usize) -> bool {
+        self.node(at).group == 0
+    }
+
+    pub(super) fn set_popularity(&mut self, at: usize, popularity: u8) {
+        self.nodes[at * NODE + 30] = popularity;
     }
 
     pub(super) fn node(&self, at: usize) -> Node {
@@ -609,6 +624,7 @@ impl Index {
             description: package.description.len() as u32,
             deps,
             name: name.min(path.len()) as u16,
+            popularity: 0,
         }
     }
 
@@ -617,7 +633,9 @@ impl Index {
         let old = self.node(at);
         let path = self.path_of(old).to_vec();
         let deps = self.push_deps(inputs);
-        let record = self.record(old.group, &path, old.name as usize, body, deps);
+        let mut record = self.record(old.group, &path, old.name as usize, body, deps);
+        // The others name it as before.
+        record.popularity = old.popularity;
         self.nodes[at * NODE..(at + 1) * NODE].copy_from_slice(&record.to_bytes());
     }
 

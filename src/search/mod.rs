@@ -22,6 +22,7 @@
 //! | `background` | a process that brings an index up to date for later searches |
 //! | `budget` | a moment after which an evaluation ends |
 //! | `tidy` | taking away what nobody uses any more |
+//! | `popularity` | how well known a package is |
 //! | `query` | patterns, matches, ranks |
 
 mod answer;
@@ -29,6 +30,7 @@ mod background;
 mod budget;
 mod build;
 mod index;
+mod popularity;
 mod query;
 mod refresh;
 mod roots;

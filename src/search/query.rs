@@ -27,14 +27,28 @@ pub struct Hit<'a> {
     pub rank: (u32, usize, usize),
 }
 
-/// How well a pattern fits, best first.
+// How well a pattern fits, best first, in the same points as popularity: whoever looks for `editor` means a well-known
+// package that describes itself so rather than a little known one whose name contains it.
 const EXACT: u32 = 0;
-const PREFIX: u32 = 1;
-const WORD: u32 = 2;
-const INSIDE: u32 = 3;
-const DESCRIBED: u32 = 4;
-const MENTIONED: u32 = 5;
-const ELSEWHERE: u32 = 6;
+/// The pattern and a number: `python3`.
+const NUMBERED: u32 = 50;
+/// The first word of several.
+const FIRST: u32 = 70;
+const PREFIX: u32 = 100;
+const WORD: u32 = 120;
+const DESCRIBED: u32 = 180;
+const INSIDE: u32 = 200;
+const MENTIONED: u32 = 300;
+const ELSEWHERE: u32 = 400;
+/// The package's name fits, and not the attribute's.
+const OTHER_NAME: u32 = 40;
+/// As before, when all of the name is the pattern.
+const SAME_NAME: u32 = 10;
+/// The package is in a set, and in another one in that.
+const IN_SET: u32 = 65;
+const DEEPER: u32 = 10;
+/// What popularity can take away at most, for each pattern.
+const POPULAR: u32 = u8::MAX as u32;
 /// Beyond all that patterns can add up to.
 const BROKEN: u32 = 1 << 16;
 
@@ -61,16 +75,27 @@ impl Query {
             Some(dot) => &package.path[dot + 1..],
             None => package.path,
         };
-        let fit: u32 = self
-            .patterns
-            .iter()
-            .map(|regex| fit(regex, last, &package))
+        // `^` asks for everything, in the order of the attributes.
+        let telling = self.patterns.iter().filter(|regex| !regex.is_match(b""));
+        if telling.clone().next().is_none() {
+            return Some(Hit {
+                package,
+                rank: (if package.broken { BROKEN } else { 0 }, 0, 0),
+            });
+        }
+        let unpopular = POPULAR - u32::from(package.popularity);
+        let fit: u32 = telling
+            .map(|regex| fit(regex, last, &package) + unpopular)
             .sum();
         let broken = if package.broken { BROKEN } else { 0 };
         let depth = package.path.iter().filter(|&&b| b == b'.').count();
+        let below = match depth {
+            0 => 0,
+            depth => IN_SET + DEEPER * (depth as u32 - 1),
+        };
         Some(Hit {
             package,
-            rank: (fit + broken, depth, last.len()),
+            rank: (fit + below + broken, depth, last.len()),
         })
     }
 
@@ -113,40 +138,66 @@ fn memchr_last_dot(path: &[u8]) -> Option<usize> {
 }
 
 fn fit(regex: &Regex, attribute: &[u8], package: &PackageRef<'_>) -> u32 {
-    let in_name = best(regex, attribute, [EXACT, PREFIX, WORD, INSIDE]).min(best(
-        regex,
-        package.name,
-        [EXACT, PREFIX, WORD, INSIDE],
-    ));
-    if in_name < ELSEWHERE {
-        return in_name;
+    let of_name = match in_name(regex, package.name) {
+        EXACT => SAME_NAME,
+        ELSEWHERE => ELSEWHERE,
+        other => other + OTHER_NAME,
+    };
+    let in_names = in_name(regex, attribute).min(of_name);
+    if in_names < ELSEWHERE {
+        return in_names;
     }
-    let in_words = [DESCRIBED, DESCRIBED, DESCRIBED, MENTIONED];
-    best(regex, package.description, in_words)
+    let matches = regex.find_iter(package.description);
+    let fits = matches.map(|found| {
+        if Border::of(package.description, &found.range()).is_word() {
+            DESCRIBED
+        } else {
+            MENTIONED
+        }
+    });
+    fits.min().unwrap_or(ELSEWHERE)
 }
 
-/// How well the best match in a text fits.
-fn best(regex: &Regex, text: &[u8], [exact, prefix, word, inside]: [u32; 4]) -> u32 {
-    let is_word = |b: u8| b.is_ascii_alphanumeric();
+/// How well the best match in a name fits.
+fn in_name(regex: &Regex, name: &[u8]) -> u32 {
     let mut best = ELSEWHERE;
-    for found in regex.find_iter(text) {
-        let before = found.start().checked_sub(1).map(|at| text[at]);
-        let after = text.get(found.end()).copied();
-        let fit = if before.is_none() && after.is_none() {
-            exact
-        } else if before.is_none() {
-            prefix
-        } else if !before.is_some_and(is_word) && !after.is_some_and(is_word) {
-            word
+    for found in regex.find_iter(name) {
+        let border = Border::of(name, &found.range());
+        let rest = &name[found.end()..];
+        let fit = if found.start() > 0 {
+            if border.is_word() { WORD } else { INSIDE }
+        } else if rest.is_empty() {
+            EXACT
+        } else if rest.iter().all(|b| b.is_ascii_digit() || b"_.".contains(b)) {
+            NUMBERED
+        } else if border.is_word() {
+            FIRST
         } else {
-            inside
+            PREFIX
         };
         best = best.min(fit);
-        if best == exact {
-            break;
-        }
     }
     best
+}
+
+/// What is around a match.
+struct Border {
+    before: Option<u8>,
+    after: Option<u8>,
+}
+
+impl Border {
+    fn of(text: &[u8], found: &Range<usize>) -> Border {
+        Border {
+            before: found.start.checked_sub(1).map(|at| text[at]),
+            after: text.get(found.end).copied(),
+        }
+    }
+
+    fn is_word(&self) -> bool {
+        let inside = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+        !inside(self.before) && !inside(self.after)
+    }
 }
 
 #[cfg(test)]
@@ -160,6 +211,7 @@ mod tests {
             version: b"1",
             description: description.as_bytes(),
             broken: false,
+            popularity: 0,
         }
     }
 
@@ -191,11 +243,34 @@ mod tests {
             "x.emacs",
             "emacs-nox",
             "my-emacs-mode",
+            "vim-plug",
             "zemacsz",
             "megaemacsen",
-            "vim-plug",
         ];
         assert_eq!(order, expected);
+    }
+
+    #[test]
+    fn a_well_known_package_of_the_kind_comes_before_what_happens_to_have_the_word_in_its_name() {
+        let known = PackageRef {
+            popularity: 120,
+            ..package("vim", "vim", "a text editor")
+        };
+        let all = [
+            package("unknown", "unknown", "another editor"),
+            package("editorconfig", "editorconfig", "settings"),
+            known,
+        ];
+        let order = |pattern: &str| -> Vec<String> {
+            let query = query(&[pattern]);
+            let mut hits: Vec<_> = all.iter().filter_map(|&p| query.matches(p)).collect();
+            hits.sort_by_key(|hit| hit.rank);
+            let name = |hit: &Hit<'_>| String::from_utf8_lossy(hit.package.path).into_owned();
+            hits.iter().map(name).collect()
+        };
+        assert_eq!(order("editor"), ["vim", "editorconfig", "unknown"]);
+        assert_eq!(order("editorc?"), ["vim", "editorconfig", "unknown"]);
+        assert_eq!(order("unknown"), ["unknown"]);
     }
 
     #[test]
