@@ -351,10 +351,10 @@ impl Vm {
             self.ev.io.used(InputKind::Contents, path);
             return self.force_word(word);
         }
-        let result = self
-            .compile_file(path)
-            .and_then(|unit| self.imported(path, unit));
-        result.map_err(|error| in_file(error, path))
+        // What cannot be read or is no program has not been evaluated yet.
+        let unit = self.compile_file(path)?;
+        self.imported(path, unit)
+            .map_err(|error| in_file(error, path))
     }
 
     fn compile_file(&mut self, path: &[u8]) -> Result<crate::compile::Unit> {

@@ -181,6 +181,7 @@ impl Logger for BarLogger {
     fn pause(&self) {
         let mut line = self.line();
         line.paused += 1;
+        line.status.settle();
         line.wipe_now();
     }
 

@@ -137,6 +137,13 @@ impl Status {
         totals.failed += activity.counts.failed;
     }
 
+    /// Counts from here on if nothing is under way: a session does one thing after the other.
+    pub fn settle(&mut self) {
+        if self.activities.is_empty() {
+            *self = Status::default();
+        }
+    }
+
     /// The name of what an activity works on.
     pub fn name(&self, id: ActivityId) -> &str {
         self.activities.get(&id).map_or("", |it| &it.name)

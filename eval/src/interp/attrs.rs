@@ -3,7 +3,8 @@
 use rx_lang::symbol::{self, Symbol, known};
 
 use crate::code::{
-    AttrsSite, DelayedSite, HasAttr, Name, ScopedSite, Select, SelectPath, ThunkCode, WithVar,
+    AttrsSite, Code, DelayedSite, Expr, HasAttr, Name, ScopedSite, Select, SelectPath, ThunkCode,
+    Var, WithVar,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap;
@@ -130,7 +131,8 @@ impl Vm {
             return Err(self.select_from_other(base, select.pos));
         };
         let Some(word) = attrs.word_cached(select.name, &select.cache) else {
-            return Err(self.missing_attribute(attrs, select.name, select.pos));
+            let error = self.missing_attribute(attrs, select.name, select.pos);
+            return Err(self.with_definition(error, select.base, env));
         };
         let value = Value::from_word(heap::load(word));
         if !value.is_thunk() {
@@ -172,6 +174,35 @@ impl Vm {
             .suggest(suggestions)
     }
 
+    /// Adds where the set stands that lacks the attribute, if it is an attribute itself.
+    #[cold]
+    #[inline(never)]
+    fn with_definition(&mut self, error: Box<Error>, base: Code, env: Env) -> Box<Error> {
+        let Expr::Select(outer) = base.expr() else {
+            return error;
+        };
+        let set = self.seen(outer.base, env).and_then(Value::as_attrs);
+        match set {
+            Some(set) => from_definition(error, set, outer.name),
+            None => error,
+        }
+    }
+
+    /// The value of a variable, or of a selection from one, that has been evaluated.
+    fn seen(&self, code: Code, env: Env) -> Option<Value> {
+        match code.expr() {
+            Expr::Const(value) => Some(value),
+            Expr::Shared(word) => Some(Value::from_word(heap::load(word)).peel()),
+            Expr::Local(slot) => Some(self.var(Var::local(slot), env)),
+            Expr::Capture(n) => Some(self.var(Var::capture(n), env)),
+            Expr::Select(select) => {
+                let set = self.seen(select.base, env)?.as_attrs()?;
+                set.get(select.name)
+            }
+            _ => None,
+        }
+    }
+
     fn attr_name(&mut self, name: &'static Name, env: Env, pos: Pos) -> Result<Symbol> {
         match name {
             Name::Static(name, _) => Ok(*name),
@@ -202,6 +233,7 @@ impl Vm {
         select: &'static SelectPath,
         env: Env,
     ) -> Result<Option<Value>> {
+        let mut last: Option<(Attrs, Symbol)> = None;
         for step in select.path {
             self.stats.selects += 1;
             let name = self.attr_name(step, env, select.pos)?;
@@ -220,12 +252,17 @@ impl Vm {
                 return if select.default.is_some() {
                     Ok(None)
                 } else {
-                    Err(self.missing_attribute(attrs, name, select.pos))
+                    let error = self.missing_attribute(attrs, name, select.pos);
+                    Err(match last {
+                        Some((set, name)) => from_definition(error, set, name),
+                        None => error,
+                    })
                 };
             };
             value = self
                 .force_word(word)
                 .map_err(|e| in_attribute(e, attrs, name))?;
+            last = Some((attrs, name));
         }
         Ok(Some(value))
     }
@@ -287,6 +324,17 @@ fn never_set(_: &mut Vm, _: Captures) -> Result {
         ErrorKind::InfiniteRecursion,
         "infinite recursion encountered",
     ))
+}
+
+#[cold]
+#[inline(never)]
+fn from_definition(error: Box<Error>, set: Attrs, name: Symbol) -> Box<Error> {
+    let pos = set.pos(name);
+    if pos.is_none() {
+        return error;
+    }
+    let text = [b"from the definition of '", symbol::name(name), b"'"];
+    error.frame(pos, text.concat())
 }
 
 fn attribute_frame(name: Symbol) -> Vec<u8> {

@@ -66,10 +66,13 @@ impl Repl<'_> {
         self.run_command("shell", &[], &drv)
     }
 
-    /// `:u`: a shell in which a package can be used.
+    /// `:u`: a shell in which a package can be used: one of nixpkgs, or of rx itself if there is no nixpkgs.
     pub fn shell_with(&mut self, expression: &str) -> Result<(), Failure> {
         let package = self.eval(expression)?;
-        let text = "package: (import <nixpkgs> {}).runCommand \"shell\" { buildInputs = [ package ]; } \"\"";
+        let text = "package: let found = builtins.tryEval <nixpkgs>; in \
+             if found.success \
+             then (import found.value {}).runCommand \"shell\" { buildInputs = [ package ]; } \"\" \
+             else (import <rx> {}).mkShell { packages = [ package ]; }";
         let function = self.eval(text)?;
         let shell = self.vm.call(function, &[package]);
         let shell = self.check(shell)?;

@@ -1,7 +1,9 @@
 //! The history file: `repl-history` in the user's data directory, one line an entry, as the reference has it.
+//! Nobody else may read what was typed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rx_store::progress;
@@ -56,13 +58,20 @@ impl History {
         let mut file = OpenOptions::new()
             .append(true)
             .create(true)
+            .mode(0o600)
             .open(&self.path)?;
         file.write_all(format!("{line}\n").as_bytes())
     }
 
     fn replace(&self, lines: &[&str]) -> io::Result<()> {
         let new = self.path.with_extension("new");
-        File::create(&new)?.write_all((lines.join("\n") + "\n").as_bytes())?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
+        file.write_all((lines.join("\n") + "\n").as_bytes())?;
         fs::rename(new, &self.path)
     }
 

@@ -12,6 +12,7 @@ mod completion;
 mod debugger;
 mod docs;
 mod edit;
+mod ending;
 mod highlighting;
 mod history;
 mod input;
@@ -129,7 +130,11 @@ fn run(repl: &RefCell<Repl<'_>>, interactive: bool, rest: Vec<u8>) -> Result<End
         .clone();
     let mut reader = Reader::new(repl, interactive, &data_dir, rest);
     let mut pending = String::new();
+    ending::listen();
     loop {
+        if let Some(status) = ending::told() {
+            return Err(Failure::Status(status));
+        }
         let typed = reader.read(&pending)?;
         interrupt::clear();
         let (text, complete) = match typed {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rx_store::interrupt;
 
+use super::ending;
 use super::session::Repl;
 use super::terminal::Terminal;
 use crate::ui::{self, Failure};
@@ -108,7 +109,7 @@ impl Pipe {
             }
             searched = buffer.len();
             drop(buffer);
-            if !wait_for_input()? {
+            if !ending::waiting(wait_for_input)? {
                 interrupt::clear();
                 return Ok(Typed::Interrupt);
             }

@@ -1,5 +1,6 @@
 //! The state of a session, and what becomes of a text that was typed.
 
+use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::input::{self, Input};
 use super::load::Start;
 use super::memory::{self, Step};
 use crate::cli::Invocation;
+use crate::ui::report::Report;
 use crate::ui::{self, Failure};
 
 /// What a session gets from the command line.
@@ -137,12 +139,26 @@ impl<'a> Repl<'a> {
                 }
                 self.steps.push(Step::Bind(text.to_owned()));
             }
+            _ if matches!(text, "exit" | "quit") && !self.is_bound(text) => {
+                let mut report = Report::new(format!("undefined variable '{text}'"));
+                report
+                    .help
+                    .push("':q' or Ctrl-D ends the session".to_owned());
+                return Err(Failure::Report {
+                    report: Box::new(report),
+                    status: 1,
+                });
+            }
             Input::Expression | Input::Incomplete => {
                 let value = self.eval(text)?;
                 self.print_value(value, 1)?;
             }
         }
         Ok(Outcome::Again)
+    }
+
+    fn is_bound(&self, name: &str) -> bool {
+        self.scope.get(symbol::intern(name.as_bytes())).is_some()
     }
 
     /// Where relative paths start.
@@ -203,8 +219,9 @@ impl<'a> Repl<'a> {
         for (name, value) in entries.iter() {
             self.scope.bind(name, value);
         }
-        let names = entries.names();
-        self.last_loaded = Some(names.to_vec());
+        let mut names = entries.names().to_vec();
+        names.sort_by(|a, b| by_number(symbol::name(*a), symbol::name(*b)));
+        self.last_loaded = Some(names.clone());
         self.say(&format!("Added {} variables.", names.len()));
         const SHOWN: usize = 20;
         let shown: Vec<_> = names.iter().take(SHOWN).map(|&name| shown(name)).collect();
@@ -217,8 +234,47 @@ impl<'a> Repl<'a> {
     }
 }
 
+/// The alphabet, but numbers in names by what they are: `python39` stands before `python310`.
+fn by_number(a: &[u8], b: &[u8]) -> Ordering {
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (mut x, mut y) = (a, b);
+    while let (Some(&p), Some(&q)) = (x.first(), y.first()) {
+        let (m, n) = (digits(x), digits(y));
+        let order = if m > 0 && n > 0 {
+            let number = |text: &'_ [u8]| {
+                text.iter()
+                    .position(|&byte| byte != b'0')
+                    .unwrap_or(text.len())
+            };
+            let (i, j) = (&x[number(&x[..m])..m], &y[number(&y[..n])..n]);
+            (x, y) = (&x[m..], &y[n..]);
+            i.len().cmp(&j.len()).then_with(|| i.cmp(j))
+        } else {
+            (x, y) = (&x[1..], &y[1..]);
+            p.cmp(&q)
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    x.len().cmp(&y.len()).then_with(|| a.cmp(b))
+}
+
 /// A name as it would be written in a program.
 fn shown(name: Symbol) -> String {
     let name = rx_eval::print::attribute_name(symbol::name(name));
     String::from_utf8_lossy(&name).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_numbers_are_in_the_order_of_the_numbers() {
+        let mut names = ["b10", "b9", "a", "b", "b09", "10", "9", "b9x", "007", "7"];
+        names.sort_by(|a, b| by_number(a.as_bytes(), b.as_bytes()));
+        let sorted = ["007", "7", "9", "10", "a", "b", "b09", "b9", "b9x", "b10"];
+        assert_eq!(names, sorted);
+    }
 }

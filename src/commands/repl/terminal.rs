@@ -14,6 +14,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use rx_eval::builtins;
 use rx_store::progress;
 
+use super::ending;
 use super::highlighting::highlight;
 use super::history::{History, MOST_ENTRIES};
 use super::input::{self, Input};
@@ -60,7 +61,7 @@ impl<'a, 'b> Terminal<'a, 'b> {
     /// The next input.
     pub fn read(&mut self, prompt: &str) -> Result<Typed, Failure> {
         let _pause = progress::pause();
-        match self.editor.readline(prompt) {
+        match ending::waiting(|| self.editor.readline(prompt)) {
             Ok(line) => {
                 if !line.trim().is_empty() && self.editor.add_history_entry(&line).unwrap_or(false)
                 {
@@ -99,7 +100,7 @@ impl Completer for Assistant<'_, '_> {
         let Ok(mut repl) = self.repl.try_borrow_mut() else {
             return Ok((pos, Vec::new()));
         };
-        let candidates = repl.complete(&line[..pos]);
+        let candidates = ending::interruptible(|| repl.complete(&line[..pos]));
         let pairs = candidates.texts.into_iter();
         let pairs = pairs.map(|(display, replacement)| Pair {
             display,
