@@ -4,7 +4,7 @@
 //! Once settings have changed the run begins anew, so that everything sees the same ones.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -85,12 +85,12 @@ impl EvalSession {
         if !ui::stderr_is_terminal() {
             return Ok(false);
         }
-        let accept = ask(&format!(
+        let accept = ui::ask(&format!(
             "do you want to allow configuration setting '{name}' to be set to '{}' (y/N)?",
             printable(value)
         ))?;
         let word = if accept { "trusted" } else { "untrusted" };
-        if ask(&format!(
+        if ui::ask(&format!(
             "do you want to permanently mark this value as {word} (y/N)?"
         ))? {
             let values = trusted.entry(name.to_owned()).or_default();
@@ -128,21 +128,6 @@ impl EvalSession {
         new.persist(file)?;
         Ok(())
     }
-}
-
-/// Asks on the terminal; only what begins with `y` is a yes, the end of the input is none.
-fn ask(question: &str) -> Result<bool, Failure> {
-    let pause = progress::pause();
-    let mut stderr = std::io::stderr().lock();
-    write!(stderr, "{question} ")?;
-    stderr.flush()?;
-    drop(stderr);
-    let mut answer = Vec::new();
-    std::io::stdin().lock().read_until(b'\n', &mut answer)?;
-    drop(pause);
-    Ok(answer
-        .first()
-        .is_some_and(|first| first.eq_ignore_ascii_case(&b'y')))
 }
 
 /// A value from elsewhere: what would steer the terminal is shown as an escape.

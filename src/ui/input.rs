@@ -1,6 +1,6 @@
-//! Standard input, read whole; Ctrl-C ends the reading.
+//! Standard input: read whole, where Ctrl-C ends the reading; and answers to questions.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -42,4 +42,19 @@ fn wait_for(input: impl AsFd) -> Result<(), Failure> {
             Err(error) => return Err(io::Error::from(error).into()),
         }
     }
+}
+
+/// Asks on the terminal; only what begins with `y` is a yes, the end of the input is none.
+pub fn ask(question: &str) -> Result<bool, Failure> {
+    let pause = rx_store::progress::pause();
+    let mut stderr = std::io::stderr().lock();
+    write!(stderr, "{question} ")?;
+    stderr.flush()?;
+    drop(stderr);
+    let mut answer = Vec::new();
+    std::io::stdin().lock().read_until(b'\n', &mut answer)?;
+    drop(pause);
+    Ok(answer
+        .first()
+        .is_some_and(|first| first.eq_ignore_ascii_case(&b'y')))
 }

@@ -22,7 +22,7 @@ pub use diagnostics::{parse_failure, warn_of};
 pub use editor::open_editor;
 pub use eval_error::{eval_failure, eval_report, label};
 pub use failure::{Failure, FeatureDisabled, UsageError, catch_panics, report_failure};
-pub use input::read_stdin;
+pub use input::{ask, read_stdin};
 pub use logger::{LogFormat, start_logging};
 pub use markdown::render_markdown;
 pub use output::{print, print_bytes, print_json, render_size, stdout};

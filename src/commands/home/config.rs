@@ -74,6 +74,11 @@ impl HomeSource {
         }
     }
 
+    /// The same evaluated with other options.
+    pub fn with_options(self, options: EvalOptions) -> HomeSource {
+        HomeSource { options, ..self }
+    }
+
     /// A flake.
     pub fn of_flake(flake: OsString) -> HomeSource {
         HomeSource {
@@ -189,9 +194,20 @@ impl HomeSource {
         &self,
         invocation: &Invocation,
     ) -> Result<(StorePath, Arc<dyn Store>), Failure> {
+        let (derivation, store, ()) = self.activation_with(invocation, |_, _| ())?;
+        Ok((derivation, store))
+    }
+
+    /// The same with something else of the configuration, which is evaluated already.
+    pub fn activation_with<T>(
+        &self,
+        invocation: &Invocation,
+        more: impl FnOnce(&mut EvalSession, Value) -> T,
+    ) -> Result<(StorePath, Arc<dyn Store>, T), Failure> {
         let found = self.with(invocation, false, |session, value| {
             let derivation = derivation_at(session, value, b"activationPackage")?;
-            Ok((derivation, session.store()?))
+            let more = more(session, value);
+            Ok((derivation, session.store()?, more))
         })?;
         found.1.flush()?;
         Ok(found)

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 
 use rx_store::profile::{Change, Deletion, Generations};
+use rx_store::progress::{self, Level};
 use serde_json::json;
 
 use super::config::{home_profile, in_generation};
@@ -47,6 +48,12 @@ impl Subcommand for HomeGenerations {
         }
         if self.json.json {
             return self.json.print(&json!(list));
+        }
+        if list.is_empty() {
+            progress::log(
+                Level::Notice,
+                "the home has no generations yet; 'rx home switch' makes the first",
+            );
         }
         ui::print(&text)
     }

@@ -12,7 +12,7 @@ use crate::cli::{Category, Invocation, Subcommand};
 use crate::ui::{Failure, UsageError};
 
 /// The release whose defaults a new configuration gets.
-const STATE_VERSION: &str = "25.11";
+pub(super) const STATE_VERSION: &str = "25.11";
 
 /// Arguments of `rx home init`.
 #[derive(clap::Args)]
@@ -100,7 +100,7 @@ fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// A text in double quotes as the language has it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let escaped = text
         .replace('\\', "\\\\")
         .replace('"', "\\\"")

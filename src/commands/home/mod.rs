@@ -9,13 +9,15 @@ mod generations;
 mod init;
 mod news;
 mod switch;
+mod uninstall;
 
 pub use generations::{
     HomeExpireGenerations, HomeGenerations, HomePackages, HomeRemoveGenerations,
 };
 pub use init::{HomeEdit, HomeInit};
 pub use news::HomeNews;
-pub use switch::{HomeBuild, HomeRollback, HomeSwitch, build_output};
+pub use switch::{HomeBuild, HomeInstantiate, HomeRollback, HomeSwitch, build_output};
+pub use uninstall::HomeUninstall;
 
 use std::ffi::OsString;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
+use rx_eval::Value;
 use rx_eval::interp::CopyMode;
 use rx_eval::value::Context;
 use rx_store::progress::{self, Level};
@@ -11,6 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::config::{HomeSource, data_directory};
 use crate::cli::{Category, Invocation, JsonOptions, Subcommand};
+use crate::eval_session::EvalSession;
 use crate::ui::{self, Failure};
 
 /// One piece of news.
@@ -36,21 +38,20 @@ fn read_ids(invocation: &Invocation) -> BTreeSet<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-fn find(source: &HomeSource, invocation: &Invocation) -> Result<News, Failure> {
-    let known = read_ids(invocation);
-    let news = source.with(invocation, true, |session, value| {
-        let mut get = |path: &[u8]| -> Result<Json, Failure> {
-            let found = session.vm.find_along(path, &[], value);
-            let (value, pos) = session.check(found)?;
-            let (mut out, mut context) = (Vec::new(), Context::EMPTY);
-            let printed = session
-                .vm
-                .print_json(value, CopyMode::Name, pos, &mut out, &mut context);
-            session.check(printed)?;
-            Ok(serde_json::from_slice(&out)?)
-        };
-        Ok((get(b"config.news.entries")?, get(b"config.news.display")?))
-    })?;
+/// The news of a configuration.
+fn find(session: &mut EvalSession, configuration: Value) -> Result<News, Failure> {
+    let known = read_ids(&session.invocation);
+    let mut get = |path: &[u8]| -> Result<Json, Failure> {
+        let found = session.vm.find_along(path, &[], configuration);
+        let (value, pos) = session.check(found)?;
+        let (mut out, mut context) = (Vec::new(), Context::EMPTY);
+        let printed = session
+            .vm
+            .print_json(value, CopyMode::Name, pos, &mut out, &mut context);
+        session.check(printed)?;
+        Ok(serde_json::from_slice(&out)?)
+    };
+    let news = (get(b"config.news.entries")?, get(b"config.news.display")?);
     let text = |entry: &Json, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
     let mut items: Vec<Item> = news
         .0
@@ -75,34 +76,30 @@ fn find(source: &HomeSource, invocation: &Invocation) -> Result<News, Failure> {
     })
 }
 
-/// After a switch: says that there is news, if the user wants that.
-pub fn announce(source: &HomeSource, invocation: &Invocation) {
-    // News that cannot be read is no reason for a failure.
-    let Ok(news) = find(source, invocation) else {
-        return;
-    };
+/// What is to be said after a switch: that there is news, if the user wants that. News that cannot be read is no
+/// reason for a failure.
+pub fn announcement(session: &mut EvalSession, configuration: Value) -> Option<String> {
+    let news = find(session, configuration).ok()?;
     let unread = news.items.iter().filter(|item| !item.is_read).count();
     if unread == 0 || news.display == "silent" {
-        return;
+        return None;
     }
     if news.display == "show" {
-        let text: String = news
-            .items
-            .iter()
-            .filter(|item| !item.is_read)
-            .map(show)
-            .collect();
-        progress::log(Level::Notice, text);
-        return;
+        let items = news.items.iter().filter(|item| !item.is_read);
+        return Some(items.map(show).collect());
     }
     let what = match unread {
         1 => "is 1 unread and relevant news item".to_owned(),
         count => format!("are {count} unread and relevant news items"),
     };
-    progress::log(
-        Level::Notice,
-        format_args!("there {what}; 'rx home news' shows it"),
-    );
+    Some(format!("there {what}; 'rx home news' shows it"))
+}
+
+/// Says it.
+pub fn announce(announcement: Option<String>) {
+    if let Some(text) = announcement {
+        progress::log(Level::Notice, text);
+    }
 }
 
 fn show(item: &Item) -> String {
@@ -133,7 +130,7 @@ impl Subcommand for HomeNews {
     const CATEGORY: Category = Category::Main;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let news = find(&self.source, invocation)?;
+        let news = self.source.with(invocation, true, find)?;
         let shown: Vec<&Item> = news
             .items
             .iter()

@@ -66,7 +66,9 @@ impl Subcommand for HomeBuild {
     const CATEGORY: Category = Category::Main;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let (derivation, store) = self.source.activation(invocation)?;
+        let (derivation, store, news) = self
+            .source
+            .activation_with(invocation, news::announcement)?;
         let run = Run::unless(self.dry_run);
         let Some(output) = build_output(&*store, invocation, &derivation, run)? else {
             return Ok(());
@@ -80,8 +82,26 @@ impl Subcommand for HomeBuild {
             &BTreeSet::from([output.clone()]),
         );
         ui::print(&format!("{}\n", shown(&*store, &output).display()))?;
-        news::announce(&self.source, invocation);
+        news::announce(news);
         Ok(())
+    }
+}
+
+/// Arguments of `rx home instantiate`.
+#[derive(clap::Args)]
+pub struct HomeInstantiate {
+    #[command(flatten)]
+    source: HomeSource,
+}
+
+impl Subcommand for HomeInstantiate {
+    const PATH: &'static str = "home instantiate";
+    const ABOUT: &'static str = "Evaluate the configuration of a home and print its derivation";
+    const CATEGORY: Category = Category::Main;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let (derivation, store) = self.source.activation(invocation)?;
+        ui::print(&format!("{}\n", store.dir().display(&derivation)))
     }
 }
 
@@ -92,7 +112,7 @@ pub struct Activation {
     #[arg(long, short = 'n')]
     dry_run: bool,
     /// Activate this specialisation of the configuration.
-    #[arg(long, alias = "specialization", value_name = "NAME")]
+    #[arg(long, short = 'c', alias = "specialization", value_name = "NAME")]
     specialisation: Option<String>,
     /// Keep files that are in the way under their name with this ending.
     #[arg(long, short = 'b', value_name = "ENDING")]
@@ -130,7 +150,7 @@ pub fn switch(
     source: &HomeSource,
     activation: &Activation,
 ) -> Result<(), Failure> {
-    let (derivation, store) = source.activation(invocation)?;
+    let (derivation, store, news) = source.activation_with(invocation, news::announcement)?;
     let Some(output) = build_output(&*store, invocation, &derivation, Run::Real)? else {
         return Ok(());
     };
@@ -145,7 +165,7 @@ pub fn switch(
         Generations::add(&*store, &profile, &output)?;
     }
     activation.activate(invocation, &*store, &shown(&*store, &output))?;
-    news::announce(source, invocation);
+    news::announce(news);
     Ok(())
 }
 
@@ -195,6 +215,14 @@ fn roll_back(
 }
 
 impl Activation {
+    /// One that may only say what it would do.
+    pub fn dry(dry_run: bool) -> Activation {
+        Activation {
+            dry_run,
+            ..Activation::default()
+        }
+    }
+
     /// Runs the script of a generation that links its files into the home.
     fn activate(
         &self,

@@ -1,0 +1,386 @@
+//! Homes and systems from one configuration, with a small module set in place of Home Manager and NixOS.
+
+mod common;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use common::Place;
+
+/// Stands in for Home Manager: a configuration is a set with `greeting`, `packages`, `news`, `uninstall`.
+const MODULES: &str = r#"
+{ confPath, confAttr ? "" }:
+let
+  file = import confPath;
+  own = if confAttr == "" then file else file.${confAttr};
+  unknown = builtins.attrNames (removeAttrs own [ "greeting" "packages" "news" "uninstall" "home" ]);
+  checked = if unknown == [ ] then own else throw "The option `${builtins.head unknown}' does not exist.";
+  conf = { greeting = null; packages = [ ]; news = [ ]; uninstall = false; } // checked;
+  make = name: script: derivation {
+    inherit name;
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    args = [ "-c" "PATH=/bin:/usr/bin\n${script}" ];
+  };
+  package = name: make name "mkdir -p $out/bin; echo ${name} > $out/bin/tool";
+  path = make "home-path" "mkdir $out; ${toString (map (p: "ln -s ${package p} $out/${p};") conf.packages)}";
+in
+{
+  config = {
+    home.greeting = conf.greeting;
+    news = { display = "notify"; entries = conf.news; };
+  };
+  options.home.greeting = {
+    _type = "option";
+    loc = [ "home" "greeting" ];
+    description = "What is said.";
+    type.description = "string";
+    value = conf.greeting;
+    default = null;
+    declarations = [ ];
+    definitionsWithLocations = [ ];
+  };
+  activationPackage = make "home-manager-generation" ''
+    mkdir $out
+    echo 1 > $out/gen-version
+    ln -s ${path} $out/home-path
+    cat > $out/activate <<'END'
+    #!/bin/sh
+    if [ -n "$DRY_RUN" ]; then echo "would greet ${toString conf.greeting}"; exit; fi
+    nix-store --version > $HOME/.version
+    rm -f $HOME/.greeting
+    if [ -e $HOME/hang ]; then touch $HOME/hanging; exec sleep 600; fi
+    ${if conf.uninstall then "echo gone" else "echo '${toString conf.greeting}' > $HOME/.greeting"}
+    END
+    sed -i 's/^ *//' $out/activate
+    chmod +x $out/activate
+  '';
+}
+"#;
+
+struct Home {
+    place: Place,
+}
+
+impl Home {
+    fn new() -> Home {
+        let place = Place::new();
+        place.configure(
+            "substituters =\nbuild-users-group =\nsandbox = false\nexperimental-features = nix-command flakes\nflake-registry =\n",
+        );
+        place.write("modules/home-manager/home-manager.nix", MODULES);
+        let path = format!("home-manager={}", place.work().join("modules").display());
+        Home {
+            place: place.with("NIX_PATH", &path).with("USER", "me"),
+        }
+    }
+
+    fn configure(&self, text: &str) {
+        let directory = self.home().join(".config/home-manager");
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("home.nix"), text).unwrap();
+    }
+
+    fn home(&self) -> PathBuf {
+        self.place.root().join("home")
+    }
+
+    fn rx(&self, line: &str) -> common::Outcome {
+        self.place.line(&format!("rx home {line}"))
+    }
+
+    fn greeting(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.home().join(".greeting")).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// The generations as numbers, the current one marked.
+    fn generations(&self) -> Vec<String> {
+        let text = self.rx("generations").success();
+        text.lines()
+            .map(|line| {
+                let id = line.split("id ").nth(1).unwrap();
+                let number = id.split(' ').next().unwrap();
+                let mark = if line.ends_with("(current)") { "*" } else { "" };
+                format!("{number}{mark}")
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn a_home_is_switched_rolled_back_and_cleaned_up() {
+    let home = Home::new();
+    let empty = home.rx("generations");
+    assert!(empty.err.contains("no generations yet"), "{}", empty.err);
+    assert_eq!(empty.success(), "");
+    home.configure("{ greeting = \"one\"; packages = [ \"hello-1.0\" ]; }");
+    home.rx("switch").success();
+    assert_eq!(home.greeting().as_deref(), Some("one"));
+    assert!(home.home().join(".version").exists());
+    home.configure("{ greeting = \"two\"; packages = [ \"hello-1.1\" \"more-2\" ]; }");
+    let dry = home.rx("switch --dry-run");
+    assert_eq!(dry.success(), "would greet two\n");
+    assert_eq!(home.greeting().as_deref(), Some("one"));
+    let second = home.rx("switch");
+    assert!(second.err.contains("hello: 1.0 → 1.1"), "{}", second.err);
+    assert!(second.err.contains("+ more: ∅ → 2"), "{}", second.err);
+    assert_eq!(home.greeting().as_deref(), Some("two"));
+    assert_eq!(home.generations(), ["2*", "1"]);
+    assert_eq!(home.rx("packages").success(), "hello-1.1\nmore-2\n");
+    home.rx("rollback").success();
+    assert_eq!(home.greeting().as_deref(), Some("one"));
+    assert_eq!(home.generations(), ["2", "1*"]);
+    home.rx("rollback --to 2").success();
+    assert_eq!(home.greeting().as_deref(), Some("two"));
+    home.rx("switch --rollback").success();
+    assert_eq!(home.greeting().as_deref(), Some("one"));
+    home.configure("{ greeting = \"three\"; }");
+    home.rx("switch").success();
+    assert_eq!(home.generations(), ["3*", "2", "1"]);
+    home.rx("remove-generations 3").failure();
+    home.rx("remove-generations 1").success();
+    assert_eq!(home.generations(), ["3*", "2"]);
+    home.rx("expire-generations 30d").success();
+    assert_eq!(home.generations(), ["3*", "2"]);
+    home.place.line("rx-collect-garbage").success();
+    home.rx("rollback").success();
+    assert_eq!(home.greeting().as_deref(), Some("two"));
+}
+
+#[test]
+fn a_switch_that_is_killed_is_repeated() {
+    let home = Home::new();
+    home.configure("{ greeting = \"one\"; }");
+    home.rx("switch").success();
+    home.configure("{ greeting = \"two\"; }");
+    std::fs::write(home.home().join("hang"), "").unwrap();
+    let mut switch = home
+        .place
+        .command("rx")
+        .args(["home", "switch"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    while !home.home().join("hanging").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(120), "it never began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    switch.kill().unwrap();
+    switch.wait().unwrap();
+    std::fs::remove_file(home.home().join("hang")).unwrap();
+    // The generation is complete; only its files were not placed.
+    assert_eq!(home.generations(), ["2*", "1"]);
+    assert_eq!(home.greeting(), None);
+    home.rx("switch").success();
+    assert_eq!(home.greeting().as_deref(), Some("two"));
+    assert_eq!(home.generations(), ["2*", "1"]);
+}
+
+#[test]
+fn a_mistake_in_the_configuration_changes_nothing() {
+    let home = Home::new();
+    home.configure("{ greeting = \"one\"; }");
+    home.rx("switch").success();
+    home.configure("{ greting = \"two\"; }");
+    let error = home.rx("switch").failure();
+    assert!(
+        error.contains("The option `greting' does not exist."),
+        "{error}"
+    );
+    assert_eq!(home.greeting().as_deref(), Some("one"));
+    assert_eq!(home.generations(), ["1*"]);
+}
+
+#[test]
+fn a_configuration_is_written_edited_evaluated_and_built() {
+    let home = Home::new();
+    let none = home.rx("build").failure();
+    assert!(none.contains("No configuration file found"), "{none}");
+    home.rx("init").success();
+    let file = home.home().join(".config/home-manager/home.nix");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("home.username = \"me\";"), "{text}");
+    home.rx("init").success();
+    home.configure("{ greeting = \"one\"; }");
+    let mut edit = home.place.command("rx");
+    let editor = "sed -i s/one/two/";
+    let edited = edit.args(["home", "edit"]).env("EDITOR", editor).status();
+    assert!(edited.unwrap().success());
+    let drv = home.rx("instantiate").success();
+    assert!(
+        drv.trim_end().ends_with("-home-manager-generation.drv"),
+        "{drv}"
+    );
+    let built = home.rx("build").success();
+    assert!(
+        built.trim_end().ends_with("-home-manager-generation"),
+        "{built}"
+    );
+    let script = std::fs::read_to_string(home.place.work().join("result/activate")).unwrap();
+    assert!(script.contains("echo 'two'"), "{script}");
+    assert_eq!(home.greeting(), None);
+}
+
+#[test]
+fn news_are_announced_and_shown_once() {
+    let home = Home::new();
+    home.configure(
+        "{ greeting = \"one\"; news = [
+             { id = \"a\"; time = \"2020-01-01T00:00:00+00:00\"; condition = true; message = \"first\"; }
+             { id = \"b\"; time = \"2021-01-01T00:00:00+00:00\"; condition = true; message = \"second\"; }
+             { id = \"c\"; time = \"2022-01-01T00:00:00+00:00\"; condition = false; message = \"third\"; }
+           ]; }",
+    );
+    let switched = home.rx("switch");
+    assert!(switched.err.contains("2 unread"), "{}", switched.err);
+    let news = home.rx("news").success();
+    let (first, second) = (news.find("first"), news.find("second"));
+    assert!(second.is_some() && second < first, "{news}");
+    assert!(!news.contains("third"), "{news}");
+    assert_eq!(home.rx("news").success(), "");
+    let again = home.rx("switch");
+    assert!(!again.err.contains("unread"), "{}", again.err);
+}
+
+#[test]
+fn uninstalling_asks_first() {
+    let home = Home::new();
+    home.configure("{ greeting = \"one\"; }");
+    home.rx("switch").success();
+    home.rx("uninstall").success();
+    assert_eq!(home.greeting().as_deref(), Some("one"));
+    assert_eq!(home.rx("uninstall --yes").success(), "gone\n");
+    assert_eq!(home.greeting(), None);
+}
+
+#[test]
+fn the_configuration_can_come_from_a_flake() {
+    let home = Home::new();
+    home.place.write(
+        "flake.nix",
+        "{ outputs = { self }: { homeConfigurations.me = import ./modules/home-manager/home-manager.nix {
+             confPath = ./home.nix; }; }; }",
+    );
+    home.place.write("home.nix", "{ greeting = \"flake\"; }");
+    home.rx("switch --impure --flake path:.").success();
+    assert_eq!(home.greeting().as_deref(), Some("flake"));
+    home.rx("switch --impure --flake path:.#me").success();
+    let error = home.rx("switch --impure --flake path:.#you").failure();
+    assert!(error.contains("does not provide attribute"), "{error}");
+}
+
+/// Stands in for `<nixpkgs/nixos>`: a configuration is a set with `version` and `extra`.
+const SYSTEM: &str = r#"
+{ configuration ? import <nixos-config> }:
+let
+  own = if builtins.isPath configuration || builtins.isString configuration then import configuration else configuration;
+  make = name: script: derivation {
+    inherit name;
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    args = [ "-c" "PATH=/bin:/usr/bin\n${script}" ];
+  };
+in
+{
+  options.version = {
+    _type = "option";
+    loc = [ "version" ];
+    description = "The version.";
+    type.description = "string";
+    value = own.version;
+    declarations = [ ];
+    definitionsWithLocations = [ ];
+  };
+  config.version = own.version;
+  config.system.build.toplevel = make "nixos-system-${own.version}" ''
+    mkdir -p $out/kernel-modules/lib/modules/6.1 $out/specialisation/small
+    echo ${own.version} > $out/nixos-version
+    ln -s ${make (own.extra or "extra-1") "echo > $out"} $out/extra
+  '';
+}
+"#;
+
+#[test]
+fn a_system_is_evaluated_planned_and_built() {
+    let home = Home::new();
+    let place = &home.place;
+    place.write("nixpkgs/nixos/default.nix", SYSTEM);
+    place.write("system.nix", "{ version = \"25.05\"; }");
+    let include = format!("-I nixpkgs={}", place.work().join("nixpkgs").display());
+    let rx = |line: &str| place.line(&format!("rx os {line} {include}"));
+    let plan = rx("dry-build -f system.nix");
+    assert!(
+        plan.err.contains("these 2 derivations will be built"),
+        "{}",
+        plan.err
+    );
+    assert!(
+        plan.success()
+            .trim_end()
+            .ends_with("-nixos-system-25.05.drv")
+    );
+    let built = rx("build -f system.nix");
+    assert!(
+        built.err.contains("+ nixos-system: ∅ → 25.05"),
+        "{}",
+        built.err
+    );
+    assert!(built.success().trim_end().ends_with("-nixos-system-25.05"));
+    let path = std::fs::read_link(place.work().join("result")).unwrap();
+    let path = path.display().to_string();
+    let option = rx("option -f system.nix version").success();
+    assert!(option.contains("25.05"), "{option}");
+    // The generations of a system are those of its profile.
+    let profile = place.root().join("var/nix/profiles/system");
+    for _ in 0..2 {
+        place
+            .run("rx-env", ["-p", profile.to_str().unwrap(), "--set", &*path])
+            .success();
+    }
+    let list = place.line("rx os list-generations --json").success();
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    assert_eq!(list.as_array().map(Vec::len), Some(1));
+    assert_eq!(list[0]["nixosVersion"], "25.05");
+    assert_eq!(list[0]["kernelVersion"], "6.1");
+    assert_eq!(list[0]["specialisations"][0], "small");
+    assert_eq!(list[0]["current"], true);
+    place.write(
+        "system.nix",
+        "{ version = \"25.11\"; extra = \"extra-2\"; }",
+    );
+    let next = rx("build -f system.nix");
+    assert!(
+        next.err.contains("nixos-system: 25.05 → 25.11"),
+        "{}",
+        next.err
+    );
+    assert!(next.err.contains("extra: 1 → 2"), "{}", next.err);
+}
+
+#[test]
+fn a_plan_does_not_wait_for_a_cache_that_cannot_be_reached() {
+    let home = Home::new();
+    let place = &home.place;
+    // Nobody listens at this port, and the other one never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    place.configure(&format!(
+        "substituters = http://127.0.0.1:1 http://127.0.0.1:{port}\nconnect-timeout = 1\nstalled-download-timeout = 1\ndownload-attempts = 1\nbuild-users-group =\nsandbox = false\nexperimental-features = nix-command flakes\n"
+    ));
+    place.write("nixpkgs/nixos/default.nix", SYSTEM);
+    place.write("system.nix", "{ version = \"25.05\"; }");
+    let include = format!("nixpkgs={}", place.work().join("nixpkgs").display());
+    let plan = place.run(
+        "rx",
+        ["os", "dry-build", "-f", "system.nix", "-I", &include],
+    );
+    assert!(
+        plan.err.contains("these 2 derivations will be built"),
+        "{}",
+        plan.err
+    );
+    plan.success();
+}
