@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use rx_store::path::StorePath;
 use rx_store::store::closure::{ClosureOptions, topological_paths};
-use rx_store::store::drv_hash::drv_output;
+use rx_store::store::known_output::known_output;
 use rx_store::store::{BuildMode, DerivedPath, Realisation, Store};
 
 use crate::cli::{EvalOptions, Invocation};
@@ -189,10 +189,7 @@ impl Named {
             && !Arc::ptr_eq(&self.store, &self.eval_store)
         {
             for (name, path) in outputs.iter_mut().filter(|(_, path)| path.is_none()) {
-                let id = drv_output(&*self.eval_store, drv, name)?;
-                *path = self
-                    .store
-                    .query_realisation(&id)?
+                *path = known_output(&*self.eval_store, &*self.store, drv, name)?
                     .map(|known| known.out_path);
             }
         }
@@ -258,8 +255,8 @@ impl Named {
                 continue;
             };
             for name in outputs.keys() {
-                let id = drv_output(&*self.eval_store, drv.base(), name)?;
-                found.extend(self.store.query_realisation(&id)?);
+                let drv = drv.base();
+                found.extend(known_output(&*self.eval_store, &*self.store, drv, name)?);
             }
         }
         Ok(found)

@@ -89,7 +89,7 @@ impl BuildNew {
                     }
                 })
                 .collect();
-            return self.json.print(&json!(list));
+            self.json.print(&json!(list))?;
         }
         if self.print_out_paths && !self.build.dry_run {
             let lines: String = built

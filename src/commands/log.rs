@@ -40,18 +40,23 @@ impl Subcommand for Log {
                 )));
             }
         };
-        ui::print_bytes(&find(invocation, &**store, &path)?)
+        let (log, place) = find(invocation, &**store, &path)?;
+        rx_store::progress::info(format_args!(
+            "got build log for '{}' from '{place}'",
+            self.what.display()
+        ));
+        ui::print_bytes(&log)
     }
 }
 
-/// The log of a derivation's build, from the store or from a cache.
+/// The log of a derivation's build, from the store or from a cache, with the address of that.
 pub fn find(
     invocation: &Invocation,
     store: &dyn Store,
     path: &StorePath,
-) -> Result<Vec<u8>, Failure> {
+) -> Result<(Vec<u8>, String), Failure> {
     if let Some(log) = store.build_log(path)? {
-        return Ok(log);
+        return Ok((log, store.url()));
     }
     for substituter in &invocation.settings.substituters {
         // A cache that cannot be asked has no log.
@@ -59,7 +64,7 @@ pub fn find(
             continue;
         };
         if let Ok(Some(log)) = cache.build_log(path) {
-            return Ok(log);
+            return Ok((log, cache.url()));
         }
     }
     Err(Failure::message(format!(

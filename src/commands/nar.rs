@@ -55,10 +55,20 @@ packers! {
     NarDumpPath "nar dump-path" "Old name of 'rx nar pack'";
 }
 
+fn open(archive: &Path) -> Result<File, Failure> {
+    File::open(archive).map_err(|error| {
+        let error = rx_store::store::StoreError::from(error);
+        Failure::message(format!(
+            "opening NAR file \"{}\": {error}",
+            archive.display()
+        ))
+    })
+}
+
 fn read_listing(archive: &Path) -> Result<Listing, Failure> {
-    Ok(Listing::read(&mut Reader::new(BufReader::new(
-        File::open(archive)?,
-    )))?)
+    Ok(Listing::read(&mut Reader::new(BufReader::new(open(
+        archive,
+    )?)))?)
 }
 
 /// How files are listed; also for `rx store ls`.
@@ -103,10 +113,11 @@ impl ListArgs {
                     Some(name) if !at_root => name.as_bytes(),
                     _ => b".",
                 };
+                let name = match kind {
+                    ListingKind::Directory(_) => b".",
+                    _ => name,
+                };
                 self.line(kind, name, &mut text);
-                if self.recursive {
-                    self.list(found, name, &mut text);
-                }
             }
         }
         ui::print_bytes(&text)
@@ -243,7 +254,7 @@ impl Subcommand for NarCat {
             }) => (*offset, *size),
             Lookup::Found(_) | Lookup::Missing => return Err(NoFile(self.path.into()).into()),
         };
-        let mut file = File::open(&self.nar)?;
+        let mut file = open(&self.nar)?;
         file.seek(SeekFrom::Start(offset))?;
         let mut out = ui::stdout();
         std::io::copy(&mut file.take(size), &mut out)?;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use rx_store::path::StorePath;
 use rx_store::progress;
 use rx_store::store::closure::ClosureOptions;
-use rx_store::store::{PathInfo, Store};
+use rx_store::store::{ArchiveInfo, PathInfo, Store};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Category, Invocation, JsonOptions, Subcommand};
@@ -58,6 +58,27 @@ fn closure_size(store: &dyn Store, path: &StorePath) -> Result<u64, Failure> {
         size += store.path_info(&path)?.nar_size;
     }
     Ok(size)
+}
+
+/// The same of what would be downloaded.
+fn closure_download_size(store: &dyn Store, path: &StorePath) -> Result<u64, Failure> {
+    let mut size = 0;
+    for path in store.closure(&BTreeSet::from([path.clone()]), ClosureOptions::default())? {
+        size += store.archive_info(&path)?.map_or(0, |archive| archive.size);
+    }
+    Ok(size)
+}
+
+/// What a cache says of an archive.
+fn insert_archive(map: &mut Map<String, Value>, archive: &ArchiveInfo) {
+    map.insert("url".into(), archive.url.as_str().into());
+    map.insert("compression".into(), archive.compression.into());
+    if let Some(hash) = &archive.hash {
+        map.insert("downloadHash".into(), hash.sri().into());
+    }
+    if archive.size != 0 {
+        map.insert("downloadSize".into(), archive.size.into());
+    }
 }
 
 impl PathInfoCommand {
@@ -131,8 +152,16 @@ impl PathInfoCommand {
                 None => Value::Null,
                 Some(info) => {
                     let mut value = info_json(store, &info, version);
+                    let archive = store.archive_info(path)?;
                     if self.closure_size {
                         value.insert("closureSize".into(), closure_size(store, path)?.into());
+                        if archive.is_some() {
+                            let size = closure_download_size(store, path)?;
+                            value.insert("closureDownloadSize".into(), size.into());
+                        }
+                    }
+                    if let Some(archive) = archive {
+                        insert_archive(&mut value, &archive);
                     }
                     sorted(value)
                 }
@@ -179,7 +208,8 @@ fn info_json(store: &dyn Store, info: &PathInfo, version: u64) -> Map<String, Va
         "references".into(),
         info.references.iter().map(path).collect(),
     );
-    map.insert("registrationTime".into(), info.registration_time.into());
+    let registered = Some(info.registration_time).filter(|&time| time != 0);
+    map.insert("registrationTime".into(), registered.into());
     let signatures = info.signatures.iter().map(|s| Value::from(s.to_string()));
     map.insert("signatures".into(), signatures.collect());
     map.insert("storeDir".into(), store.dir().to_string().into());

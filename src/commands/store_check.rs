@@ -1,14 +1,16 @@
 //! `rx store verify`, `repair`, `optimise`, `fsck`: is the store sound, and making it so.
 
+use std::sync::Arc;
+
 use rx_store::progress::{self, Level};
 use rx_store::store::address::StoreAddress;
 use rx_store::store::signature::PublicKeys;
-use rx_store::store::{LocalConfig, LocalStore, Store};
+use rx_store::store::{LocalConfig, LocalStore, PathInfo, Store};
 
 use super::store::contents_are_intact;
 use crate::cli::{Category, Invocation, Subcommand};
 use crate::operands::PathArgs;
-use crate::store_session::open_store;
+use crate::store_session::{open_named, open_store};
 use crate::ui::{self, Failure};
 
 /// Arguments of `rx store verify`.
@@ -23,6 +25,9 @@ pub struct StoreVerify {
     /// How many signatures a path needs.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 0)]
     sigs_needed: usize,
+    /// Take signatures from this store, too; can be repeated.
+    #[arg(short, long = "substituter", value_name = "STORE")]
+    substituters: Vec<String>,
     #[command(flatten)]
     paths: PathArgs,
 }
@@ -35,10 +40,21 @@ impl Subcommand for StoreVerify {
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let (store, paths) = self.paths.find(invocation, false)?;
         let keys = PublicKeys::parse(&invocation.settings.trusted_public_keys)?;
+        let others = self
+            .substituters
+            .iter()
+            .map(|address| open_named(invocation, address))
+            .collect::<Result<Vec<_>, _>>()?;
         let (mut corrupted, mut untrusted, mut failed) = (false, false, false);
         for path in paths {
             rx_store::interrupt::check()?;
             let shown = store.dir().display(&path).to_string();
+            // One that is not there does not keep others from being looked at.
+            let Some(info) = store.query_path_info(&path)? else {
+                progress::error(&format!("path '{shown}' is not valid"));
+                failed = true;
+                continue;
+            };
             progress::info(format_args!("checking '{shown}'..."));
             if !self.no_contents {
                 match contents_are_intact(&*store, &path) {
@@ -50,10 +66,11 @@ impl Subcommand for StoreVerify {
                 }
             }
             if !self.no_trust {
-                let info = store.path_info(&path)?;
                 let needed = self.sigs_needed.max(1);
                 let trusted = (info.ultimate && self.sigs_needed == 0)
-                    || info.count_valid_signatures(store.dir(), &keys) >= needed;
+                    || with_signatures_of(&others, &info)
+                        .count_valid_signatures(store.dir(), &keys)
+                        >= needed;
                 if !trusted {
                     untrusted = true;
                     progress::log(Level::Error, format_args!("path '{shown}' is untrusted"));
@@ -65,6 +82,21 @@ impl Subcommand for StoreVerify {
             status => Err(Failure::Status(status)),
         }
     }
+}
+
+/// What is known of a path, with the signatures that other stores have for the same contents.
+fn with_signatures_of(others: &[Arc<dyn Store>], info: &PathInfo) -> PathInfo {
+    let mut info = info.clone();
+    for other in others {
+        // A store that cannot be asked has no signature.
+        if let Ok(Some(theirs)) = other.query_path_info(&info.path)
+            && theirs.nar_hash == info.nar_hash
+            && theirs.references == info.references
+        {
+            info.signatures.extend(theirs.signatures.iter().cloned());
+        }
+    }
+    info
 }
 
 /// Arguments of `rx store repair`.

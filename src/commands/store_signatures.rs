@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use rx_store::store::Store;
 use rx_store::store::signature::SecretKey;
+use rx_store::store::{Store, StoreError};
 
 use crate::cli::{Category, Invocation, Subcommand};
 use crate::operands::PathArgs;
@@ -27,7 +27,9 @@ impl Subcommand for StoreSign {
     const CATEGORY: Category = Category::Utility;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let key = SecretKey::parse(std::fs::read_to_string(&self.key_file)?.trim())?;
+        let text = std::fs::read_to_string(&self.key_file)
+            .map_err(|error| StoreError::file("opening file", &self.key_file, error))?;
+        let key = SecretKey::parse(text.trim())?;
         let (store, paths) = self.paths.find(invocation, false)?;
         let mut added = 0;
         for path in paths {

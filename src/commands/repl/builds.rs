@@ -85,7 +85,7 @@ impl Repl<'_> {
         let value = self.eval(expression)?;
         let drv = self.derivation(value)?;
         let store = self.store()?;
-        let mut text = log::find(&self.host.invocation, &*store, &drv)?;
+        let (mut text, _) = log::find(&self.host.invocation, &*store, &drv)?;
         if text.last().is_some_and(|&byte| byte != b'\n') {
             text.push(b'\n');
         }

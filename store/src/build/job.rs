@@ -770,7 +770,7 @@ impl Job<'_> {
                 return Err(BuildError::new(
                     FailureKind::LogLimit,
                     format!(
-                        "building of '{}' killed after writing more than {most} bytes of log output",
+                        "building derivation '{}' killed after writing more than {most} bytes of log output",
                         self.show(&self.request.derivation_path)
                     ),
                 ));

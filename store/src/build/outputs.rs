@@ -582,7 +582,7 @@ impl Registration<'_> {
             return Err(BuildError::new(
                 FailureKind::NotDeterministic,
                 format!(
-                    "derivation '{derivation}' may not be deterministic: output '{}' differs",
+                    "derivation '{derivation}' may not be deterministic: output \"{}\" differs",
                     first.display()
                 ),
             ));
@@ -605,7 +605,7 @@ impl Registration<'_> {
         Err(BuildError::new(
             FailureKind::NotDeterministic,
             format!(
-                "derivation '{derivation}' may not be deterministic: output '{}' differs from '{}'",
+                "derivation '{derivation}' may not be deterministic: output \"{}\" differs from \"{}\"",
                 first.display(),
                 second.display()
             ),

@@ -21,7 +21,7 @@ use crate::nar::{self, Listing, ListingKind, Lookup, Reader, Writer};
 use crate::path::{StoreDir, StorePath};
 use crate::store::memory::compute_path;
 use crate::store::signature::{SecretKey, Signature};
-use crate::store::{AddFlags, Contents, DrvOutput, PathInfo, Realisation, Store, StoreError};
+use crate::store::{AddFlags, ArchiveInfo, Contents, DrvOutput, PathInfo, Realisation, Store, StoreError};
 
 const MAX_LOG: u64 = 1 << 30;
 const MAX_REALISATION: u64 = 1 << 20;
@@ -638,6 +638,15 @@ impl Store for BinaryCacheStore {
         Ok(self
             .nar_info(path)?
             .map(|found| Arc::new(found.info.clone())))
+    }
+
+    fn archive_info(&self, path: &StorePath) -> Result<Option<ArchiveInfo>, StoreError> {
+        Ok(self.nar_info(path)?.map(|found| ArchiveInfo {
+            url: found.url.clone(),
+            compression: found.compression.name(),
+            hash: found.file_hash,
+            size: found.file_size,
+        }))
     }
 
     fn add_to_store(

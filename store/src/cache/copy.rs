@@ -153,19 +153,14 @@ pub fn copy_paths(
     activity.set_expected(ActivityKind::CopyPath, bytes);
     activity.progress(0, missing.len() as u64, 0, 0);
     let parent = activity.id();
-    let state = Mutex::new(Progress {
-        waiting: missing.clone(),
-        running: 0,
-        done: BTreeSet::new(),
-        failure: None,
-    });
+    let state = Mutex::new(Progress::new(&infos));
     let changed = Condvar::new();
     let work = || {
         loop {
             let path = {
                 let mut state = state.lock();
                 loop {
-                    if state.failure.is_some() || state.waiting.is_empty() {
+                    if state.failure.is_some() || state.started == missing.len() {
                         return;
                     }
                     if crate::interrupt::is_set() {
@@ -173,23 +168,14 @@ pub fn copy_paths(
                         changed.notify_all();
                         return;
                     }
-                    let ready = state.waiting.iter().find(|path| {
-                        let info = &infos[*path];
-                        info.references.iter().all(|other| {
-                            other == *path || !missing.contains(other) || state.done.contains(other)
-                        })
-                    });
-                    if let Some(path) = ready.cloned() {
-                        state.waiting.remove(&path);
+                    if let Some(path) = state.ready.pop_first() {
+                        state.started += 1;
                         state.running += 1;
                         break path;
                     }
                     if state.running == 0 {
-                        let path = state
-                            .waiting
-                            .first()
-                            .map(ToString::to_string)
-                            .unwrap_or_default();
+                        let path = state.blocked.keys().next();
+                        let path = path.map(ToString::to_string).unwrap_or_default();
                         state.failure = Some(StoreError::Cycle {
                             parent: path.clone(),
                             path,
@@ -205,7 +191,7 @@ pub fn copy_paths(
             state.running -= 1;
             match result {
                 Ok(()) => {
-                    state.done.insert(path);
+                    state.finish(path);
                     activity.progress(
                         state.done.len() as u64,
                         missing.len() as u64,
@@ -233,10 +219,64 @@ pub fn copy_paths(
 }
 
 struct Progress {
-    waiting: BTreeSet<StorePath>,
+    /// Paths whose references have all arrived.
+    ready: BTreeSet<StorePath>,
+    /// How many references the others still wait for.
+    blocked: BTreeMap<StorePath, usize>,
+    /// Who waits for a path.
+    waiters: BTreeMap<StorePath, Vec<StorePath>>,
+    started: usize,
     running: usize,
     done: BTreeSet<StorePath>,
     failure: Option<StoreError>,
+}
+
+impl Progress {
+    fn new(infos: &BTreeMap<StorePath, Arc<PathInfo>>) -> Progress {
+        let mut progress = Progress {
+            ready: BTreeSet::new(),
+            blocked: BTreeMap::new(),
+            waiters: BTreeMap::new(),
+            started: 0,
+            running: 0,
+            done: BTreeSet::new(),
+            failure: None,
+        };
+        for (path, info) in infos {
+            let mut count = 0;
+            for other in &info.references {
+                if other != path && infos.contains_key(other) {
+                    count += 1;
+                    let waiters = progress.waiters.entry(other.clone()).or_default();
+                    waiters.push(path.clone());
+                }
+            }
+            if count == 0 {
+                progress.ready.insert(path.clone());
+            } else {
+                progress.blocked.insert(path.clone(), count);
+            }
+        }
+        progress
+    }
+
+    fn finish(&mut self, path: StorePath) {
+        for waiter in self.waiters.remove(&path).unwrap_or_default() {
+            if let Some(count) = self.blocked.get_mut(&waiter) {
+                *count -= 1;
+                if *count == 0 {
+                    self.blocked.remove(&waiter);
+                    self.ready.insert(waiter);
+                }
+            }
+        }
+        self.done.insert(path);
+    }
+}
+
+/// Whether an address is that of a machine's own store, which goes without saying.
+fn is_usual(address: &str) -> bool {
+    matches!(address, "local" | "auto" | "daemon")
 }
 
 fn copy_one(
@@ -248,10 +288,12 @@ fn copy_one(
 ) -> Result<(), StoreError> {
     let shown = from.dir().display(&info.path).to_string();
     let (source, target) = (from.url(), to.url());
-    let text = if target == "local" || target == "auto" || target == "daemon" {
+    let text = if is_usual(&source) {
+        format!("copying path '{shown}' to '{target}'")
+    } else if is_usual(&target) {
         format!("copying path '{shown}' from '{source}'")
     } else {
-        format!("copying path '{shown}' to '{target}'")
+        format!("copying path '{shown}' from '{source}' to '{target}'")
     };
     let fields = [
         shown.as_str().into(),

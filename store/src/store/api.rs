@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::derived::DerivedPath;
 use super::error::StoreError;
-use super::info::PathInfo;
+use super::info::{ArchiveInfo, PathInfo};
 use super::realisation::{DrvOutput, Realisation};
 use super::signature::Signature;
 use crate::content_address::Method;
@@ -227,6 +227,12 @@ pub trait Store: Send + Sync {
         }
     }
 
+    /// How an object is packed where it comes from; nothing but caches knows.
+    fn archive_info(&self, path: &StorePath) -> Result<Option<ArchiveInfo>, StoreError> {
+        let _ = path;
+        Ok(None)
+    }
+
     /// What is known of an object, which must be valid.
     fn path_info(&self, path: &StorePath) -> Result<Arc<PathInfo>, StoreError> {
         self.query_path_info(path)?
@@ -380,6 +386,7 @@ pub trait Store: Send + Sync {
         match self.builder() {
             Some(builder) => builder.build_paths(paths, mode),
             None if mode == BuildMode::Normal && missing_of(self, paths)?.is_empty() => Ok(()),
+            None if mode == BuildMode::Normal => Err(cannot_realise(self, paths)),
             None => Err(self.unsupported("buildPaths")),
         }
     }
@@ -535,6 +542,18 @@ pub trait Store: Send + Sync {
 }
 
 /// What is not valid of the paths, for a store that cannot build: derivations stand for their outputs.
+/// Why a store that nobody builds for cannot realise paths that it does not all have.
+fn cannot_realise<S: Store + ?Sized>(store: &S, paths: &[DerivedPath]) -> StoreError {
+    let opaque = paths.iter().find_map(|path| match path {
+        DerivedPath::Opaque(path) if !store.is_valid(path).unwrap_or(true) => Some(path),
+        _ => None,
+    });
+    match opaque {
+        Some(path) => StoreError::Unobtainable(store.dir().display(path).to_string()),
+        None => StoreError::NoBuilder,
+    }
+}
+
 fn missing_of<S: Store + ?Sized>(
     store: &S,
     paths: &[DerivedPath],

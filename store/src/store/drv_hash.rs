@@ -25,10 +25,22 @@ pub fn drv_output<S: Store + ?Sized>(
             HashModulo::Deferred => return Err(StoreError::Format("the derivation has no hash")),
         }
     } else {
-        text_hash(store, &parsed, Outputs::Masked, 0)?
+        return drv_output_of(store, &parsed, output);
     };
     Ok(DrvOutput {
         drv_hash: Hash::sha256(hash),
+        output: output.to_owned(),
+    })
+}
+
+/// The same for a derivation with unknown output paths, which need not be in the store; its inputs are.
+pub fn drv_output_of<S: Store + ?Sized>(
+    store: &S,
+    derivation: &Derivation,
+    output: &str,
+) -> Result<DrvOutput, StoreError> {
+    Ok(DrvOutput {
+        drv_hash: Hash::sha256(text_hash(store, derivation, Outputs::Masked, 0)?),
         output: output.to_owned(),
     })
 }

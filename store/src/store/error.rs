@@ -94,6 +94,14 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Nobody has the object.
+    #[error("path '{0}' is required, but there is no substituter that can build it")]
+    Unobtainable(String),
+    /// A cache cannot build.
+    #[error(
+        "Unable to build with a primary store that isn't a local store; either pass a different '--store' or enable remote builds."
+    )]
+    NoBuilder,
     /// An archive's hash is not the one announced.
     #[error(
         "hash mismatch importing path '{path}';\n         specified: {specified}\n         got:       {found}"

@@ -30,6 +30,19 @@ pub struct PathInfo {
     pub content_address: Option<ContentAddress>,
 }
 
+/// How an object is packed in a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveInfo {
+    /// Where the archive is, usually relative to the cache.
+    pub url: String,
+    /// How it is compressed.
+    pub compression: &'static str,
+    /// Its hash, as it is there.
+    pub hash: Option<crate::hash::Hash>,
+    /// Its size; 0 when not known.
+    pub size: u64,
+}
+
 impl PathInfo {
     /// An object of which only path, hash and size are known.
     pub fn new(path: StorePath, nar_hash: Hash, nar_size: u64) -> Self {

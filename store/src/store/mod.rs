@@ -6,6 +6,7 @@
 //! | `info` | [`PathInfo`], what a store knows of an object |
 //! | `derived` | [`DerivedPath`]: objects named by what builds them |
 //! | `drv_hash` | the hash that names a derivation in realisations |
+//! | `known_output` | what an output was built to, found through what it resolves to |
 //! | `realisation` | what outputs of content-addressed derivations were built to |
 //! | `signature` | keys and signatures |
 //! | `references` | finding store paths in bytes |
@@ -24,6 +25,7 @@ pub mod drv_hash;
 pub mod error;
 pub mod export;
 pub mod info;
+pub mod known_output;
 pub mod local;
 pub mod memory;
 pub mod realisation;
@@ -37,7 +39,7 @@ pub use api::{
 };
 pub use derived::{DerivedPath, OutputsSpec, SingleDerivedPath};
 pub use error::StoreError;
-pub use info::PathInfo;
+pub use info::{ArchiveInfo, PathInfo};
 pub use local::{LocalConfig, LocalStore, RootUsage, Usage};
 pub use memory::MemoryStore;
 pub use realisation::{DrvOutput, Realisation};

@@ -130,7 +130,7 @@ impl Scheduler<'_, '_> {
         self.check_features(loaded.kind)?;
         let Some(declared) = loaded.derivation.outputs.get(output) else {
             return Err(BuildError::misc(format!(
-                "derivation '{}' does not have wanted outputs '{output}'",
+                "derivation '{}' does not have output '{output}'",
                 self.show(path)
             )));
         };

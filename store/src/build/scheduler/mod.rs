@@ -132,7 +132,11 @@ impl Outcome {
                     if told.insert(&error.message) {
                         progress::error(&error.message);
                     }
-                    names.insert(format!("'{}'", target.show(store)));
+                    let path = match target {
+                        Target::Path(path) => path,
+                        Target::Outputs { derivation, .. } => derivation,
+                    };
+                    names.insert(format!("'{}'", store.dir().display(path)));
                 }
                 let names: Vec<String> = names.into_iter().collect();
                 Err(RunError {

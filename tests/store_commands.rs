@@ -1,0 +1,309 @@
+//! What commands on store objects answer: values and exit codes that scripts rely on.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+
+use common::Place;
+
+const CONFIG: &str = "experimental-features = nix-command ca-derivations\nsandbox = false\n\
+                      build-users-group =\nsubstituters =\n";
+
+const PACKAGES: &str = r#"
+let
+  make = name: rest: derivation ({
+    inherit name; system = builtins.currentSystem; builder = "/bin/sh";
+  } // rest);
+in rec {
+  low = make "low" { args = [ "-c" "echo LOW > $out" ]; };
+  high = make "high" { outputs = [ "out" "dev" ]; args = [ "-c" "echo ${low} > $out; echo $out > $dev" ]; };
+  other = make "other" { args = [ "-c" "echo other > $out" ]; };
+  floating = make "floating" {
+    __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256";
+    args = [ "-c" "echo floating > $out" ];
+  };
+  above = make "above" {
+    __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256";
+    args = [ "-c" "echo ${floating} > $out" ];
+  };
+}
+"#;
+
+fn place() -> Place {
+    let place = Place::new();
+    place.configure(CONFIG);
+    place.write("default.nix", PACKAGES);
+    place.write("tree/below/file", "data\n");
+    place
+}
+
+/// A store path as the file system knows it.
+fn real(place: &Place, shown: &str) -> String {
+    shown
+        .trim()
+        .replace("DIR", &place.root().display().to_string())
+}
+
+fn cache(place: &Place) -> String {
+    format!("file://{}", place.work().join("cache").display())
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn what_a_cache_says_of_an_archive_is_in_the_json() {
+    let place = place();
+    let path = place.line("rx build -f . low --no-link --print-out-paths");
+    let path = real(&place, &path.success());
+    let cache = cache(&place);
+    place.run("rx", ["copy", "--to", &cache, &path]).success();
+    let said = place.run(
+        "rx",
+        [
+            "path-info",
+            "--store",
+            &cache,
+            "-S",
+            "--json",
+            "--json-format",
+            "2",
+            &path,
+        ],
+    );
+    let said = json(&said.success());
+    let (_, info) = said["info"].as_object().unwrap().iter().next().unwrap();
+    assert_eq!(info["compression"], "xz");
+    assert!(info["url"].as_str().unwrap().starts_with("nar/"));
+    assert!(
+        info["downloadHash"]
+            .as_str()
+            .unwrap()
+            .starts_with("sha256-")
+    );
+    assert_eq!(info["downloadSize"], info["closureDownloadSize"]);
+    assert!(info["registrationTime"].is_null());
+    // A store on disk has no archives.
+    let here = place.run("rx", ["path-info", "--json", "--json-format", "1", &path]);
+    let here = json(&here.success());
+    let (_, info) = here.as_object().unwrap().iter().next().unwrap();
+    assert!(info.get("url").is_none());
+    assert!(info["registrationTime"].is_i64());
+}
+
+#[test]
+fn what_a_cache_does_not_have_cannot_be_copied_from_it() {
+    let place = place();
+    place.line("rx build -f . low --no-link").success();
+    let cache = cache(&place);
+    place
+        .run("rx", ["copy", "--to", &cache, "-f", ".", "low"])
+        .success();
+    let nothing = format!("{}/store/{}-x", place.root().display(), "0".repeat(32));
+    let missing = place
+        .run("rx", ["copy", "--from", &cache, &nothing])
+        .failure();
+    assert!(
+        missing.contains("is required, but there is no substituter that can build it"),
+        "{missing}"
+    );
+    let unbuilt = place
+        .run("rx", ["copy", "--from", &cache, "-f", ".", "other"])
+        .failure();
+    assert!(
+        unbuilt.contains("Unable to build with a primary store that isn't a local store"),
+        "{unbuilt}"
+    );
+}
+
+#[test]
+fn an_output_is_found_in_a_cache_that_knows_only_what_it_resolves_to() {
+    let place = place();
+    let cache = cache(&place);
+    let program = place.command("rx").get_program().to_owned();
+    // A hook is told the derivation that was built, whose inputs are no derivations any more.
+    let hook = format!(
+        "#!/bin/sh\nexec {} copy --to {cache} \"$DRV_PATH^*\"\n",
+        program.display()
+    );
+    let hook = place.write("hook", &hook);
+    std::fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
+    let built = place.run(
+        "rx",
+        [
+            "build",
+            "-f",
+            ".",
+            "above",
+            "--no-link",
+            "--print-out-paths",
+            "--post-build-hook",
+            hook.to_str().unwrap(),
+        ],
+    );
+    let path = real(&place, &built.success());
+    place.line("rx-store --gc").success();
+    std::fs::remove_dir_all(place.root().join("var")).ok();
+    assert!(!std::path::Path::new(&path).exists());
+    let copied = place.run(
+        "rx",
+        [
+            "copy",
+            "--no-check-sigs",
+            "--from",
+            &cache,
+            "-f",
+            ".",
+            "above",
+        ],
+    );
+    assert_eq!(copied.code, 0, "{copied:?}");
+    assert!(std::path::Path::new(&path).exists());
+}
+
+#[test]
+fn verifying_goes_on_after_a_path_that_is_not_there() {
+    let place = place();
+    let path = real(
+        &place,
+        &place
+            .line("rx build -f . low --no-link --print-out-paths")
+            .success(),
+    );
+    let nothing = format!("{}/store/{}-x", place.root().display(), "0".repeat(32));
+    let verified = place.run("rx", ["store", "verify", &nothing, &path]);
+    assert_eq!(verified.code, 4, "{verified:?}");
+    assert!(verified.err.contains("is not valid"), "{verified:?}");
+    assert!(
+        verified.err.contains("checking 'DIR/store/"),
+        "{verified:?}"
+    );
+}
+
+#[test]
+fn signatures_of_another_store_count_when_it_is_named() {
+    let place = place();
+    let path = real(
+        &place,
+        &place
+            .line("rx build -f . low --no-link --print-out-paths")
+            .success(),
+    );
+    place
+        .line("rx-store --generate-binary-cache-key key secret public")
+        .success();
+    let key = std::fs::read_to_string(place.work().join("public")).unwrap();
+    let cache = cache(&place);
+    let signing = format!(
+        "{cache}?secret-key={}",
+        place.work().join("secret").display()
+    );
+    place.run("rx", ["copy", "--to", &signing, &path]).success();
+    let verify = |more: &[&str]| {
+        let mut all = vec!["store", "verify", "--no-contents", "-n", "1"];
+        all.extend(["--trusted-public-keys", key.trim(), &path]);
+        all.extend(more);
+        place.run("rx", all).code
+    };
+    assert_eq!(verify(&[]), 2);
+    assert_eq!(verify(&["-s", &cache]), 0);
+    assert_eq!(verify(&["--substituter", &cache]), 0);
+}
+
+#[test]
+fn directories_themselves_are_listed_as_a_dot() {
+    let place = place();
+    let nar = place.command("rx").args(["nar", "pack", "tree"]).output();
+    std::fs::write(place.work().join("tree.nar"), nar.unwrap().stdout).unwrap();
+    let listed = |line: &str| place.line(line).success();
+    assert_eq!(listed("rx nar ls -d tree.nar /below"), ".\n");
+    assert_eq!(listed("rx nar ls -d tree.nar /"), ".\n");
+    assert_eq!(listed("rx nar ls tree.nar /below"), "./file\n");
+    assert_eq!(listed("rx nar ls tree.nar /below/file"), "file\n");
+    let missing = place.line("rx nar ls nothing.nar /").failure();
+    assert!(
+        missing.contains("opening NAR file \"nothing.nar\": No such file or directory"),
+        "{missing}"
+    );
+}
+
+#[test]
+fn json_and_paths_can_both_be_printed() {
+    let place = place();
+    let both = place.line("rx build -f . high --no-link --json --print-out-paths");
+    let both = both.success();
+    let lines: Vec<&str> = both.lines().collect();
+    assert_eq!(lines.len(), 3, "{both}");
+    let outputs = &json(lines[0])[0]["outputs"];
+    assert_eq!(
+        outputs["out"],
+        lines[1..]
+            .iter()
+            .find(|l| !l.ends_with("-dev"))
+            .copied()
+            .unwrap()
+    );
+}
+
+#[test]
+fn a_log_says_where_it_was_found() {
+    let place = place();
+    place.line("rx build -f . low --no-link").success();
+    let log = place.line("rx log -f . low");
+    assert_eq!(log.code, 0);
+    assert!(
+        log.err.contains("got build log for 'low' from 'local'"),
+        "{log:?}"
+    );
+}
+
+#[test]
+fn a_missing_output_and_several_failures_are_named_by_derivation() {
+    let place = place();
+    let drv = place.line("rx-instantiate -A low").success();
+    let drv = real(&place, &drv);
+    let missing = place
+        .run("rx-store", ["--realise", &format!("{drv}!nope")])
+        .failure();
+    assert!(
+        missing.contains(".drv' does not have output 'nope'"),
+        "{missing}"
+    );
+    place.write(
+        "bad.nix",
+        "map (name: derivation { inherit name; system = builtins.currentSystem; builder = \"/bin/sh\"; \
+         args = [ \"-c\" \"exit 1\" ]; }) [ \"one\" \"two\" ]",
+    );
+    let failed = place.line("rx-build --no-out-link --keep-going bad.nix");
+    assert_eq!(failed.code, 100, "{failed:?}");
+    let last = failed.err.lines().last().unwrap_or_default();
+    assert!(
+        last.starts_with("error: build of 'DIR/store/") && last.ends_with(".drv' failed"),
+        "{failed:?}"
+    );
+    assert!(!last.contains('^'), "{failed:?}");
+}
+
+#[test]
+fn copies_are_told_by_the_store_that_is_not_the_usual_one() {
+    let place = place();
+    let path = real(
+        &place,
+        &place
+            .line("rx build -f . low --no-link --print-out-paths")
+            .success(),
+    );
+    let (cache, other) = (cache(&place), place.work().join("other"));
+    let other = format!("file://{}", other.display());
+    let to = place.run("rx", ["copy", "--to", &cache, &path]);
+    assert!(to.err.contains("' to 'file://"), "{to:?}");
+    let between = place.run("rx", ["copy", "--from", &cache, "--to", &other, &path]);
+    assert!(
+        between.err.contains("' from 'file://") && between.err.contains("' to 'file://"),
+        "{between:?}"
+    );
+    place.run("rx-store", ["--delete", &path]).success();
+    let from = place.run("rx", ["copy", "--no-check-sigs", "--from", &cache, &path]);
+    assert!(from.err.contains("' from 'file://"), "{from:?}");
+}
