@@ -303,7 +303,7 @@ const OTHER: &[Advice] = &[
         help: "'--timeout SECONDS' and '--max-silent-time SECONDS' say how long a build may take and be silent; 0 means for ever",
     },
     Advice {
-        phrase: "while setting up the build environment",
+        phrase: "getting attributes of path",
         help: "a path of 'sandbox-paths' is not on this machine; with '?' at its end it may be missing",
     },
     Advice {

@@ -108,22 +108,44 @@ pub(super) fn build_line(kind: ResultKind, fields: &[Field]) -> Option<String> {
     }
 }
 
-/// Removes terminal control sequences, for logs that are no terminal.
+/// Removes terminal control sequences, for logs that are no terminal; tabs become the spaces that they show as.
 pub(super) fn without_escapes(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
+    let mut column = 0usize;
     let mut chars = text.chars().peekable();
     while let Some(char) = chars.next() {
         match char {
-            '\x1b' => {
-                if chars.next_if_eq(&'[').is_some() {
+            '\x1b' => match chars.next_if(|c| matches!(c, '[' | ']')) {
+                Some('[') => {
                     while chars
                         .next()
                         .is_some_and(|c| !('\x40'..='\x7e').contains(&c))
                     {}
                 }
-            }
+                // Titles and links, up to a bell or `ESC \`.
+                Some(_) => {
+                    while let Some(c) = chars.next() {
+                        if c == '\x07' || (c == '\x1b' && chars.next_if_eq(&'\\').is_some()) {
+                            break;
+                        }
+                    }
+                }
+                None => {}
+            },
             '\r' | '\x07' => {}
-            char => clean.push(char),
+            '\t' => {
+                let width = 8 - column % 8;
+                clean.extend(std::iter::repeat_n(' ', width));
+                column += width;
+            }
+            '\n' => {
+                clean.push('\n');
+                column = 0;
+            }
+            char => {
+                clean.push(char);
+                column += 1;
+            }
         }
     }
     clean
@@ -270,6 +292,12 @@ mod tests {
             "red plain"
         );
         assert_eq!(without_escapes("\x1b["), "");
+        assert_eq!(without_escapes("a\tb\n\tc"), "a       b\n        c");
+        assert_eq!(
+            without_escapes("\x1b]0;title\x07on \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\"),
+            "on link"
+        );
+        assert_eq!(without_escapes("\x1b]0;no end"), "");
     }
 
     #[test]

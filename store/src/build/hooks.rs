@@ -155,7 +155,7 @@ pub fn run_diff_hook(
                 progress::log(
                     Level::Error,
                     format!(
-                        "diff-hook program '{}' {}",
+                        "error: diff hook execution failed: diff-hook program '{}' {}",
                         program.display(),
                         describe(output.status)
                     ),
@@ -165,7 +165,7 @@ pub fn run_diff_hook(
         Err(error) => progress::log(
             Level::Error,
             format!(
-                "diff hook execution failed: '{}': {error}",
+                "error: diff hook execution failed: '{}': {error}",
                 program.display()
             ),
         ),

@@ -21,6 +21,7 @@ use super::BuildMode;
 use super::backend::Backend;
 use super::builtin;
 use super::cancel::{Cancel, Ready};
+use super::cgroup::Cgroup;
 use super::environment::{BuildEnvironment, EnvironmentInput};
 use super::error::{BuildError, FailureKind};
 use super::hooks;
@@ -313,6 +314,28 @@ impl Job<'_> {
             .contains("uid-range")
     }
 
+    /// The builder's control group, where the user wants one or the builder has a range of users.
+    fn control_group(&self, user: Option<&BuildUser>) -> Result<Option<Cgroup>, BuildError> {
+        if self.settings.use_cgroups {
+            if !self.settings.enabled(crate::settings::Feature::Cgroups) {
+                return Err(BuildError::misc(
+                    "experimental Nix feature 'cgroups' is disabled; add '--extra-experimental-features cgroups' to enable it",
+                ));
+            }
+        } else if !self.wants_user_range() {
+            return Ok(None);
+        }
+        match Cgroup::create(self.store.state_dir(), user) {
+            Ok(group) => Ok(Some(group)),
+            Err(error) if self.settings.use_cgroups => Err(BuildError::misc(error)),
+            // What runs services inside of itself would like to have one, but most do without.
+            Err(error) => {
+                progress::log(Level::Debug, format_args!("no control group: {error}"));
+                Ok(None)
+            }
+        }
+    }
+
     fn build(
         &self,
         known: &BTreeMap<String, Option<KnownOutput>>,
@@ -368,6 +391,11 @@ impl Job<'_> {
                 &[shown.as_str().into(), "".into(), 1u64.into(), 1u64.into()],
             ))
         };
+        let group = if isolated && !request.derivation.is_builtin() {
+            self.control_group(user)?
+        } else {
+            None
+        };
         let result = if request.derivation.is_builtin() {
             let log = start_activity();
             let outputs = scratch
@@ -383,18 +411,32 @@ impl Job<'_> {
             let _entered = log.activity().enter();
             builtin::run(self.context, request, &environment, &outputs, isolated)
         } else {
-            let spec = self.spec(
-                &workspace,
-                &environment,
-                &scratch,
-                isolated,
-                user,
-                &seen_build_dir,
-            )?;
+            let spec = SandboxSpec {
+                control_group: group.as_ref().map(Cgroup::entrance),
+                ..self.spec(
+                    &workspace,
+                    &environment,
+                    &scratch,
+                    isolated,
+                    user,
+                    &seen_build_dir,
+                )?
+            };
             self.run_builder(&spec, start_activity, file.as_mut())
         };
         if let Some(file) = file {
             file.finish();
+        }
+        if let Some(group) = group {
+            let usage = group.end().map_err(BuildError::misc)?;
+            progress::log(
+                Level::Debug,
+                format_args!(
+                    "builder for '{shown}' used {:.3} s on processors and {:.3} s in the kernel",
+                    usage.user.as_secs_f64(),
+                    usage.system.as_secs_f64()
+                ),
+            );
         }
         let finished = result.and_then(|()| {
             finish_outputs(&FinishedBuild {
@@ -651,11 +693,15 @@ impl Job<'_> {
             )),
             allow_new_privileges: self.settings.allow_new_privileges,
             filter_system_calls: self.settings.filter_syscalls,
+            control_group: None,
         })
     }
 
     fn sandbox_user(&self, user_namespace: bool, user: Option<&BuildUser>) -> Option<SandboxUser> {
         let range = user.is_some_and(|user| user.count > 1);
+        // Where nobody can set groups, root of a container included, nobody is asked to.
+        let may_keep_groups = !self.settings.require_drop_supplementary_groups
+            || fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"));
         let (inside_uid, inside_gid) = if range { (0, 0) } else { (1000, 100) };
         match (user, user_namespace) {
             (Some(user), true) => Some(SandboxUser {
@@ -665,6 +711,7 @@ impl Job<'_> {
                 outside_gid: user.gid,
                 count: user.count,
                 groups: Vec::new(),
+                may_keep_groups,
             }),
             (Some(user), false) => Some(SandboxUser {
                 inside_uid: user.uid,
@@ -673,6 +720,7 @@ impl Job<'_> {
                 outside_gid: user.gid,
                 count: 1,
                 groups: user.groups.clone(),
+                may_keep_groups: false,
             }),
             (None, true) => Some(SandboxUser {
                 inside_uid,
@@ -681,6 +729,7 @@ impl Job<'_> {
                 outside_gid: rustix::process::getegid().as_raw(),
                 count: 1,
                 groups: Vec::new(),
+                may_keep_groups,
             }),
             (None, false) => None,
         }
@@ -766,7 +815,13 @@ impl Job<'_> {
             let most = self.settings.max_build_log_size;
             if most > 0 && written > most {
                 builder.kill();
+                // What came before the limit is shown and kept.
+                let within = count - (written - most).min(count as u64) as usize;
+                log.write(&buffer[..within]);
                 log.finish();
+                if let Some(file) = &mut file {
+                    file.write(&buffer[..within]);
+                }
                 return Err(BuildError::new(
                     FailureKind::LogLimit,
                     format!(

@@ -303,11 +303,9 @@ pub fn personality(platform: &[u8], impersonate_26: bool) -> u64 {
     const SAME_ADDRESSES: u64 = 0x4_0000;
     let narrow = matches!(
         (std::env::consts::ARCH, platform),
-        ("x86_64", b"i686-linux")
-            | (
-                "aarch64",
-                b"armv5tel-linux" | b"armv6l-linux" | b"armv7l-linux"
-            )
+        // These have a wider relative on every machine that can run them.
+        (_, b"armv5tel-linux" | b"armv6l-linux" | b"armv7l-linux")
+            | ("x86_64", b"i686-linux")
             | ("powerpc64", b"powerpc-linux")
             | ("s390x", b"s390-linux")
     );

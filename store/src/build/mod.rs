@@ -15,11 +15,13 @@
 //! | `outputs`, `checks`, `copy` | from what it left to valid paths |
 //! | `builtin` | builders that are part of this program |
 //! | `local` | all this for the store on this machine's disk |
+//! | `cgroup` | a control group for a build |
 //! | `hooks`, `log`, `cancel`, `options`, `error` | the rest, by name |
 
 pub mod backend;
 pub mod builtin;
 mod cancel;
+mod cgroup;
 mod checks;
 mod copy;
 mod environment;

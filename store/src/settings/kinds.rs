@@ -28,6 +28,9 @@ pub enum ValueError {
     /// An empty path.
     #[error("setting '{0}' is a path and paths cannot be empty")]
     EmptyPath(String),
+    /// A path that would depend on where the program is started.
+    #[error("not an absolute path: \"{0}\"")]
+    RelativePath(String),
     /// Not the JSON that is expected.
     #[error("parsing setting '{0}': {1}")]
     Json(String, String),
@@ -157,11 +160,14 @@ impl Kind for PathBuf {
             return Err(ValueError::EmptyPath(name.into()));
         }
         let path = Path::new(OsStr::from_bytes(text));
-        Ok(if path.is_absolute() {
-            clean(path)
+        if path.is_absolute() {
+            Ok(clean(path))
+        } else if name == "eval-profile-file" {
+            // The one that is meant to lie where one works.
+            Ok(path.to_owned())
         } else {
-            path.to_owned()
-        })
+            Err(ValueError::RelativePath(lossy(text)))
+        }
     }
 
     fn text(&self) -> String {

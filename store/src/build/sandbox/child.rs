@@ -28,7 +28,7 @@ macro_rules! steps {
 }
 
 steps! {
-    Session Output Parent HostName Loopback PrivateMounts Identity Root Directory File Link
+    Session Output Parent ControlGroup HostName Loopback PrivateMounts Identity Groups Root Directory File Link
     BindSource BindDirectory BindFile BindLink BindAttach BindEscapes
     Proc SharedMemory Terminals System Mode Pivot WorkingDirectory Privileges Scope Filter Execute
 }
@@ -91,11 +91,14 @@ fn prepare(plan: &Plan, channels: &Channels) -> Result<(), Failed> {
     if sys::read_byte(channels.start).at(Step::Parent)? != Some(b'1') {
         return Err(Failed(Step::Parent, 0, Errno(libc::EPIPE)));
     }
+    if plan.own_control_group {
+        sys::unshare(libc::CLONE_NEWCGROUP).at(Step::ControlGroup)?;
+    }
     sys::new_session_keyring();
     let limit = sys::raise_descriptor_limit();
     match &plan.isolation {
         Some(root) => enter_root(root, &plan.identity)?,
-        None => become_user(&plan.identity, false)?,
+        None => become_user(&plan.identity)?,
     }
     sys::chdir(&plan.directory).at(Step::WorkingDirectory)?;
     if let Some(limit) = limit {
@@ -119,13 +122,20 @@ fn prepare(plan: &Plan, channels: &Channels) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Takes the builder's identity. `may_keep_groups`: an ordinary user cannot give groups up.
-fn become_user(identity: &Identity, may_keep_groups: bool) -> Result<(), Failed> {
-    let Identity::Switch { uid, gid, groups } = identity else {
+/// Takes the builder's identity. An ordinary user cannot give groups up.
+fn become_user(identity: &Identity) -> Result<(), Failed> {
+    let Identity::Switch {
+        uid,
+        gid,
+        groups,
+        may_keep_groups,
+    } = identity
+    else {
         return Ok(());
     };
     match sys::set_groups(groups) {
-        Err(Errno(libc::EPERM)) if may_keep_groups => {}
+        Err(Errno(libc::EPERM)) if *may_keep_groups => {}
+        Err(error @ Errno(libc::EPERM)) => return Err(Failed(Step::Groups, 0, error)),
         other => other.at(Step::Identity)?,
     }
     sys::set_ids(*uid, *gid).at(Step::Identity)?;
@@ -165,7 +175,7 @@ fn enter_root(root: &RootPlan, identity: &Identity) -> Result<(), Failed> {
     )
     .at(Step::Root)?;
     if root.in_user_namespace {
-        become_user(identity, true)?;
+        become_user(identity)?;
     }
     let memory =
         sys::new_memory_file_system(&[(c"mode", c"0755"), (c"size", c"64m")]).at(Step::Root)?;
@@ -189,7 +199,7 @@ fn enter_root(root: &RootPlan, identity: &Identity) -> Result<(), Failed> {
     }
     sys::pivot_to_current_directory().at(Step::Pivot)?;
     if !root.in_user_namespace {
-        become_user(identity, false)?;
+        become_user(identity)?;
     }
     Ok(())
 }

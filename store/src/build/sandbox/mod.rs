@@ -57,6 +57,8 @@ pub struct SandboxSpec {
     pub allow_new_privileges: bool,
     /// Whether to filter system calls.
     pub filter_system_calls: bool,
+    /// The `cgroup.procs` of a control group that it enters before anything of it runs.
+    pub control_group: Option<PathBuf>,
 }
 
 /// The identity inside, and to what it corresponds outside.
@@ -74,6 +76,8 @@ pub struct SandboxUser {
     pub count: u32,
     /// Supplementary groups, where the host lets us set them.
     pub groups: Vec<u32>,
+    /// Whether the caller's supplementary groups may stay where the host does not let us set others.
+    pub may_keep_groups: bool,
 }
 
 /// Which network a builder has.
@@ -349,6 +353,10 @@ pub fn spawn(spec: &SandboxSpec) -> Result<Builder, SandboxError> {
     {
         map_user(pid, user).map_err(SandboxError::Mapping)?;
     }
+    if let Some(entrance) = &spec.control_group {
+        std::fs::write(entrance, pid.to_string())
+            .map_err(|error| SandboxError::Channel("a place in the control group", error))?;
+    }
     rustix::io::write(&start_write, b"1")
         .map_err(|error| SandboxError::Channel("a start signal", error.into()))?;
     drop(start_write);
@@ -545,6 +553,11 @@ fn describe(spec: &SandboxSpec, plan: &Plan, message: [u8; 4]) -> SandboxError {
         Step::HostName => "cannot set host name".to_owned(),
         Step::Loopback => "cannot set loopback interface flags".to_owned(),
         Step::PrivateMounts => "unable to make '/' private".to_owned(),
+        Step::Groups => {
+            "setgroups failed. Set the require-drop-supplementary-groups option to false to skip this step"
+                .to_owned()
+        }
+        Step::ControlGroup => "unsharing cgroup namespace".to_owned(),
         Step::Identity => "switching to the builder's user".to_owned(),
         Step::Root => "mounting the root of the sandbox".to_owned(),
         Step::Directory => format!(

@@ -18,6 +18,8 @@ pub(super) struct Plan {
     pub(super) personality: Option<u64>,
     pub(super) no_new_privileges: bool,
     pub(super) filter: Option<Vec<Instruction>>,
+    /// Whether its control group looks like the outermost one to the builder.
+    pub(super) own_control_group: bool,
 }
 
 /// Who the builder runs as.
@@ -29,6 +31,7 @@ pub(super) enum Identity {
         uid: u32,
         gid: u32,
         groups: Vec<u32>,
+        may_keep_groups: bool,
     },
 }
 
@@ -72,6 +75,7 @@ impl Plan {
                     uid: user.inside_uid,
                     gid: user.inside_gid,
                     groups: user.groups.clone(),
+                    may_keep_groups: user.may_keep_groups,
                 },
             },
             program: c_string(&spec.program)?,
@@ -86,6 +90,7 @@ impl Plan {
             personality: spec.personality,
             no_new_privileges: !spec.allow_new_privileges,
             filter: spec.filter_system_calls.then(seccomp::program),
+            own_control_group: spec.control_group.is_some() && spec.isolation.is_some(),
         })
     }
 }

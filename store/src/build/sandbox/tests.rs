@@ -63,10 +63,12 @@ impl Trial {
                 outside_gid: rustix::process::getgid().as_raw(),
                 count: 1,
                 groups: Vec::new(),
+                may_keep_groups: true,
             }),
             personality: None,
             allow_new_privileges: false,
             filter_system_calls: true,
+            control_group: None,
         };
         Self { directory, spec }
     }

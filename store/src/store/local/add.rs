@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{self as rfs, FileType, Mode};
 
+use super::gc::render_size;
 use super::spool::{Spool, Spooled, TempDir};
 use super::{BATCH, LocalStore, open_regular};
 use crate::canonical::move_canonical;
@@ -21,6 +22,7 @@ use crate::lock::PathLocks;
 use crate::nar::{self, Reader, RestoreOptions, Writer};
 use crate::parallel_hash::ParallelHasher;
 use crate::path::StorePath;
+use crate::progress;
 use crate::remove::remove_tree_at;
 use crate::rewriting::hash_modulo;
 use crate::store::api::{AddFlags, Contents, Store};
@@ -63,6 +65,38 @@ impl<R: BufRead> BufRead for HashingReader<R> {
 
 impl LocalStore {
     pub(super) fn add(
+        &self,
+        name: &str,
+        contents: Contents<'_>,
+        method: Method,
+        algorithm: Algorithm,
+        references: &BTreeSet<StorePath>,
+        flags: AddFlags,
+    ) -> Result<StorePath, StoreError> {
+        let from = match &contents {
+            Contents::Path(path) | Contents::Filtered(path, _)
+                if self.config.warn_large_path > 0 =>
+            {
+                Some(path.to_path_buf())
+            }
+            _ => None,
+        };
+        let path = self.add_unwatched(name, contents, method, algorithm, references, flags)?;
+        if let Some(from) = from {
+            let size = self.path_info(&path)?.nar_size;
+            if size >= self.config.warn_large_path {
+                progress::warn(format!(
+                    "copied large path '{}' to the store ({})",
+                    from.display(),
+                    render_size(i64::try_from(size).unwrap_or(i64::MAX))
+                ));
+            }
+        }
+        Ok(path)
+    }
+
+    /// Adds without saying how large it was.
+    fn add_unwatched(
         &self,
         name: &str,
         contents: Contents<'_>,

@@ -55,6 +55,8 @@ pub struct LocalConfig {
     pub build_users_group: String,
     /// Extended attributes that are left alone.
     pub ignored_acls: Vec<String>,
+    /// What is copied from elsewhere and is as large is told; never when 0.
+    pub warn_large_path: u64,
     /// Outputs of content-addressed derivations are recorded.
     pub ca_derivations: bool,
     /// The text that names this store.
@@ -87,6 +89,7 @@ impl LocalConfig {
             allow_symlinks: false,
             build_users_group: String::new(),
             ignored_acls: Vec::new(),
+            warn_large_path: 0,
             ca_derivations: false,
             url: root.display().to_string(),
         }
@@ -164,11 +167,14 @@ impl LocalConfig {
             min_free_interval: settings.min_free_check_interval,
             reserved_space: settings.gc_reserved_space,
             fsync_metadata: settings.fsync_metadata,
-            sync_contents: settings.fsync_metadata,
+            sync_contents: settings.fsync_metadata
+                || settings.fsync_store_paths
+                || settings.sync_before_registering,
             use_wal: settings.use_sqlite_wal,
             allow_symlinks: settings.allow_symlinked_store,
             build_users_group: settings.build_users_group.clone(),
             ignored_acls: settings.ignored_acls.iter().cloned().collect(),
+            warn_large_path: settings.warn_large_path_threshold,
             ca_derivations: settings
                 .experimental_features
                 .contains(&crate::settings::Feature::CaDerivations),
