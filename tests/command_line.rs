@@ -43,12 +43,19 @@ fn unknown_flags_and_commands_are_usage_errors_with_suggestions() {
     insta::assert_snapshot!(place.line("rx config show --jsno").failure(), @r"
     error: unrecognised flag '--jsno'
     help: did you mean '--json'?
-    Try 'rx --help' for more information.
+    Try 'rx config show --help' for more information.
     ");
     insta::assert_snapshot!(place.line("rx").failure(), @r"
     error: no subcommand specified
     Try 'rx --help' for more information.
     ");
+    let group = place.line("rx store nope").failure();
+    assert!(
+        group
+            .trim_end()
+            .ends_with("Try 'rx store --help' for more information."),
+        "{group}"
+    );
     insta::assert_snapshot!(place.line("nix-hash --option cores").failure(), @r"
     error: flag '--option' requires 2 argument(s), but only 1 were given
     Try 'nix-hash --help' for more information.
@@ -201,10 +208,18 @@ fn all_commands_have_help_completions_and_pages() {
         assert!(place.run("rx", ["completions", shell]).success().len() > 1000);
     }
     let pages = place.line("rx man pages").success();
+    // One is a command of its own as well: rx-repl.
+    assert!(pages.contains("pages/rx-repl.1\n"), "{pages}");
     assert_eq!(
         pages.lines().count(),
-        1 + names.len() + rx::commands::classic().len()
+        2 + names.len() + rx::commands::classic().len()
     );
+    let script = place
+        .line("rx completions bash --command rx-repl")
+        .success();
+    assert!(script.contains("--debugger"), "{script}");
+    let help = place.line("rx-repl --help").success();
+    assert!(help.contains("Usage: rx-repl [OPTIONS]"), "{help}");
 }
 
 #[test]
@@ -249,4 +264,23 @@ fn files_are_not_evaluated_purely() {
             .failure()
             .contains("'--file' is not compatible with '--pure-eval'")
     );
+}
+
+#[test]
+fn colours_are_for_terminals_unless_they_are_wanted_elsewhere() {
+    let show = |variables: &[(&str, &str)]| {
+        let mut place = Place::new();
+        for (name, value) in variables {
+            place = place.with(name, value);
+        }
+        place.configure("experimental-features = nix-command flakes\n");
+        place.write("flake/flake.nix", "{ outputs = _: { lib.x = 1; }; }");
+        place.line("rx flake show ./flake").success()
+    };
+    let escape = |text: &str| text.contains('\x1b');
+    assert!(!escape(&show(&[])));
+    assert!(escape(&show(&[("CLICOLOR_FORCE", "1")])));
+    assert!(escape(&show(&[("FORCE_COLOR", "1")])));
+    assert!(!escape(&show(&[("FORCE_COLOR", "0")])));
+    assert!(!escape(&show(&[("FORCE_COLOR", "1"), ("NO_COLOR", "1")])));
 }

@@ -2,15 +2,11 @@
 
 mod common;
 
-use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
+use common::terminal::Session;
 use common::{Outcome, Place};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 fn place() -> Place {
     let place = Place::new();
@@ -320,111 +316,6 @@ fn a_session_that_becomes_large_goes_on_with_its_variables() {
 
 // ---- at a terminal ------------------------------------------------------------------------------------
 
-/// A session at a terminal of its own, and all that has been written to it.
-struct Session {
-    keys: File,
-    screen: Arc<Mutex<String>>,
-    child: Child,
-}
-
-impl Session {
-    /// Starts one; nothing when the machine has no terminals to give.
-    fn start(place: &Place) -> Option<Session> {
-        let Ok(master) = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY) else {
-            eprintln!("skipped: no pseudo terminal can be had");
-            return None;
-        };
-        grantpt(&master).ok()?;
-        unlockpt(&master).ok()?;
-        let name = ptsname(&master, Vec::new()).ok()?;
-        let size = rustix::termios::Winsize {
-            ws_row: 24,
-            ws_col: 80,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        rustix::termios::tcsetwinsize(&master, size).ok()?;
-        let slave = || {
-            let file = File::options()
-                .read(true)
-                .write(true)
-                .open(name.to_str().ok()?);
-            file.ok().map(OwnedFd::from)
-        };
-        // With a controlling terminal Ctrl-C is a signal.
-        let rx = place.command("rx");
-        let mut command = Command::new("setsid");
-        command
-            .args(["--ctty", "--wait"])
-            .arg(rx.get_program())
-            .arg("repl");
-        for (name, value) in rx.get_envs() {
-            command.env(name, value.unwrap_or_default());
-        }
-        command
-            .env("TERM", "xterm")
-            .env("NO_COLOR", "1")
-            .current_dir(place.work())
-            .stdin(slave()?)
-            .stdout(slave()?)
-            .stderr(slave()?);
-        let Ok(child) = command.spawn() else {
-            eprintln!("skipped: there is no setsid");
-            return None;
-        };
-        let keys = File::from(master);
-        let mut output = keys.try_clone().ok()?;
-        let screen = Arc::new(Mutex::new(String::new()));
-        let written = Arc::clone(&screen);
-        std::thread::spawn(move || {
-            let mut piece = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut piece) {
-                let text = String::from_utf8_lossy(&piece[..count]).into_owned();
-                written.lock().unwrap().push_str(&text);
-            }
-        });
-        let session = Session {
-            keys,
-            screen,
-            child,
-        };
-        session.wait_for("nix-repl> ");
-        Some(session)
-    }
-
-    fn type_keys(&mut self, keys: &str) {
-        self.screen.lock().unwrap().clear();
-        self.keys.write_all(keys.as_bytes()).unwrap();
-    }
-
-    #[track_caller]
-    fn wait_for(&self, text: &str) {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(60) {
-            if self.screen.lock().unwrap().contains(text) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!(
-            "'{text}' does not come; the terminal shows:\n{}",
-            self.screen.lock().unwrap()
-        );
-    }
-
-    /// Types keys, and waits for what they bring up. The prompt is drawn at every key, so that it tells nothing.
-    #[track_caller]
-    fn ask(&mut self, keys: &str, answer: &str) {
-        self.type_keys(keys);
-        self.wait_for(answer);
-    }
-
-    fn end(mut self) {
-        self.keys.write_all(b":q\r").unwrap();
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
 #[test]
 fn at_a_terminal_lines_are_edited_completed_and_remembered() {
     let place = place();
@@ -476,4 +367,83 @@ fn ctrl_c_ends_an_evaluation_and_not_the_session() {
     session.ask("\u{3}", "interrupted by the user");
     session.ask("5000 + 678\r", "5678");
     session.end();
+}
+
+#[test]
+fn ctrl_c_ends_a_build_and_a_completion_and_not_the_session() {
+    let place = place();
+    let Some(mut session) = Session::start(&place) else {
+        return;
+    };
+    session.type_keys(&format!("endless = {ENDLESS}\r"));
+    // The key comes while the attributes are being looked for, or after that.
+    session.type_keys("endless.x\t\u{3}");
+    session.insist("\u{15}5000 + 678\r", "5678");
+    let builder = r#"args = [ "-c" "while :; do :; done" ]; system = builtins.currentSystem"#;
+    let build =
+        format!(":b derivation {{ name = \"endless\"; builder = \"/bin/sh\"; {builder}; }}\r");
+    session.type_keys(&build);
+    session.wait_for("building");
+    session.ask("\u{3}", "interrupted by the user");
+    session.ask("5000 + 321\r", "5321");
+    session.end();
+}
+
+#[test]
+fn a_session_that_is_told_to_end_ends_and_leaves_the_terminal_as_it_was() {
+    use rustix::process::{Signal, kill_process};
+    for (signal, status) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
+        for line in ["1 + 1", ENDLESS] {
+            let place = place();
+            let Some(mut session) = Session::start(&place) else {
+                return;
+            };
+            let answer = if line == ENDLESS { "[evaluated" } else { "2" };
+            session.ask(&format!("{line}\r"), answer);
+            kill_process(session.process(), signal).unwrap();
+            let ended = session.ended();
+            assert_eq!(ended, Some(status), "{signal:?} {line}");
+        }
+    }
+}
+
+#[test]
+fn the_history_is_for_nobody_else_to_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = place();
+    let Some(mut session) = Session::start(&place) else {
+        return;
+    };
+    session.ask("20 + 3\r", "23");
+    session.end();
+    let history = place.root().join("home/.local/share/nix/repl-history");
+    let mode = history.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn what_lacks_an_attribute_is_shown_where_it_stands() {
+    let text = answer("let s = { a = { }; }; in s.a.b");
+    assert!(text.contains("attribute 'b' missing"), "{text}");
+    assert!(
+        text.contains("from the definition of 'a'\n         at «string»:1:11"),
+        "{text}"
+    );
+    let text = answer("let s.a = { }; in s.a.${\"b\"}");
+    assert!(text.contains("from the definition of 'a'"), "{text}");
+}
+
+#[test]
+fn loaded_names_with_numbers_are_in_the_order_of_the_numbers() {
+    let text = answer(":a { p10 = 1; p9 = 1; a = 1; }\n:ll");
+    assert!(
+        text.starts_with("\na\np9\np10\n") || text.starts_with("a\np9\np10"),
+        "{text}"
+    );
+}
+
+#[test]
+fn who_types_exit_is_told_how() {
+    assert!(answer("exit").contains("':q' or Ctrl-D ends the session"));
+    assert_eq!(answer("exit = 3\nexit"), "\n3");
 }

@@ -211,7 +211,7 @@ fn after_value_flag(before: &[String]) -> bool {
 }
 
 /// The subcommand that the words name, without flags and their values.
-fn command_path(words: &[String]) -> String {
+pub(super) fn command_path(words: &[String]) -> String {
     let mut path: Vec<&str> = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {

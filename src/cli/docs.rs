@@ -111,7 +111,22 @@ fn overview() -> String {
     for entry in commands::classic() {
         text += &format!("  rx-{:<26} {}\n", entry.name, entry.about);
     }
+    for (name, command) in linked_commands() {
+        let about = command.get_about().map(ToString::to_string);
+        text += &format!(
+            "  {name:<29} {}\n",
+            about.unwrap_or_default().to_lowercase()
+        );
+    }
     text
+}
+
+/// New commands that have a name of their own among the classic ones.
+pub fn linked_commands() -> impl Iterator<Item = (&'static str, Command)> {
+    commands::modern()
+        .iter()
+        .filter(|entry| entry.path == "repl")
+        .map(|entry| ("rx-repl", entry.command().bin_name("rx-repl")))
 }
 
 /// A classic command as a `clap` command, for completion scripts and manual pages.

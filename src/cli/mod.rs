@@ -81,12 +81,40 @@ pub fn main() -> ExitCode {
         program = args.drain(..2).next_back().unwrap_or(program);
     }
     let program = program_name(&program);
+    let asked = args.clone();
     let outcome = run(&program, args);
     progress::logger().finish();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => ExitCode::from(ui::report_failure(&program, &failure)),
+        Err(failure) => {
+            let helpful = helpful_name(&program, &asked);
+            ExitCode::from(ui::report_failure(&helpful, &failure))
+        }
     }
+}
+
+/// What explains itself with `--help`: the subcommand. Under the reference's name it is the program, as its scripts expect.
+fn helpful_name(program: &str, args: &[OsString]) -> String {
+    if program != "rx" {
+        return program.to_owned();
+    }
+    let words: Vec<String> = args
+        .iter()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    let mut path = complete::command_path(&words);
+    let knows = |path: &str| {
+        let group = format!("{path} ");
+        commands::modern()
+            .iter()
+            .any(|entry| entry.path == path || entry.path.starts_with(&group))
+            || commands::MODERN_ALIASES.iter().any(|(old, _)| *old == path)
+            || CLASSIC_NAMES.contains(&path)
+    };
+    while !path.is_empty() && !knows(&path) {
+        path.truncate(path.rfind(' ').unwrap_or(0));
+    }
+    format!("{program} {path}").trim_end().to_owned()
 }
 
 /// The file name of the program, without an extension.
@@ -235,7 +263,13 @@ fn run_modern(
         let path = parsed
             .entry
             .map_or(parsed.group.as_str(), |entry| entry.path);
-        return ui::print(&docs::modern_help(path));
+        let help = docs::modern_help(path);
+        // A link can be a command: rx-repl.
+        let own = format!("rx {path}");
+        return ui::print(&match program == own.replace(' ', "-") {
+            true => help.replace(&format!("Usage: {own}"), &format!("Usage: {program}")),
+            false => help,
+        });
     }
     if common.version {
         return ui::print(&version(program, &settings));

@@ -46,11 +46,18 @@ impl Subcommand for Completions {
                     .strip_prefix("rx-")
                     .or_else(|| name.strip_prefix("nix-"))
                     .unwrap_or(name);
-                let entry = commands::classic().iter().find(|entry| entry.name == bare);
-                let entry = entry.ok_or_else(|| {
+                let classic = commands::classic().iter().find(|entry| entry.name == bare);
+                let linked = || {
+                    let mut all = docs::linked_commands();
+                    all.find(|(own, _)| own.strip_prefix("rx-") == Some(bare))
+                };
+                let command = classic
+                    .map(|entry| docs::classic_command(name, entry))
+                    .or_else(|| linked().map(|(_, command)| command.name(name.to_owned())));
+                let command = command.ok_or_else(|| {
                     UsageError::new(format!("there is no classic command '{name}'"))
                 })?;
-                (name.to_owned(), docs::classic_command(name, entry))
+                (name.to_owned(), command)
             }
         };
         let mut script = Vec::new();
@@ -88,6 +95,9 @@ impl Subcommand for Man {
             let name = format!("rx-{}", entry.name);
             let command = docs::classic_command(&name, entry);
             write_page(&directory, &name, command, &mut written)?;
+        }
+        for (name, command) in docs::linked_commands() {
+            write_page(&directory, name, command, &mut written)?;
         }
         ui::print(&written.concat())
     }

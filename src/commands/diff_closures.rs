@@ -112,13 +112,9 @@ pub fn difference(
         }
         if changed {
             let sign = if new_size > old_size { '+' } else { '-' };
-            let colour = if new_size > old_size {
-                "\x1b[31;1m"
-            } else {
-                "\x1b[32;1m"
-            };
+            let colour = if new_size > old_size { "31;1" } else { "32;1" };
             let size = ui::render_size(old_size.abs_diff(new_size));
-            items.push(format!("{colour}{sign}{size}\x1b[0m"));
+            items.push(ui::coloured(colour, &format!("{sign}{size}")));
         }
         let _ = writeln!(text, "{indent}{name}: {}", items.join(", "));
     }

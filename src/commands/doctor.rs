@@ -152,7 +152,6 @@ fn to_json(finding: &Finding) -> Value {
 }
 
 fn render(findings: &[Finding]) -> String {
-    let colours = ui::stdout_colours();
     let mut text = String::new();
     for finding in findings {
         let (mark, colour) = match finding.verdict {
@@ -160,11 +159,7 @@ fn render(findings: &[Finding]) -> String {
             Verdict::Weak => ("hint", "33"),
             Verdict::Bad => ("FAIL", "31;1"),
         };
-        let mark = if colours {
-            format!("\x1b[{colour}m{mark}\x1b[0m")
-        } else {
-            mark.to_owned()
-        };
+        let mark = ui::coloured(colour, mark);
         let _ = writeln!(text, "{mark}  {:<18} {}", finding.subject, finding.found);
         if let Some(advice) = &finding.advice {
             let _ = writeln!(text, "      {:<18} → {advice}", "");

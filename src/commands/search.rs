@@ -311,8 +311,8 @@ fn print_json(roots: &[Root], hits: &[Shown<'_>]) -> Result<(), Failure> {
 }
 
 fn print_text(roots: &[Root], hits: &[Shown<'_>], query: &Query) -> Result<(), Failure> {
-    // As in the reference, marks are not for terminals alone.
-    let marks = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // The marks say what was found, so they are not for terminals alone, as in the reference.
+    let marks = !ui::colours_are_unwanted();
     let _pause = progress::pause();
     let mut out = ui::stdout();
     for (at, shown) in hits.iter().enumerate() {

@@ -37,7 +37,7 @@ pub struct WhyDepends {
 }
 
 const NORMAL: &str = "\x1b[0m";
-const FOUND: &str = "\x1b[32;1m";
+const FOUND: &str = "32;1";
 const SEEN: &str = "\x1b[38;5;244m";
 
 /// Bytes shown around a reference.
@@ -194,14 +194,14 @@ impl Printer<'_> {
                 writeln!(self.out, "{}{joint}{hit}", step.above)?;
             }
             let known = self.visited.contains(&step.path);
-            let dim = if known { SEEN } else { "" };
+            let dim = if known { mark(SEEN) } else { "" };
             let arrow = if self.precise && !step.first.is_empty() {
                 "→ "
             } else {
                 ""
             };
             let end = if self.precise || !step.first.is_empty() {
-                NORMAL
+                mark(NORMAL)
             } else {
                 ""
             };
@@ -329,7 +329,8 @@ fn find_references(
             };
             let before = printable(&contents[start..at]);
             let after = printable(&contents[at + 32..end]);
-            let context = format!("{before}{FOUND}{digits}{NORMAL}{after}");
+            let digits = ui::coloured(FOUND, &digits.to_string());
+            let context = format!("{before}{digits}{after}");
             found
                 .entry((*reference).clone())
                 .or_default()
@@ -354,4 +355,9 @@ fn printable(bytes: &[u8]) -> String {
             }
         })
         .collect()
+}
+
+/// An escape sequence, if standard output may be coloured.
+fn mark(code: &'static str) -> &'static str {
+    if ui::stdout_colours() { code } else { "" }
 }

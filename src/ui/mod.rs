@@ -41,12 +41,33 @@ pub fn stdout_is_terminal() -> bool {
 
 /// May standard error be coloured? `NO_COLOR` and dumb terminals say no.
 pub fn colours() -> bool {
-    stderr_is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    stderr_is_terminal() && !colours_are_unwanted()
 }
 
-/// May standard output be coloured?
+/// May standard output be coloured? As standard error; `CLICOLOR_FORCE` and `FORCE_COLOR` want it elsewhere, too.
 pub fn stdout_colours() -> bool {
-    stdout_is_terminal()
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let drawable =
+        stdout_is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let forced = ["CLICOLOR_FORCE", "FORCE_COLOR"]
+        .iter()
+        .any(|name| is_given(name) && std::env::var_os(name).is_none_or(|value| value != "0"));
+    !colours_are_unwanted() && (drawable || forced)
+}
+
+/// A text for standard output in a colour, if that may be coloured.
+pub fn coloured(code: &str, text: &str) -> String {
+    if stdout_colours() {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Whether colours are switched off, by one of the variables that the reference knows.
+pub fn colours_are_unwanted() -> bool {
+    is_given("NO_COLOR") || is_given("NOCOLOR")
+}
+
+fn is_given(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }

@@ -4,6 +4,7 @@
 
 pub mod reference;
 pub mod server;
+pub mod terminal;
 
 use std::ffi::OsStr;
 use std::io::Write;

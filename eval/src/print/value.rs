@@ -172,7 +172,7 @@ impl Printer<'_> {
     fn shows(&self, error: &Error, depth: usize) -> bool {
         let serious = matches!(
             error.kind,
-            ErrorKind::Interrupted | ErrorKind::Memory | ErrorKind::CallDepth
+            ErrorKind::Interrupted | ErrorKind::Quit | ErrorKind::Memory | ErrorKind::CallDepth
         );
         !serious
             && match self.options.errors {

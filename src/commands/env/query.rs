@@ -118,7 +118,7 @@ impl Work<'_> {
             return self.json(&mut items);
         }
         let versions = Versions::of(others);
-        let colour = ui::stdout_is_terminal();
+        let colour = ui::stdout_colours();
         let mut rows = Vec::new();
         let mut xml = XmlWriter::default();
         xml.begin("items", &[]);

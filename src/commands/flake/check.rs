@@ -236,7 +236,10 @@ impl<'a> Run<'a> {
     fn told<T>(&mut self, result: Evaluated<T>) -> Evaluated<Option<T>> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(error) if self.keep_going && error.kind != ErrorKind::Interrupted => {
+            Err(error)
+                if self.keep_going
+                    && !matches!(error.kind, ErrorKind::Interrupted | ErrorKind::Quit) =>
+            {
                 ui::report::show_report(&ui::eval_report(self.session.vm.ev, &error));
                 self.checks.failed = true;
                 Ok(None)

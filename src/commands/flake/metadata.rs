@@ -104,10 +104,7 @@ fn text(
     fingerprint: Option<String>,
 ) -> Result<String, Failure> {
     let flake = &locked.flake;
-    let bold = |text: &str| match ui::stdout_colours() {
-        true => format!("\x1b[1m{text}\x1b[0m"),
-        false => text.to_owned(),
-    };
+    let bold = |text: &str| ui::coloured("1", text);
     let mut out = String::new();
     let mut line = |name: &str, value: &str| {
         let space = " ".repeat(15usize.saturating_sub(name.len() + 1));

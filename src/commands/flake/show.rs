@@ -116,10 +116,7 @@ fn kind_of(path: &[String]) -> Kind {
 
 impl Show<'_> {
     fn coloured(&self, text: &str, code: &str) -> String {
-        match ui::stdout_colours() {
-            true => format!("\x1b[{code}m{text}\x1b[0m"),
-            false => text.to_owned(),
-        }
+        ui::coloured(code, text)
     }
 
     fn bold(&self, text: &str) -> String {

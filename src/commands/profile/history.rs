@@ -44,17 +44,17 @@ impl Subcommand for ProfileHistory {
                 text.push('\n');
             }
             let colour = if generations.current == Some(generation.number) {
-                "\x1b[32;1m"
+                "32;1"
             } else {
-                "\x1b[1m"
+                "1"
             };
             let since = before
                 .as_ref()
                 .map_or_else(String::new, |(number, _)| format!(" <- {number}"));
             let _ = writeln!(
                 text,
-                "Version {colour}{}\x1b[0m ({}){since}:",
-                generation.number,
+                "Version {} ({}){since}:",
+                ui::coloured(colour, &generation.number.to_string()),
                 ui::utc_day(generation.created)
             );
             let none = Manifest::default();

@@ -36,11 +36,12 @@ impl Subcommand for ProfileList {
                 text.push('\n');
             }
             let inactive = if entry.active {
-                ""
+                String::new()
             } else {
-                " \x1b[31;1m(inactive)\x1b[0m"
+                format!(" {}", ui::coloured("31;1", "(inactive)"))
             };
-            let _ = writeln!(text, "Name:               \x1b[1m{name}\x1b[0m{inactive}");
+            let name = ui::coloured("1", name);
+            let _ = writeln!(text, "Name:               {name}{inactive}");
             if let Some(source) = &entry.source {
                 let _ = writeln!(
                     text,

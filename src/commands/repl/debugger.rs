@@ -138,9 +138,9 @@ impl Repl<'_> {
     }
 
     fn show_frame(&self, index: usize, frame: &DebugFrame) -> String {
-        let mut text = format!("\n{}: ", paint("34;1", &index.to_string()));
+        let mut text = format!("\n{}: ", ui::coloured("34;1", &index.to_string()));
         if frame.is_error {
-            text += &format!("{} ", paint("31;1", "error:"));
+            text += &format!("{} ", ui::coloured("31;1", "error:"));
         }
         text += &String::from_utf8_lossy(&frame.text);
         text.push('\n');
@@ -165,7 +165,7 @@ impl Repl<'_> {
             text += &format!(" {number:>5}| {}\n", code.trim_end_matches('\r'));
             if number == line {
                 let lead = " ".repeat((at.column as usize).saturating_sub(1));
-                text += &format!("      | {lead}{}\n", paint("31;1", "^"));
+                text += &format!("      | {lead}{}\n", ui::coloured("31;1", "^"));
             }
         }
         text
@@ -199,13 +199,5 @@ fn list(names: impl Iterator<Item = Symbol>) -> String {
         .collect();
     names.sort();
     let text: String = names.iter().map(|name| format!("{name} ")).collect();
-    paint("35;1", &text)
-}
-
-fn paint(colour: &str, text: &str) -> String {
-    if ui::stdout_colours() {
-        format!("\x1b[{colour}m{text}\x1b[0m")
-    } else {
-        text.to_owned()
-    }
+    ui::coloured("35;1", &text)
 }

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Once};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGTERM};
 
 /// The exit status of a session that has been told to end; zero when it has not.
@@ -81,7 +81,7 @@ pub(super) fn interruptible<T>(run: impl FnOnce() -> T) -> T {
     let mut with_signals = before.clone();
     with_signals
         .local_modes
-        .insert(rustix::termios::LocalModes::ISIG);
+        .insert(LocalModes::ISIG | LocalModes::NOFLSH);
     let _ = tcsetattr(&stdin, OptionalActions::Now, &with_signals);
     let result = run();
     let _ = tcsetattr(&stdin, OptionalActions::Now, &before);
