@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use rx_store::path::StorePath;
 use rx_store::store::closure::{ClosureOptions, topological_paths};
 use rx_store::store::known_output::known_output;
-use rx_store::store::{BuildMode, DerivedPath, Realisation, Store};
+use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, Realisation, SingleDerivedPath, Store};
 
 use crate::cli::{EvalOptions, Invocation};
 use crate::eval_session::with_session;
@@ -175,13 +175,21 @@ impl Named {
             DerivedPath::Opaque(path) => {
                 return Ok(Outputs::from([(String::new(), Some(path.clone()))]));
             }
-            DerivedPath::Built { drv, outputs } => (drv.base(), outputs),
+            DerivedPath::Built { drv, outputs } => (drv, outputs),
         };
         let evaluated = thing.value.is_some();
         let derivations = if evaluated {
             &self.eval_store
         } else {
             &self.store
+        };
+        let Some(drv) = &derivations.known_path(drv)? else {
+            // Which outputs there are is known when the derivation is built.
+            let names = match wanted {
+                OutputsSpec::All => BTreeSet::from(["*".to_owned()]),
+                OutputsSpec::Names(names) => names.clone(),
+            };
+            return Ok(names.into_iter().map(|name| (name, None)).collect());
         };
         let mut outputs = derivations.query_derivation_outputs(drv)?;
         if evaluated
@@ -204,6 +212,13 @@ impl Named {
     ) -> Result<Vec<(DerivedPath, Outputs)>, Failure> {
         let mut all = self.outputs()?;
         for ((_, outputs), made) in all.iter_mut().zip(made) {
+            if outputs.contains_key("*") {
+                *outputs = Outputs::new();
+                outputs.extend(
+                    made.iter()
+                        .map(|(name, path)| (name.clone(), Some(path.clone()))),
+                );
+            }
             for (name, path) in outputs.iter_mut().filter(|(_, path)| path.is_none()) {
                 *path = made.get(name).cloned();
             }
@@ -254,8 +269,10 @@ impl Named {
             let DerivedPath::Built { drv, .. } = derived else {
                 continue;
             };
+            let Some(drv) = &self.eval_store.known_path(&drv)? else {
+                continue;
+            };
             for name in outputs.keys() {
-                let drv = drv.base();
                 found.extend(known_output(&*self.eval_store, &*self.store, drv, name)?);
             }
         }
@@ -277,11 +294,33 @@ impl Named {
         self.things
             .iter()
             .map(|thing| match &thing.path {
-                DerivedPath::Built { drv, .. } => Ok(drv.base().clone()),
+                DerivedPath::Built { drv, .. } => self.known_derivation(drv),
                 DerivedPath::Opaque(path) if path.is_derivation() => Ok(path.clone()),
                 DerivedPath::Opaque(path) => self.deriver_of(path),
             })
             .collect()
+    }
+
+    /// A derivation, which is built first if it is itself an output.
+    fn known_derivation(&self, drv: &SingleDerivedPath) -> Result<StorePath, Failure> {
+        if let Some(path) = self.eval_store.known_path(drv)?
+            && self.eval_store.is_valid(&path)?
+        {
+            return Ok(path);
+        }
+        if let SingleDerivedPath::Opaque(path) = drv {
+            return Ok(path.clone());
+        }
+        self.prepare();
+        self.store
+            .build_paths(&[drv.clone().into()], BuildMode::Normal)
+            .map_err(plain_failure)?;
+        self.store.known_path(drv)?.ok_or_else(|| {
+            Failure::message(format!(
+                "failed to obtain derivation of '{}'",
+                drv.print(self.store.dir(), '^')
+            ))
+        })
     }
 
     fn deriver_of(&self, path: &StorePath) -> Result<StorePath, Failure> {

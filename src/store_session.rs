@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rx_store::path::{PathError, StorePath};
 use rx_store::store::address::{StoreAddress, Target};
-use rx_store::store::{DerivedPath, LocalStore, OutputsSpec, Store};
+use rx_store::store::{DerivedPath, LocalStore, OutputsSpec, SingleDerivedPath, Store};
 
 use crate::cli::Invocation;
 use crate::ui::Failure;
@@ -69,8 +69,16 @@ pub fn path_with_outputs(
     let bytes = text.as_bytes();
     if let Some(at) = bytes.iter().rposition(|&c| c == separator as u8) {
         let outputs = String::from_utf8_lossy(&bytes[at + 1..]).into_owned();
-        let path = store_path(store, OsStr::from_bytes(&bytes[..at]))?;
-        return Ok(DerivedPath::built(path, OutputsSpec::parse(&outputs)?));
+        let drv = OsStr::from_bytes(&bytes[..at]);
+        let drv = if separator == '^' {
+            single_path(store, drv)?
+        } else {
+            SingleDerivedPath::Opaque(store_path(store, drv)?)
+        };
+        return Ok(DerivedPath::Built {
+            drv: Arc::new(drv),
+            outputs: OutputsSpec::parse(&outputs)?,
+        });
     }
     let path = store_path(store, text)?;
     Ok(if path.is_derivation() && separator == '!' {
@@ -78,6 +86,21 @@ pub fn path_with_outputs(
     } else {
         DerivedPath::Opaque(path)
     })
+}
+
+/// A store path, or an output of one (`PATH^OUTPUT^OUTPUT…`).
+fn single_path(store: &dyn Store, text: &OsStr) -> Result<SingleDerivedPath, Failure> {
+    let bytes = text.as_bytes();
+    let mut parts = bytes.split(|&c| c == b'^');
+    let base = parts.next().unwrap_or_default();
+    let base = store_path(store, OsStr::from_bytes(base))?;
+    let rest: Vec<_> = parts.map(String::from_utf8_lossy).collect();
+    let mut text = store.dir().display(&base).to_string();
+    for output in rest {
+        text.push('^');
+        text += &output;
+    }
+    Ok(SingleDerivedPath::parse(store.dir(), &text, '^')?)
 }
 
 /// A store path as it is printed.

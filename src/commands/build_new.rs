@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use rx_store::path::StorePath;
-use rx_store::store::{DerivedPath, Store};
-use serde_json::{Map, json};
+use rx_store::store::{DerivedPath, SingleDerivedPath, Store};
+use serde_json::{Map, Value, json};
 
 use crate::cli::{BuildOptions, Category, Invocation, JsonOptions, LinkOptions, Subcommand};
 use crate::operands::{Operands, Outputs};
@@ -58,6 +58,21 @@ impl Subcommand for BuildNew {
     }
 }
 
+/// A derivation by its path, or by what builds it with the path that it has become.
+fn show_derivation(store: &dyn Store, drv: &SingleDerivedPath) -> Value {
+    match drv {
+        SingleDerivedPath::Opaque(path) => json!(store.dir().display(path).to_string()),
+        SingleDerivedPath::Built { drv: inner, output } => {
+            let path = store.known_path(drv).ok().flatten();
+            json!({
+                "drvPath": show_derivation(store, inner),
+                "output": output,
+                "outputPath": path.map(|path| store.dir().display(&path).to_string()),
+            })
+        }
+    }
+}
+
 impl BuildNew {
     fn make_links(
         &self,
@@ -85,7 +100,7 @@ impl BuildNew {
                             .iter()
                             .map(|(name, path)| (name.clone(), json!(path.as_ref().map(show))))
                             .collect();
-                        json!({ "drvPath": show(drv.base()), "outputs": outputs })
+                        json!({ "drvPath": show_derivation(store, drv), "outputs": outputs })
                     }
                 })
                 .collect();

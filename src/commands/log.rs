@@ -31,7 +31,9 @@ impl Subcommand for Log {
         let path = match &named.things[..] {
             [one] => match &one.path {
                 DerivedPath::Opaque(path) => path.clone(),
-                DerivedPath::Built { drv, .. } => drv.base().clone(),
+                DerivedPath::Built { drv, .. } => {
+                    store.known_path(drv)?.unwrap_or_else(|| drv.base().clone())
+                }
             },
             _ => {
                 return Err(Failure::message(format!(

@@ -38,7 +38,10 @@ impl Subcommand for RealisationInfo {
                     text += &format!("{shown}\n");
                     continue;
                 };
-                let id = drv_output(&*named.eval_store, drv.base(), &name)?;
+                let Some(drv) = named.eval_store.known_path(drv)? else {
+                    continue;
+                };
+                let id = drv_output(&*named.eval_store, &drv, &name)?;
                 text += &format!("{id} {shown}\n");
                 list.push(match named.store.query_realisation(&id)? {
                     Some(realisation) => sorted(&realisation.to_json()),

@@ -23,6 +23,7 @@ use rx_eval::packages::Assertions;
 use rx_eval::value::{Context, ContextElement, View};
 use rx_eval::{Origin, Pos, Value};
 use rx_store::fetch::flake_ref::{FlakeRef, ParseOptions};
+use rx_store::path::StoreDir;
 use rx_store::store::{DerivedPath, OutputsSpec, SingleDerivedPath};
 use serde_json::json;
 
@@ -431,12 +432,28 @@ fn single_path(
             )));
         }
         ContextElement::Built { drv, output } => DerivedPath::Built {
-            drv: Arc::new(SingleDerivedPath::Opaque(dir.parse(drv.store_path())?)),
+            drv: Arc::new(derivation_in_context(&dir, drv)?),
             outputs: OutputsSpec::Names(BTreeSet::from([
                 String::from_utf8_lossy(output).into_owned()
             ])),
         },
     }))
+}
+
+/// The derivation that an element of a context names.
+fn derivation_in_context(
+    dir: &StoreDir,
+    element: &ContextElement,
+) -> Result<SingleDerivedPath, Failure> {
+    Ok(match element {
+        ContextElement::Opaque(path) | ContextElement::DrvDeep(path) => {
+            SingleDerivedPath::Opaque(dir.parse(path)?)
+        }
+        ContextElement::Built { drv, output } => SingleDerivedPath::Built {
+            drv: Arc::new(derivation_in_context(dir, drv)?),
+            output: String::from_utf8_lossy(output).into_owned(),
+        },
+    })
 }
 
 /// An attribute of a package as JSON; nothing if it is missing or fails.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rx_store::content_address::{ContentAddress, References};
-use rx_store::derivation::{Derivation, upstream_placeholder};
+use rx_store::derivation::{Derivation, computed_output_placeholder, upstream_placeholder};
 use rx_store::fetch::input::Fetcher;
 use rx_store::path::{StoreDir, StorePath};
 use rx_store::settings::Settings;
@@ -86,8 +86,31 @@ impl BackedStore {
     }
 
     /// Notes where an output is, and what stood for it if that was not known before it was built.
-    fn note_output(&self, drv: &StorePath, output: &str, realised: &mut Realised) -> Result<()> {
+    fn note_output(
+        &self,
+        drv: &SingleDerivedPath,
+        output: &str,
+        realised: &mut Realised,
+    ) -> Result<()> {
         let store = self.store()?;
+        let Some(path) = store.known_path(drv).map_err(failed)? else {
+            return Ok(());
+        };
+        let SingleDerivedPath::Opaque(drv) = drv else {
+            let whole = SingleDerivedPath::Built {
+                drv: Arc::new(drv.clone()),
+                output: output.to_owned(),
+            };
+            let outputs = store.query_derivation_outputs(&path).map_err(failed)?;
+            if let Some(Some(path)) = outputs.get(output)
+                && let Some(standing) = computed_output_placeholder(whole.base(), &whole.outputs())
+            {
+                realised.outputs.push(path.clone());
+                let path = self.dir().print(path);
+                realised.rewrites.insert(standing.into_bytes(), path);
+            }
+            return Ok(());
+        };
         let outputs = store.query_derivation_outputs(drv).map_err(failed)?;
         let Some(Some(path)) = outputs.get(output) else {
             return Ok(());
@@ -266,12 +289,10 @@ impl EvalStore for BackedStore {
             .build_paths(&wanted, BuildMode::Normal)
             .map_err(failed)?;
         for element in elements {
-            if let ContextElement::Built { drv, output } = element
-                && let ContextElement::Opaque(path) = &**drv
-            {
-                let path = self.dir().parse(path).map_err(outside)?;
+            if let ContextElement::Built { drv, output } = element {
+                let drv = self.derived(drv)?;
                 let output = String::from_utf8_lossy(output);
-                self.note_output(&path, &output, &mut realised)?;
+                self.note_output(&drv, &output, &mut realised)?;
             }
         }
         Ok(realised)

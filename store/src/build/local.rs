@@ -162,50 +162,36 @@ impl LocalBuilder {
             Err(error) => Err(StoreError::layer(error)),
         }
     }
+}
 
-    /// What must be built first so that a derivation that is itself an output is known.
-    fn known_derivation(&self, path: &SingleDerivedPath) -> Result<StorePath, StoreError> {
-        match path {
-            SingleDerivedPath::Opaque(path) => Ok(path.clone()),
-            SingleDerivedPath::Built { drv, output } => {
-                let derivation = self.known_derivation(drv)?;
-                let target = Target::Outputs {
-                    derivation: derivation.clone(),
-                    outputs: Some(BTreeSet::from([output.clone()])),
-                };
-                let outcome = self.run_to_end(&[target], BuildMode::Normal)?;
-                outcome
-                    .targets
-                    .into_iter()
-                    .find_map(|(_, result)| result.ok()?.remove(output))
-                    .ok_or_else(|| StoreError::NoSuchOutput {
-                        derivation: derivation.to_string(),
-                        output: output.clone(),
-                    })
-            }
+fn target(path: &DerivedPath) -> Target {
+    let (drv, outputs) = match path {
+        DerivedPath::Opaque(path) => return Target::Path(path.clone()),
+        DerivedPath::Built { drv, outputs } => (drv, outputs),
+    };
+    let outputs = match outputs {
+        OutputsSpec::All => None,
+        OutputsSpec::Names(names) => Some(names.clone()),
+    };
+    let chain: Vec<String> = drv.outputs().into_iter().map(str::to_owned).collect();
+    let base = drv.base().clone();
+    if chain.is_empty() {
+        Target::Outputs {
+            derivation: base,
+            outputs,
         }
-    }
-
-    fn target(&self, path: &DerivedPath) -> Result<Target, StoreError> {
-        Ok(match path {
-            DerivedPath::Opaque(path) => Target::Path(path.clone()),
-            DerivedPath::Built { drv, outputs } => Target::Outputs {
-                derivation: self.known_derivation(drv)?,
-                outputs: match outputs {
-                    OutputsSpec::All => None,
-                    OutputsSpec::Names(names) => Some(names.clone()),
-                },
-            },
-        })
+    } else {
+        Target::Dynamic {
+            base,
+            chain,
+            outputs,
+        }
     }
 }
 
 impl Builder for LocalBuilder {
     fn build_paths(&self, paths: &[DerivedPath], mode: BuildMode) -> Result<(), StoreError> {
-        let targets = paths
-            .iter()
-            .map(|path| self.target(path))
-            .collect::<Result<Vec<_>, _>>()?;
+        let targets: Vec<Target> = paths.iter().map(target).collect();
         self.run_to_end(&targets, mode).map(drop)
     }
 
@@ -214,10 +200,7 @@ impl Builder for LocalBuilder {
         paths: &[DerivedPath],
         mode: BuildMode,
     ) -> Result<Vec<BTreeMap<String, StorePath>>, StoreError> {
-        let targets = paths
-            .iter()
-            .map(|path| self.target(path))
-            .collect::<Result<Vec<_>, _>>()?;
+        let targets: Vec<Target> = paths.iter().map(target).collect();
         let outcome = self.run_to_end(&targets, mode)?;
         let made = outcome.targets.into_iter();
         Ok(made.map(|(_, made)| made.unwrap_or_default()).collect())
@@ -307,7 +290,11 @@ impl Plan<'_> {
                         derivations.push((path.clone(), outputs.clone()));
                     }
                     // What an output that is a derivation needs is known when it is built.
-                    nested => derivations.push((nested.base().clone(), OutputsSpec::All)),
+                    nested => {
+                        let first = nested.outputs().into_iter().map(str::to_owned).take(1);
+                        let first = OutputsSpec::Names(first.collect());
+                        derivations.push((nested.base().clone(), first));
+                    }
                 },
             }
         }
@@ -376,7 +363,10 @@ impl Plan<'_> {
             }
             if self.missing.build.insert(path) {
                 for (input, outputs) in &derivation.input_derivations {
-                    next.push((input.clone(), OutputsSpec::Names(outputs.outputs.clone())));
+                    let mut names = outputs.outputs.clone();
+                    // Which derivation an output is, and what that needs, is known when it is built.
+                    names.extend(outputs.dynamic.keys().cloned());
+                    next.push((input.clone(), OutputsSpec::Names(names)));
                 }
                 for source in &derivation.input_sources {
                     if home_of(self.store, self.eval_store.as_ref(), source)?.is_none() {

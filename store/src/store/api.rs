@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::derived::DerivedPath;
+use super::derived::{DerivedPath, SingleDerivedPath};
 use super::error::StoreError;
 use super::info::{ArchiveInfo, PathInfo};
 use super::realisation::{DrvOutput, Realisation};
@@ -374,6 +374,27 @@ pub trait Store: Send + Sync {
                 self.dir().display(path).to_string(),
             )),
         }
+    }
+
+    /// The object that is meant, if it is known: an output of a derivation that is not built may not be.
+    fn known_path(&self, path: &SingleDerivedPath) -> Result<Option<StorePath>, StoreError> {
+        let mut here = path.base().clone();
+        for output in path.outputs() {
+            if !self.is_valid(&here)? {
+                return Ok(None);
+            }
+            match self.query_derivation_outputs(&here)?.remove(output) {
+                Some(Some(path)) => here = path,
+                Some(None) => return Ok(None),
+                None => {
+                    return Err(StoreError::NoSuchOutput {
+                        derivation: self.dir().display(&here).to_string(),
+                        output: output.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(Some(here))
     }
 
     /// Who builds and fetches for this store.

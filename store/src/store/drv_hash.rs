@@ -67,6 +67,10 @@ fn text_hash<S: Store + ?Sized>(
     }
     let mut inputs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, wanted) in &derivation.input_derivations {
+        // What is wanted of outputs that are derivations is left out.
+        if wanted.outputs.is_empty() {
+            continue;
+        }
         let hash = match store.derivation_modulo(path)? {
             HashModulo::InputAddressed(hash) | HashModulo::Fixed(hash) => hash,
             HashModulo::Deferred => {
@@ -103,7 +107,16 @@ fn text_hash<S: Store + ?Sized>(
             format!("(\"{hash}\",[{}])", names.join(","))
         })
         .collect();
-    let mut out = aterm[..at + 3].to_vec();
+    let (begin, rest) = (b"Derive(", &aterm[..at + 3]);
+    let mut out = Vec::with_capacity(aterm.len());
+    match rest.strip_prefix(begin) {
+        // It keeps the beginning that such inputs give it.
+        Some(rest) if derivation.has_dynamic_inputs() => {
+            out.extend_from_slice(b"DrvWithVersion(\"xp-dyn-drv\",");
+            out.extend_from_slice(rest);
+        }
+        _ => out.extend_from_slice(rest),
+    }
     out.extend_from_slice(list.join(",").as_bytes());
     out.extend_from_slice(&aterm[at + 3..]);
     Ok(sha256(&out))

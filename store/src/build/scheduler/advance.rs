@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Fetch, Found, GoalId, Job, Key, Loaded, Made, Scheduler, Stage, Target, not_found};
+use super::{
+    Fetch, Found, GoalId, Job, Key, Loaded, Made, Scheduler, Stage, Target, not_found, show_chain,
+};
 use crate::build::BuildMode;
 use crate::build::error::{BuildError, FailureKind};
 use crate::build::options::Options;
 use crate::build::report::known_output_list;
-use crate::derivation::{Derivation, Kind};
+use crate::derivation::{Derivation, InputOutputs, Kind};
 use crate::path::StorePath;
 use crate::progress::{self, Level};
+use crate::settings::Feature;
 
 impl Scheduler<'_, '_> {
     pub(super) fn advance(&mut self, goal: GoalId) {
@@ -19,6 +22,7 @@ impl Scheduler<'_, '_> {
             Key::Output(path, output, mode) => self.advance_output(goal, &path, &output, mode),
             Key::Build(path, mode) => self.advance_build(goal, &path, mode),
             Key::Path(path, repair) => self.advance_path(goal, &path, repair),
+            Key::Dynamic(base, chain) => self.advance_dynamic(goal, &base, &chain),
         };
         if let Err(error) = result {
             self.fail(goal, error);
@@ -64,6 +68,23 @@ impl Scheduler<'_, '_> {
 
     fn advance_target(&mut self, goal: GoalId, number: usize) -> Result<(), BuildError> {
         let mode = self.mode;
+        if let Target::Dynamic {
+            base,
+            chain,
+            outputs,
+        } = self.targets[number].clone()
+        {
+            if self.goals[goal].stage == Stage::Start {
+                let key = Key::chain(&base, &chain);
+                self.need(goal, Stage::Derivation, [key]);
+                return Ok(());
+            }
+            // From here on it is like any other derivation.
+            self.targets[number] = Target::Outputs {
+                derivation: self.obtained_derivation(goal, &base, &chain)?,
+                outputs,
+            };
+        }
         if let Some(error) = self.first_error(goal) {
             self.finish(goal, Err(error));
             return Ok(());
@@ -79,6 +100,7 @@ impl Scheduler<'_, '_> {
             return Ok(());
         }
         let keys = match self.targets[number].clone() {
+            Target::Dynamic { .. } => Vec::new(),
             Target::Path(path) => vec![Key::Path(path, mode == BuildMode::Repair)],
             Target::Outputs {
                 derivation,
@@ -103,6 +125,75 @@ impl Scheduler<'_, '_> {
         };
         self.need(goal, Stage::Last, keys);
         Ok(())
+    }
+
+    /// An output of a derivation that has to be built first.
+    fn advance_dynamic(
+        &mut self,
+        goal: GoalId,
+        base: &StorePath,
+        chain: &[String],
+    ) -> Result<(), BuildError> {
+        let Some((last, before)) = chain.split_last() else {
+            return Err(BuildError::misc("a derivation without outputs is wanted"));
+        };
+        match self.goals[goal].stage {
+            Stage::Start => self.need(goal, Stage::Derivation, [Key::chain(base, before)]),
+            Stage::Derivation => {
+                let derivation = self.obtained_derivation(goal, base, before)?;
+                let key = Key::Output(derivation, last.clone(), BuildMode::Normal);
+                self.need(goal, Stage::Last, [key]);
+            }
+            _ => {
+                let need = self.goals[goal].needs.first();
+                let result = need.and_then(|&need| self.goals[need].result.clone());
+                let result = result.unwrap_or_else(|| {
+                    Err(BuildError::misc("some outputs are unexpectedly invalid"))
+                });
+                self.finish(goal, result);
+            }
+        }
+        Ok(())
+    }
+
+    /// The derivation that the one thing a goal waited for has become.
+    fn obtained_derivation(
+        &mut self,
+        goal: GoalId,
+        base: &StorePath,
+        chain: &[String],
+    ) -> Result<StorePath, BuildError> {
+        if let Some(error) = self.first_error(goal) {
+            if error.kind == FailureKind::Cancelled {
+                return Err(error);
+            }
+            self.tell_once(&error);
+            let what = show_chain(self.store(), base, chain);
+            let message = format!("failed to obtain derivation of '{what}'");
+            return Err(BuildError::new(FailureKind::DependencyFailed, message));
+        }
+        let made = self.goals[goal]
+            .needs
+            .iter()
+            .find_map(|&need| match &self.goals[need].result {
+                Some(Ok(made)) => made.values().next().cloned(),
+                _ => None,
+            });
+        let made = made.ok_or_else(|| BuildError::misc("some outputs are unexpectedly invalid"))?;
+        if !made.is_derivation() {
+            return Err(BuildError::misc(format!(
+                "error parsing derivation '{}': store path '{made}' is not a valid derivation path",
+                self.show(&made)
+            )));
+        }
+        Ok(made)
+    }
+
+    /// Tells the user of a failure that others go on from.
+    fn tell_once(&mut self, error: &BuildError) {
+        if error.kind != FailureKind::Cancelled && self.told.insert(error.message.clone()) {
+            progress::error(&error.message);
+        }
     }
 
     fn advance_output(
@@ -229,9 +320,7 @@ impl Scheduler<'_, '_> {
         if error.kind == FailureKind::Cancelled {
             return Err(error);
         }
-        if self.told.insert(error.message.clone()) {
-            progress::error(&error.message);
-        }
+        self.tell_once(&error);
         Err(BuildError::new(
             FailureKind::Transient,
             format!(
@@ -347,9 +436,13 @@ impl Scheduler<'_, '_> {
     }
 
     fn check_features(&self, kind: Kind) -> Result<(), BuildError> {
-        let Some(needed) = kind.feature() else {
-            return Ok(());
-        };
+        match kind.feature() {
+            Some(needed) => self.check_feature(needed),
+            None => Ok(()),
+        }
+    }
+
+    fn check_feature(&self, needed: Feature) -> Result<(), BuildError> {
         if self.context.settings.enabled(needed) {
             return Ok(());
         }
@@ -507,19 +600,9 @@ impl Scheduler<'_, '_> {
         let mut keys = Vec::new();
         for (input, wanted) in &loaded.derivation.input_derivations {
             if !wanted.dynamic.is_empty() {
-                return Err(BuildError::misc(format!(
-                    "'{}' needs outputs of a derivation that is itself an output of '{}'; experimental Nix feature 'dynamic-derivations' is disabled",
-                    self.show(path),
-                    self.show(input)
-                )));
+                self.check_feature(Feature::DynamicDerivations)?;
             }
-            for output in &wanted.outputs {
-                keys.push(Key::Output(
-                    input.clone(),
-                    output.clone(),
-                    BuildMode::Normal,
-                ));
-            }
+            keys_of_outputs(input, wanted, &mut Vec::new(), &mut keys);
         }
         for source in &loaded.derivation.input_sources {
             if self.store().is_valid(source)? || self.store().bring(source)? {
@@ -555,9 +638,7 @@ impl Scheduler<'_, '_> {
         }
         // Each failure is told where it is first met on the way up.
         for error in errors {
-            if error.kind != FailureKind::Cancelled && self.told.insert(error.message.clone()) {
-                progress::error(&error.message);
-            }
+            self.tell_once(&error);
         }
         let noun = if count == 1 {
             "dependency"
@@ -578,6 +659,9 @@ impl Scheduler<'_, '_> {
 
     /// Whether inputs are known only now, so that this is another derivation than was written.
     fn must_resolve(&mut self, loaded: &Loaded) -> Result<bool, BuildError> {
+        if loaded.derivation.has_dynamic_inputs() {
+            return Ok(true);
+        }
         match loaded.kind {
             Kind::InputAddressed { deferred } => Ok(deferred),
             Kind::ContentAddressed { fixed: false, .. } => {
@@ -606,19 +690,24 @@ impl Scheduler<'_, '_> {
     ) -> Result<(), BuildError> {
         let mut made = BTreeMap::new();
         for &need in &self.goals[goal].needs {
-            if let (Key::Output(input, output, _), Some(Ok(paths))) =
-                (&self.goals[need].key, &self.goals[need].result)
-                && let Some(path) = paths.get(output)
-            {
-                made.insert((input.clone(), output.clone()), path.clone());
+            let Some(Ok(paths)) = &self.goals[need].result else {
+                continue;
+            };
+            let (base, chain) = match &self.goals[need].key {
+                Key::Output(base, output, _) => (base, std::slice::from_ref(output)),
+                Key::Dynamic(base, chain) => (base, &chain[..]),
+                _ => continue,
+            };
+            if let Some(path) = chain.last().and_then(|output| paths.get(output)) {
+                made.insert((base.clone(), chain.to_vec()), path.clone());
             }
         }
         let dir = self.store().dir();
         let resolved = loaded
             .derivation
-            .resolve(dir, &mut |input, outputs| match outputs {
-                [output] => made.get(&(input.clone(), (*output).to_owned())).cloned(),
-                _ => None,
+            .resolve(dir, &mut |input, outputs| {
+                let chain: Vec<String> = outputs.iter().map(|&output| output.to_owned()).collect();
+                made.get(&(input.clone(), chain)).cloned()
             })
             .ok_or_else(|| {
                 BuildError::misc(format!("cannot resolve derivation '{}'", self.show(path)))
@@ -636,6 +725,11 @@ impl Scheduler<'_, '_> {
                 self.show(path)
             )));
         }
+        progress::info(format_args!(
+            "resolved derivation: '{}' -> '{}'...",
+            self.show(path),
+            self.show(&resolved_path)
+        ));
         self.counts.expected_builds = self.counts.expected_builds.saturating_sub(1);
         let keys: Vec<Key> = resolved
             .outputs
@@ -653,15 +747,17 @@ impl Scheduler<'_, '_> {
         loaded: &Loaded,
     ) -> Result<(), BuildError> {
         if self.goals[goal].failed > 0 {
-            if let Some(error) = self.first_error(goal)
-                && error.kind != FailureKind::Cancelled
-                && self.told.insert(error.message.clone())
-            {
-                progress::error(&error.message);
+            if let Some(error) = self.first_error(goal) {
+                self.tell_once(&error);
             }
+            let resolved = self.goals[goal].needs.first();
+            let resolved = resolved.and_then(|&need| match &self.goals[need].key {
+                Key::Output(resolved, ..) => Some(resolved),
+                _ => None,
+            });
             let message = format!(
-                "build of resolved derivation of '{}' failed",
-                self.show(path)
+                "build of resolved derivation '{}' failed",
+                self.show(resolved.unwrap_or(path))
             );
             self.fail(
                 goal,
@@ -731,5 +827,25 @@ impl Scheduler<'_, '_> {
             FailureKind::InputRejected,
             format!("Cannot build '{}'.{reasons}", self.show(path)),
         ))
+    }
+}
+
+/// The goals for the outputs of an input, and of the derivations that those are.
+fn keys_of_outputs(
+    input: &StorePath,
+    wanted: &InputOutputs,
+    chain: &mut Vec<String>,
+    keys: &mut Vec<Key>,
+) {
+    let outputs = wanted.outputs.iter().map(|output| (output, None));
+    let dynamic = wanted.dynamic.iter().map(|(output, of)| (output, Some(of)));
+    for (output, of) in outputs.chain(dynamic) {
+        chain.push(output.clone());
+        match of {
+            None => keys.push(Key::chain(input, chain)),
+            // The depth is limited where derivations are read.
+            Some(of) => keys_of_outputs(input, of, chain, keys),
+        }
+        chain.pop();
     }
 }

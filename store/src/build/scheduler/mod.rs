@@ -5,6 +5,8 @@
 //! Output  one output                   valid? -> a cache has it? -> needs Build
 //! Build   one derivation               needs Output and Path of its inputs, then a job
 //! Path    a path as it is              valid? -> a cache has it? -> fails
+//! Dynamic output of a derivation that  needs that output, then Output
+//!         is itself an output
 //! ```
 //!
 //! One thread owns the graph and never waits for anything but messages; jobs (builds and downloads)
@@ -40,6 +42,15 @@ pub enum Target {
     Outputs {
         /// The derivation.
         derivation: StorePath,
+        /// The outputs.
+        outputs: Option<BTreeSet<String>>,
+    },
+    /// Outputs of a derivation that is built first; none named means all.
+    Dynamic {
+        /// The derivation that builds the first.
+        base: StorePath,
+        /// Which output of it is the next derivation, and so on.
+        chain: Vec<String>,
         /// The outputs.
         outputs: Option<BTreeSet<String>>,
     },
@@ -113,9 +124,8 @@ impl Outcome {
             .into_iter()
             .partition(|(_, error)| error.kind != FailureKind::Cancelled);
         let failed = if failed.is_empty() { stopped } else { failed };
-        let each = |(target, error): &(Target, BuildError)| {
-            (target.path().clone(), error.message.clone())
-        };
+        let each =
+            |(target, error): &(Target, BuildError)| (target.path().clone(), error.message.clone());
         let each = failed.iter().map(each).collect();
         match failed.as_slice() {
             [] => Ok(()),
@@ -132,10 +142,7 @@ impl Outcome {
                     if told.insert(&error.message) {
                         progress::error(&error.message);
                     }
-                    let path = match target {
-                        Target::Path(path) => path,
-                        Target::Outputs { derivation, .. } => derivation,
-                    };
+                    let path = target.path();
                     names.insert(format!("'{}'", store.dir().display(path)));
                 }
                 let names: Vec<String> = names.into_iter().collect();
@@ -165,32 +172,39 @@ pub struct RunError {
 }
 
 impl Target {
-    /// The path, or the derivation whose outputs are meant.
+    /// The path, or the derivation with which it begins.
     fn path(&self) -> &StorePath {
         match self {
             Self::Path(path)
             | Self::Outputs {
                 derivation: path, ..
-            } => path,
+            }
+            | Self::Dynamic { base: path, .. } => path,
         }
     }
 
     fn show(&self, store: &dyn Backend) -> String {
-        let shown = |path| store.dir().display(path).to_string();
-        match self {
-            Self::Path(path) => shown(path),
-            Self::Outputs {
-                derivation,
-                outputs,
-            } => {
-                let outputs = match outputs {
-                    None => "*".to_owned(),
-                    Some(names) => names.iter().cloned().collect::<Vec<_>>().join(","),
-                };
-                format!("{}^{outputs}", shown(derivation))
-            }
-        }
+        let (chain, outputs) = match self {
+            Self::Path(_) => return store.dir().display(self.path()).to_string(),
+            Self::Outputs { outputs, .. } => (&[][..], outputs),
+            Self::Dynamic { chain, outputs, .. } => (&chain[..], outputs),
+        };
+        let outputs = match outputs {
+            None => "*".to_owned(),
+            Some(names) => names.iter().cloned().collect::<Vec<_>>().join(","),
+        };
+        format!("{}^{outputs}", show_chain(store, self.path(), chain))
     }
+}
+
+/// A derivation with the outputs that lead on from it.
+fn show_chain(store: &dyn Backend, base: &StorePath, chain: &[String]) -> String {
+    let mut text = store.dir().display(base).to_string();
+    for output in chain {
+        text.push('^');
+        text += output;
+    }
+    text
 }
 
 /// Realises all targets.
@@ -216,6 +230,18 @@ enum Key {
     Output(StorePath, String, BuildMode),
     Build(StorePath, BuildMode),
     Path(StorePath, bool),
+    /// At least two outputs; each but the last is a derivation.
+    Dynamic(StorePath, Vec<String>),
+}
+
+impl Key {
+    /// The object that outputs lead to from a derivation on.
+    fn chain(base: &StorePath, chain: &[String]) -> Self {
+        match chain {
+            [output] => Self::Output(base.clone(), output.clone(), BuildMode::Normal),
+            _ => Self::Dynamic(base.clone(), chain.to_vec()),
+        }
+    }
 }
 
 type GoalId = usize;
@@ -695,7 +721,7 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
     fn fail(&mut self, goal: GoalId, error: BuildError) {
         let path = match &self.goals[goal].key {
             Key::Build(path, _) | Key::Path(path, _) | Key::Output(path, ..) => Some(path.clone()),
-            Key::Target(_) => None,
+            Key::Target(_) | Key::Dynamic(..) => None,
         };
         let quiet = matches!(
             error.kind,
