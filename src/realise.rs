@@ -59,8 +59,11 @@ pub fn realise(
 pub fn build_failure(error: StoreError) -> Failure {
     match error {
         StoreError::Layer(error) => match error.downcast::<RunError>() {
-            Ok(error) => {
+            Ok(mut error) => {
                 let code = error.code;
+                if let Some(message) = error.by_path.take() {
+                    error.message = message;
+                }
                 Failure::with_status(*error, code)
             }
             Err(error) => Failure::message(error.to_string()),

@@ -283,6 +283,10 @@ fn a_missing_output_and_several_failures_are_named_by_derivation() {
         "{failed:?}"
     );
     assert!(!last.contains('^'), "{failed:?}");
+    let failed = place.line("rx build --no-link --keep-going -f bad.nix");
+    assert_eq!(failed.code, 1, "{failed:?}");
+    let last = failed.err.lines().last().unwrap_or_default();
+    assert!(last.ends_with(".drv^out' failed"), "{failed:?}");
 }
 
 #[test]
@@ -306,4 +310,38 @@ fn copies_are_told_by_the_store_that_is_not_the_usual_one() {
     place.run("rx-store", ["--delete", &path]).success();
     let from = place.run("rx", ["copy", "--no-check-sigs", "--from", &cache, &path]);
     assert!(from.err.contains("' from 'file://"), "{from:?}");
+}
+
+#[test]
+fn files_and_trees_are_hashed_and_added_as_git_knows_them() {
+    let place = place();
+    place.write("hello", "Hello World\n");
+    let git = "--extra-experimental-features git-hashing";
+    let hash = place.line(&format!(
+        "rx hash path --mode git --algo sha1 --format base16 {git} hello"
+    ));
+    assert_eq!(hash.success(), "557db03de997c86a4a028e1ebd3a1ceb225be238\n");
+    let tree = place.line(&format!(
+        "rx hash path --mode git --algo sha1 --format base16 {git} tree"
+    ));
+    assert_eq!(tree.success().trim().len(), 40);
+    let added = place.line(&format!(
+        "rx store add --mode git --hash-algo sha1 {git} hello"
+    ));
+    let added = real(&place, &added.success());
+    let info = place.run("rx", ["path-info", "--json", "--json-format", "2", &added]);
+    let info = json(&info.success());
+    let (_, info) = info["info"].as_object().unwrap().iter().next().unwrap();
+    assert_eq!(info["ca"]["method"], "git");
+    assert_eq!(info["ca"]["hash"], "sha1-VX2wPemXyGpKAo4evTocyyJb4jg=");
+    for line in [
+        "rx hash path --mode git hello",
+        "rx store add --mode git hello",
+    ] {
+        let refused = place.line(line).failure();
+        assert!(
+            refused.contains("experimental Nix feature 'git-hashing' is disabled"),
+            "{refused}"
+        );
+    }
 }

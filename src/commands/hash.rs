@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use rx_store::git_hash;
 use rx_store::hash::{Algorithm, Format, Hash, HashError};
 use rx_store::nar;
 use rx_store::parallel_hash::ParallelHasher;
@@ -20,6 +21,8 @@ enum Method {
     Nar,
     /// The bytes of the file.
     Flat,
+    /// The file or tree as git knows it.
+    Git,
 }
 
 /// The path to be hashed does not exist.
@@ -60,6 +63,7 @@ fn hash_path(
             let file = File::open(path).map_err(error)?;
             Ok(Hash::of_reader(algorithm, file).map_err(error)?.0)
         }
+        Method::Git => Ok(git_hash::hash_path(algorithm, path)?),
         Method::Nar => {
             if path.symlink_metadata().is_err() {
                 return Err(NoPath(path.to_owned()).into());
@@ -293,9 +297,14 @@ impl Subcommand for HashPath {
         let method = match self.mode.as_str() {
             "nar" => Method::Nar,
             "flat" => Method::Flat,
+            "git" if !invocation.settings.enabled(Feature::GitHashing) => {
+                return Err(FeatureDisabled(Feature::GitHashing).into());
+            }
+            "git" => Method::Git,
             other => {
-                let message =
-                    format!("unknown file ingestion method '{other}', expect 'flat' or 'nar'");
+                let message = format!(
+                    "Unknown file ingestion method '{other}', expect `flat`, `nar`, or `git`"
+                );
                 return Err(UsageError::new(message).into());
             }
         };

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use rx_store::content_address::Method;
 use rx_store::hash::Algorithm;
 use rx_store::path::StoreDir;
+use rx_store::settings::Feature;
 use rx_store::store::Contents;
 use rx_store::store::memory::compute_path;
 
 use super::store::{add_path, base_name};
 use crate::cli::{Category, Invocation, Subcommand};
 use crate::store_session::{lines, open_store};
-use crate::ui::{self, Failure};
+use crate::ui::{self, Failure, FeatureDisabled};
 
 /// What all ways of adding have.
 #[derive(clap::Args)]
@@ -79,6 +80,9 @@ macro_rules! adders {
 
             fn run(self, invocation: &Invocation) -> Result<(), Failure> {
                 let method = Method::parse(&self.mode)?;
+                if method == Method::Git && !invocation.settings.enabled(Feature::GitHashing) {
+                    return Err(FeatureDisabled(Feature::GitHashing).into());
+                }
                 let algorithm = Algorithm::parse(&self.hash_algo)?;
                 self.common.run(invocation, method, algorithm)
             }

@@ -116,6 +116,7 @@ impl Outcome {
                 code,
                 kind: FailureKind::Cancelled,
                 message: BuildError::cancelled().message,
+                by_path: None,
                 failed: Vec::new(),
             });
         }
@@ -133,23 +134,28 @@ impl Outcome {
                 code,
                 kind: error.kind,
                 message: error.message.clone(),
+                by_path: None,
                 failed: each,
             }),
             several => {
-                let mut names = BTreeSet::new();
+                let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
                 let mut told = BTreeSet::new();
                 for (target, error) in several {
                     if told.insert(&error.message) {
                         progress::error(&error.message);
                     }
-                    let path = target.path();
-                    names.insert(format!("'{}'", store.dir().display(path)));
+                    names.insert(format!("'{}'", target.show(store)));
+                    paths.insert(format!("'{}'", store.dir().display(target.path())));
                 }
-                let names: Vec<String> = names.into_iter().collect();
+                let message = |names: BTreeSet<String>| {
+                    let names: Vec<String> = names.into_iter().collect();
+                    format!("build of {} failed", names.join(", "))
+                };
                 Err(RunError {
                     code,
                     kind: FailureKind::Misc,
-                    message: format!("build of {} failed", names.join(", ")),
+                    message: message(names),
+                    by_path: Some(message(paths)),
                     failed: each,
                 })
             }
@@ -167,6 +173,8 @@ pub struct RunError {
     pub kind: FailureKind,
     /// For people.
     pub message: String,
+    /// The same for commands that name derivations without their outputs, if that makes a difference.
+    pub by_path: Option<String>,
     /// The paths and derivations that were asked for and failed, with the reason of each.
     pub failed: Vec<(StorePath, String)>,
 }
