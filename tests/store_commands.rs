@@ -219,6 +219,7 @@ fn directories_themselves_are_listed_as_a_dot() {
     let listed = |line: &str| place.line(line).success();
     assert_eq!(listed("rx nar ls -d tree.nar /below"), ".\n");
     assert_eq!(listed("rx nar ls -d tree.nar /"), ".\n");
+    assert_eq!(listed("rx nar ls -dR tree.nar /below"), ".\n./file\n");
     assert_eq!(listed("rx nar ls tree.nar /below"), "./file\n");
     assert_eq!(listed("rx nar ls tree.nar /below/file"), "file\n");
     let missing = place.line("rx nar ls nothing.nar /").failure();
@@ -333,7 +334,7 @@ fn files_and_trees_are_hashed_and_added_as_git_knows_them() {
     let info = json(&info.success());
     let (_, info) = info["info"].as_object().unwrap().iter().next().unwrap();
     assert_eq!(info["ca"]["method"], "git");
-    assert_eq!(info["ca"]["hash"], "sha1-VX2wPemXyGpKAo4evTocyyJb4jg=");
+    assert_eq!(info["ca"]["hash"], "sha1-VX2wPemXyGpKAo4evToc6yJb4jg=");
     for line in [
         "rx hash path --mode git hello",
         "rx store add --mode git hello",

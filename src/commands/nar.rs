@@ -118,6 +118,9 @@ impl ListArgs {
                     _ => name,
                 };
                 self.line(kind, name, &mut text);
+                if self.recursive {
+                    self.list(found, name, &mut text);
+                }
             }
         }
         ui::print_bytes(&text)
