@@ -98,7 +98,7 @@ fn check(sources: &[(PathBuf, Vec<u8>)], options: &ParseOptions<'_>) -> usize {
 fn measure(sources: &[(PathBuf, Vec<u8>)], bytes: usize, options: &ParseOptions<'_>) {
     let mut resolver = Resolver::new(GLOBALS.iter().map(|name| symbol::intern(name.as_bytes())));
     let mut cache = TokenCache::new();
-    let mut work: [(&str, Box<dyn FnMut(&[u8])>); 4] = [
+    let mut work: [(&str, Box<dyn FnMut(&[u8])>); 5] = [
         (
             "lexing",
             Box::new(|source| drop(std::hint::black_box(lexer::lex(source, options)))),
@@ -112,6 +112,15 @@ fn measure(sources: &[(PathBuf, Vec<u8>)], bytes: usize, options: &ParseOptions<
             Box::new(|source| {
                 if let Ok(ast) = rx_lang::parse(source, options) {
                     std::hint::black_box(resolver.undefined(&ast));
+                }
+            }),
+        ),
+        (
+            "compact syntax, printed",
+            Box::new(|source| {
+                if let Ok(ast) = rx_lang::parse(source, options) {
+                    let paths = print::Paths::AsWritten;
+                    print::write_form(&ast, &paths, &mut std::io::sink()).ok();
                 }
             }),
         ),

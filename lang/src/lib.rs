@@ -26,6 +26,6 @@ pub use ast::Ast;
 pub use diagnostic::{Diagnostic, ParseFailure};
 pub use line_index::LineIndex;
 pub use options::{Lint, ParseOptions};
-pub use parse::{parse, parse_tokens};
+pub use parse::parse;
 pub use symbol::{Symbol, Symbols};
 pub use syntax_kind::SyntaxKind;

@@ -28,6 +28,8 @@ pub struct ParseOptions<'a> {
     /// Told about large pieces of memory (address and bytes) that are about to be filled, so that whoever can may advise the
     /// system to lay them on large pages.
     pub large_memory: Option<fn(usize, usize)>,
+    /// A second thread may help with a large source.
+    pub two_threads: bool,
 }
 
 /// Pieces of memory from this size on are large.

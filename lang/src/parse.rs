@@ -1,11 +1,26 @@
 //! Source to compact syntax.
+//!
+//! Of a small source all tokens are made, then the grammar reads them. Of a large one the grammar reads the tokens piece by
+//! piece, while a second thread, if the caller allows it, makes the next pieces. When such a source turns out to be wrong,
+//! it is read again as if it were small.
+
+use std::sync::mpsc::{self, RecvError};
+use std::thread;
 
 use crate::ast::Ast;
 use crate::compact::{Compact, Found};
 use crate::diagnostic::{Diagnostic, ParseFailure, Severity};
-use crate::grammar;
-use crate::lexer::{Tokens, lex};
+use crate::grammar::{self, Outcome, Supply};
+use crate::lexer::{Pieces, Tokens, lex};
 use crate::options::ParseOptions;
+use crate::syntax_kind::SyntaxKind as K;
+
+/// Sources from this size on are read in pieces.
+const LARGE: usize = 512 << 10;
+/// Tokens of a piece.
+const PIECE: usize = 16 << 10;
+/// Pieces that one thread is ahead of the other.
+const AHEAD: usize = 4;
 
 /// Reads a program into the compact syntax.
 ///
@@ -15,24 +30,71 @@ pub fn parse(source: &[u8], options: &ParseOptions<'_>) -> Result<Ast, ParseFail
     if let Some(failure) = too_long(source) {
         return Err(failure);
     }
-    parse_tokens(source, lex(source, options), options)
-}
-
-/// Reads the tokens of a program into the compact syntax.
-pub fn parse_tokens(
-    source: &[u8],
-    mut tokens: Tokens,
-    options: &ParseOptions<'_>,
-) -> Result<Ast, ParseFailure> {
-    let sink = Compact::new(source, options, std::mem::take(&mut tokens.docs));
-    let outcome = grammar::program(source, &tokens, options, sink);
-    if outcome.interrupted || tokens.interrupted {
+    if source.len() >= LARGE {
+        let outcome = in_pieces(source, options);
+        if outcome.interrupted {
+            return Err(ParseFailure::Interrupted);
+        }
+        if !outcome.mistaken {
+            let (ast, semantic) = outcome.sink.finish();
+            return settle(ast, Vec::new(), semantic, outcome.diagnostics);
+        }
+    }
+    let mut tokens = lex(source, options);
+    let errors = std::mem::take(&mut tokens.errors);
+    let mut sink = Compact::new(source, options);
+    grammar::Sink::documents(&mut sink, &mut tokens.docs);
+    let outcome = grammar::program(source, tokens, options, sink);
+    if outcome.interrupted {
         return Err(ParseFailure::Interrupted);
     }
     let (ast, semantic) = outcome.sink.finish();
-    settle(ast, tokens.errors, semantic, outcome.diagnostics)
+    settle(ast, errors, semantic, outcome.diagnostics)
 }
 
+fn in_pieces<'a>(source: &'a [u8], options: &'a ParseOptions<'a>) -> Outcome<Compact<'a>> {
+    let read = |supply: Supply<'_>| {
+        grammar::program_in_pieces(source, supply, options, Compact::new(source, options))
+    };
+    let mut pieces = Pieces::new(source, options, PIECE);
+    if !options.two_threads {
+        return read(&mut |tokens| pieces.next(tokens));
+    }
+    thread::scope(|scope| {
+        let (full, pieces_to_read) = mpsc::sync_channel::<Tokens>(AHEAD);
+        let (empty, buffers) = mpsc::channel::<Tokens>();
+        let lexing = move || {
+            let mut pieces = Pieces::new(source, options, PIECE);
+            loop {
+                let mut tokens = buffers.try_recv().unwrap_or_default();
+                pieces.next(&mut tokens);
+                let last = tokens.list.last().is_some_and(|token| token.kind == K::Eof);
+                // Nobody reads on after a mistake.
+                if full.send(tokens).is_err() || last {
+                    return;
+                }
+            }
+        };
+        match thread::Builder::new().spawn_scoped(scope, lexing) {
+            Ok(_) => {
+                let outcome = read(&mut |tokens| match pieces_to_read.recv() {
+                    Ok(next) => {
+                        let read = std::mem::replace(tokens, next);
+                        // When the other thread has made its last piece, it needs no more buffers.
+                        empty.send(read).ok();
+                    }
+                    // The other thread is gone without an end of its own.
+                    Err(RecvError) => {
+                        tokens.interrupted = true;
+                    }
+                });
+                drop(pieces_to_read);
+                outcome
+            }
+            Err(_) => read(&mut |tokens| pieces.next(tokens)),
+        }
+    })
+}
 /// Offsets have 32 bits.
 pub(crate) fn too_long(source: &[u8]) -> Option<ParseFailure> {
     let limit = u32::MAX as usize;

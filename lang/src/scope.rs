@@ -13,6 +13,9 @@ pub struct Resolver {
     bound: Vec<u32>,
     withs: u32,
     steps: Vec<Step>,
+    /// Whether what is found is told, in order. First it is only asked whether there is anything.
+    telling: bool,
+    any: bool,
     found: Vec<Diagnostic>,
 }
 
@@ -32,6 +35,8 @@ impl Resolver {
             bound: Vec::new(),
             withs: 0,
             steps: Vec::new(),
+            telling: false,
+            any: false,
             found: Vec::new(),
         };
         for symbol in globals {
@@ -42,6 +47,16 @@ impl Resolver {
 
     /// The uses of undefined variables in a file, in the order in which binding meets them.
     pub fn undefined(&mut self, ast: &Ast) -> Vec<Diagnostic> {
+        self.walk(ast);
+        if self.any {
+            (self.telling, self.any) = (true, false);
+            self.walk(ast);
+            self.telling = false;
+        }
+        std::mem::take(&mut self.found)
+    }
+
+    fn walk(&mut self, ast: &Ast) {
         self.steps.push(Step::Expr(ast.root()));
         while let Some(step) = self.steps.pop() {
             match step {
@@ -65,7 +80,6 @@ impl Resolver {
                 Step::LeaveWith => self.withs -= 1,
             }
         }
-        std::mem::take(&mut self.found)
     }
 
     #[inline]
@@ -96,6 +110,10 @@ impl Resolver {
 
     #[cold]
     fn report(&mut self, symbol: Symbol, offset: u32) {
+        if !self.telling {
+            self.any = true;
+            return;
+        }
         if self.found.len() >= crate::diagnostic::MOST {
             return;
         }
@@ -130,14 +148,30 @@ impl Resolver {
             .map(|(_, candidate)| candidate)
     }
 
-    fn visit(&mut self, id: ExprId) {
+    /// Plans to look at an expression; what has no parts is looked at now, since the scope is the same.
+    #[inline(always)]
+    fn visit(&mut self, ast: &Ast, id: ExprId) {
+        if !self.telling {
+            match ast.expr(id) {
+                Expr::Int(_) | Expr::Float(_) | Expr::Str(_) | Expr::Path(_) => return,
+                Expr::Var(symbol) => return self.check(symbol, ast.offset(id)),
+                _ => {}
+            }
+        }
         self.steps.push(Step::Expr(id));
+    }
+
+    #[inline(always)]
+    fn visit_all(&mut self, ast: &Ast, all: &[ExprId]) {
+        for &id in all.iter().rev() {
+            self.visit(ast, id);
+        }
     }
 
     fn path(&mut self, ast: &Ast, path: AttrPath) {
         for name in ast.attr_path(path).iter().rev() {
             if let AttrName::Dynamic(id) = *name {
-                self.visit(id);
+                self.visit(ast, id);
             }
         }
     }
@@ -152,16 +186,13 @@ impl Resolver {
             | Expr::CurPos => {}
             Expr::Var(symbol) => self.check(symbol, ast.offset(id)),
             Expr::Interp(parts) | Expr::PathInterp(parts) => {
-                self.steps.extend(
-                    ast.parts(parts)
-                        .iter()
-                        .rev()
-                        .map(|part| Step::Expr(part.expr)),
-                );
+                for part in ast.parts(parts).iter().rev() {
+                    self.visit(ast, part.expr);
+                }
             }
             Expr::Select { base, path } | Expr::HasAttr { base, path } => {
                 self.path(ast, path);
-                self.visit(base);
+                self.visit(ast, base);
             }
             Expr::SelectOr {
                 base,
@@ -169,20 +200,14 @@ impl Resolver {
                 default,
             } => {
                 self.path(ast, path);
-                self.visit(default);
-                self.visit(base);
+                self.visit(ast, default);
+                self.visit(ast, base);
             }
             Expr::Call { func, args } => {
-                self.steps
-                    .extend(ast.list(args).iter().rev().map(|&arg| Step::Expr(arg)));
-                self.visit(func);
+                self.visit_all(ast, ast.list(args));
+                self.visit(ast, func);
             }
-            Expr::List(elements) => self.steps.extend(
-                ast.list(elements)
-                    .iter()
-                    .rev()
-                    .map(|&element| Step::Expr(element)),
-            ),
+            Expr::List(elements) => self.visit_all(ast, ast.list(elements)),
             Expr::Lambda(id) => self.lambda(ast, id),
             Expr::Attrs(set) => {
                 if ast.set(set).recursive {
@@ -191,8 +216,7 @@ impl Resolver {
                 self.set(ast, set);
             }
             Expr::Let { set, body } => {
-                self.steps.push(Step::LeaveSet(set));
-                self.visit(body);
+                self.steps.extend([Step::LeaveSet(set), Step::Expr(body)]);
                 self.set(ast, set);
             }
             Expr::With { scope, body } => {
@@ -200,14 +224,11 @@ impl Resolver {
                     .extend([Step::LeaveWith, Step::EnterWith(body), Step::Expr(scope)]);
             }
             Expr::Assert { condition, body } => {
-                self.visit(body);
-                self.visit(condition);
+                self.visit(ast, body);
+                self.visit(ast, condition);
             }
-            Expr::If { condition, yes, no } => {
-                self.steps
-                    .extend([Step::Expr(no), Step::Expr(yes), Step::Expr(condition)])
-            }
-            Expr::Not(operand) | Expr::Neg(operand) => self.visit(operand),
+            Expr::If { condition, yes, no } => self.visit_all(ast, &[condition, yes, no]),
+            Expr::Not(operand) | Expr::Neg(operand) => self.visit(ast, operand),
             Expr::And(left, right)
             | Expr::Or(left, right)
             | Expr::Impl(left, right)
@@ -220,8 +241,8 @@ impl Resolver {
             | Expr::Mul(left, right)
             | Expr::Div(left, right)
             | Expr::Less(left, right) => {
-                self.visit(right);
-                self.visit(left);
+                self.visit(ast, right);
+                self.visit(ast, left);
             }
         }
     }
@@ -229,18 +250,15 @@ impl Resolver {
     fn lambda(&mut self, ast: &Ast, id: LambdaId) {
         let lambda = ast.lambda(id);
         lambda.arg.into_iter().for_each(|arg| self.bind(arg));
-        self.steps.push(Step::LeaveLambda(id));
-        self.visit(lambda.body);
+        self.steps
+            .extend([Step::LeaveLambda(id), Step::Expr(lambda.body)]);
         let formals = ast.formals(lambda).unwrap_or_default();
         for formal in formals {
             self.bind(formal.name);
         }
-        self.steps.extend(
-            formals
-                .iter()
-                .rev()
-                .filter_map(|formal| formal.default.map(Step::Expr)),
-        );
+        for default in formals.iter().rev().filter_map(|formal| formal.default) {
+            self.visit(ast, default);
+        }
     }
 
     /// Checks plain inherits in the scope around the set, then binds the names and plans the values.
@@ -258,20 +276,15 @@ impl Resolver {
             }
         }
         for dynamic in ast.dynamics(set).iter().rev() {
-            self.visit(dynamic.value);
-            self.visit(dynamic.name);
+            self.visit(ast, dynamic.value);
+            self.visit(ast, dynamic.name);
         }
         for binding in bindings.iter().rev() {
             if let BindingValue::Plain(value) = binding.value {
-                self.visit(value);
+                self.visit(ast, value);
             }
         }
-        self.steps.extend(
-            ast.inherit_sources(set)
-                .iter()
-                .rev()
-                .map(|&source| Step::Expr(source)),
-        );
+        self.visit_all(ast, ast.inherit_sources(set));
     }
 }
 

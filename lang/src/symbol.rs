@@ -242,6 +242,15 @@ pub fn name(symbol: Symbol) -> &'static [u8] {
     Symbols::global().name(symbol)
 }
 
+/// The bytes of a symbol of the table of the process, and the first eight of them as a number whose order is theirs.
+#[inline]
+pub(crate) fn ordered(symbol: Symbol) -> (u64, &'static [u8]) {
+    let name = Symbols::global()
+        .entry(symbol)
+        .expect("a symbol of this table");
+    (name.first, name.bytes)
+}
+
 /// Compares two names of the table of the process by their bytes.
 #[inline]
 pub fn compare(a: Symbol, b: Symbol) -> std::cmp::Ordering {

@@ -5,15 +5,20 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use rx_lang::scope::{GLOBALS, Resolver};
 use rx_lang::tree::{self, Tree};
-use rx_lang::{Lint, ParseFailure, ParseOptions, print, symbol};
+use rx_lang::{Ast, Diagnostic, Lint, ParseFailure, ParseOptions, print, symbol};
 use rx_store::interrupt;
 use rx_store::settings::{Diagnose, Feature, Settings};
 
 use crate::cli::{Category, Invocation, Subcommand};
+use crate::ui::pieces;
 use crate::ui::{self, Failure};
+
+/// Programs of so many expressions are printed by a thread of its own.
+const LARGE: usize = 50_000;
 
 /// Arguments of `rx parse`.
 #[derive(clap::Args)]
@@ -183,20 +188,54 @@ impl Reader<'static> {
         let ast = rx_lang::parse(&program.text, &self.options)
             .map_err(|error| program.failure(&error))?;
         ui::warn_of(&program.name, &program.text, ast.warnings());
-        let undefined = self.resolver.undefined(&ast);
-        if !undefined.is_empty() {
-            return Err(program.failure(&ParseFailure::Errors(undefined)));
-        }
         let paths = print::Paths::Resolved {
             base: program.base.as_os_str().as_bytes(),
             home: self.home.as_os_str().as_bytes(),
         };
-        print::write_form(&ast, &paths, out)?;
+        let undefined = if ast.len() < LARGE {
+            self.resolver.undefined(&ast)
+        } else {
+            print_large(&mut self.resolver, &ast, &paths, out)?
+        };
+        if !undefined.is_empty() {
+            return Err(program.failure(&ParseFailure::Errors(undefined)));
+        }
+        if ast.len() < LARGE {
+            print::write_form(&ast, &paths, out)?;
+        }
         out.write_all(b"\n")?;
         // The process ends soon; to give the memory back would take longer than to print a small file.
         std::mem::forget(ast);
         Ok(())
     }
+}
+
+/// Prints while the names are still looked up. Gives the undefined ones; only when there are none, anything is written.
+fn print_large(
+    resolver: &mut Resolver,
+    ast: &Ast,
+    paths: &print::Paths<'_>,
+    out: &mut impl Write,
+) -> Result<Vec<Diagnostic>, Failure> {
+    let (mut maker, made) = pieces::channel();
+    thread::scope(|scope| {
+        // It goes away with this closure, so that the maker does not wait for ever.
+        let mut made = made;
+        let printing = move || {
+            print::write_form(ast, paths, &mut maker).ok();
+        };
+        let started = thread::Builder::new().spawn_scoped(scope, printing).is_ok();
+        let undefined = resolver.undefined(ast);
+        if !undefined.is_empty() {
+            return Ok(undefined);
+        }
+        if started {
+            made.write_to(out)?;
+        } else {
+            print::write_form(ast, paths, out)?;
+        }
+        Ok(undefined)
+    })
 }
 
 /// How programs are to be read under these settings.
@@ -213,5 +252,6 @@ pub fn parse_options(settings: &Settings) -> ParseOptions<'static> {
         short_path_literals: lint(settings.lint_short_path_literals),
         interrupted: Some(&rx_store::interrupt::is_set),
         large_memory: Some(rx_eval::heap::prefer_large_pages),
+        two_threads: true,
     }
 }

@@ -13,6 +13,7 @@ mod json_log;
 mod logger;
 mod markdown;
 mod output;
+pub mod pieces;
 pub mod report;
 mod status;
 

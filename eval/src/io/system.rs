@@ -178,6 +178,9 @@ fn read_all(file: &OwnedFd, path: &[u8]) -> Result<Vec<u8>> {
     let stat = fs::fstat(file).map_err(|e| failed("getting status of", path, e))?;
     let size = usize::try_from(stat.st_size).unwrap_or(0);
     let mut bytes = vec![0; if size == 0 { PIECE } else { size }];
+    if size > PIECE {
+        crate::heap::prefer_large_pages(bytes.as_ptr().addr(), size);
+    }
     let mut len = 0;
     loop {
         if rx_store::interrupt::is_set() {

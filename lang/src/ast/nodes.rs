@@ -51,6 +51,30 @@ range! {
     /// A range of string parts, see [`Ast::parts`](super::Ast::parts).
     Parts
 }
+impl Exprs {
+    /// The range without its first item.
+    #[inline]
+    pub(crate) fn rest(self) -> Self {
+        let one = self.len.min(1);
+        Exprs {
+            start: self.start + one,
+            len: self.len - one,
+        }
+    }
+}
+
+impl Parts {
+    /// The range without its first item.
+    #[inline]
+    pub(crate) fn rest(self) -> Self {
+        let one = self.len.min(1);
+        Parts {
+            start: self.start + one,
+            len: self.len - one,
+        }
+    }
+}
+
 range! {
     /// A range of bytes, see [`Ast::text`](super::Ast::text).
     Text

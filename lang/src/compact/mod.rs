@@ -12,7 +12,8 @@ mod sets;
 mod strings;
 
 use crate::ast::{
-    Ast, AttrName, AttrPath, Expr, ExprId, Exprs, Formal, Lambda, LambdaId, Part, Parts, Text,
+    Ast, AttrName, AttrPath, DocComment, Expr, ExprId, Exprs, Formal, Lambda, LambdaId, Part,
+    Parts, Text,
 };
 use crate::diagnostic::Diagnostic;
 use crate::grammar::Sink;
@@ -115,11 +116,7 @@ pub(crate) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    pub(crate) fn new(
-        source: &'a [u8],
-        options: &'a ParseOptions<'a>,
-        docs: Vec<(u32, crate::ast::DocComment)>,
-    ) -> Self {
+    pub(crate) fn new(source: &'a [u8], options: &'a ParseOptions<'a>) -> Self {
         let nodes = source.len() / 12 + 16;
         Compact {
             source,
@@ -133,13 +130,12 @@ impl<'a> Compact<'a> {
                 path_names: options.room(source.len() / 32),
                 bindings: options.room(source.len() / 32),
                 formals: options.room(source.len() / 96),
-                docs,
                 ..Ast::default()
             },
             items: Vec::with_capacity(256),
             paths: Vec::new(),
             path_names: Vec::new(),
-            names: NameCache::new(),
+            names: NameCache::new(source.len()),
             errors: Vec::new(),
             end: 0,
             missing: Vec::new(),
@@ -607,6 +603,10 @@ impl Sink for Compact<'_> {
             symbol: known::EMPTY,
             offset,
         });
+    }
+
+    fn documents(&mut self, docs: &mut Vec<(u32, DocComment)>) {
+        self.ast.docs.append(docs);
     }
 }
 

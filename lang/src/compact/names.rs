@@ -2,7 +2,8 @@
 
 use crate::symbol::{self, Symbol};
 
-const SLOTS: usize = 4096;
+/// Places for a file of ordinary size, and for the largest.
+const SLOTS: std::ops::RangeInclusive<usize> = 4096..=32 * 1024;
 
 #[derive(Clone, Copy)]
 struct Slot {
@@ -19,7 +20,11 @@ pub(super) struct NameCache {
 }
 
 impl NameCache {
-    pub(super) fn new() -> Self {
+    /// For a source of so many bytes.
+    pub(super) fn new(source: usize) -> Self {
+        let slots = (source / 256)
+            .next_power_of_two()
+            .clamp(*SLOTS.start(), *SLOTS.end());
         NameCache {
             slots: vec![
                 Slot {
@@ -29,7 +34,7 @@ impl NameCache {
                     len: 0,
                     symbol: Symbol(0)
                 };
-                SLOTS
+                slots
             ]
             .into_boxed_slice(),
         }
@@ -39,7 +44,8 @@ impl NameCache {
     pub(super) fn intern(&mut self, source: &[u8], start: u32, end: u32) -> Symbol {
         let name = &source[start as usize..end as usize];
         let (first, last) = ends(name);
-        let slot = &mut self.slots[hash(first, last, name.len()) & (SLOTS - 1)];
+        let at = hash(first, last, name.len()) & (self.slots.len() - 1);
+        let slot = &mut self.slots[at];
         // Names of up to 16 bytes are known by their ends.
         if slot.len == end - start
             && slot.first == first

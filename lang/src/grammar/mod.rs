@@ -16,8 +16,11 @@ mod operators;
 mod recover;
 mod strings;
 
+use std::ops::Range;
+
+use crate::ast::DocComment;
 use crate::diagnostic::Diagnostic;
-use crate::lexer::Tokens;
+use crate::lexer::{Token, Tokens};
 use crate::options::ParseOptions;
 use crate::syntax_kind::SyntaxKind as K;
 
@@ -43,25 +46,35 @@ pub(crate) trait Sink {
 
     /// A name stands here that the program lacks.
     fn missing_name(&mut self);
+
+    /// Doc comments before the tokens that come next.
+    fn documents(&mut self, _docs: &mut Vec<(u32, DocComment)>) {}
 }
+
+/// Fills an empty buffer with the next tokens, of which the last is [`Eof`](K::Eof).
+pub(crate) type Supply<'a> = &'a mut dyn FnMut(&mut Tokens);
 
 /// Reads a whole program into the sink; gives the sink back with what was wrong.
 pub(crate) fn program<S: Sink>(
     source: &[u8],
-    tokens: &Tokens,
+    tokens: Tokens,
     options: &ParseOptions<'_>,
     sink: S,
 ) -> Outcome<S> {
-    let mut grammar = Grammar::new(source, tokens, options, sink);
-    let mark = grammar.sink.mark(0);
-    grammar.expression();
-    grammar.expect_end();
-    grammar.sink.node(mark, K::Root);
-    Outcome {
-        sink: grammar.sink,
-        diagnostics: grammar.diagnostics,
-        interrupted: grammar.interrupted,
-    }
+    Grammar::new(source, tokens, None, options, sink).program()
+}
+
+/// Reads a program of which there is never more than a piece in memory. The first mistake ends it: to say what is wrong
+/// takes all tokens.
+pub(crate) fn program_in_pieces<S: Sink>(
+    source: &[u8],
+    supply: Supply<'_>,
+    options: &ParseOptions<'_>,
+    sink: S,
+) -> Outcome<S> {
+    let mut grammar = Grammar::new(source, Tokens::default(), Some(supply), options, sink);
+    grammar.refill();
+    grammar.program()
 }
 
 /// What came of reading.
@@ -69,6 +82,8 @@ pub(crate) struct Outcome<S> {
     pub(crate) sink: S,
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) interrupted: bool,
+    /// There is a mistake, of which nothing is said since the program was read in pieces.
+    pub(crate) mistaken: bool,
 }
 
 struct Operator<M> {
@@ -79,10 +94,16 @@ struct Operator<M> {
 
 pub(crate) struct Grammar<'a, S: Sink> {
     source: &'a [u8],
-    kinds: &'a [K],
-    starts: &'a [u32],
-    ends: &'a [u32],
+    /// The tokens, or a window on them.
+    tokens: Vec<Token>,
     position: usize,
+    /// When the position is here, there is something to do beside reading.
+    pause_at: usize,
+    supply: Option<Supply<'a>>,
+    /// An empty buffer for the next piece.
+    piece: Tokens,
+    in_pieces: bool,
+    mistaken: bool,
     sink: S,
     diagnostics: Vec<Diagnostic>,
     /// The token of the last message: one mistake gets one message.
@@ -99,14 +120,28 @@ pub(crate) struct Grammar<'a, S: Sink> {
 
 const AWAITED: usize = K::IndentedClose as usize + 1;
 
+/// So many tokens after the current one are always there.
+const LOOKAHEAD: usize = 8;
+/// Tokens between two looks at whether the user wants to stop.
+const PATIENCE: usize = 0x4000;
+
 impl<'a, S: Sink> Grammar<'a, S> {
-    fn new(source: &'a [u8], tokens: &'a Tokens, options: &'a ParseOptions<'a>, sink: S) -> Self {
+    fn new(
+        source: &'a [u8],
+        tokens: Tokens,
+        supply: Option<Supply<'a>>,
+        options: &'a ParseOptions<'a>,
+        sink: S,
+    ) -> Self {
         Grammar {
             source,
-            kinds: &tokens.kinds,
-            starts: &tokens.starts,
-            ends: &tokens.ends,
+            tokens: tokens.list,
             position: 0,
+            pause_at: PATIENCE,
+            in_pieces: supply.is_some(),
+            supply,
+            piece: Tokens::default(),
+            mistaken: false,
             sink,
             diagnostics: Vec::new(),
             reported: None,
@@ -119,19 +154,31 @@ impl<'a, S: Sink> Grammar<'a, S> {
         }
     }
 
+    fn program(mut self) -> Outcome<S> {
+        let mark = self.sink.mark(0);
+        self.expression();
+        self.expect_end();
+        self.sink.node(mark, K::Root);
+        Outcome {
+            sink: self.sink,
+            diagnostics: self.diagnostics,
+            interrupted: self.interrupted,
+            mistaken: self.mistaken,
+        }
+    }
+
     /// The kind of the current token.
     #[inline(always)]
     fn current(&self) -> K {
-        self.kinds[self.position]
+        self.tokens[self.position].kind
     }
 
     /// The kind of a token further on.
     #[inline(always)]
     fn peek(&self, ahead: usize) -> K {
-        self.kinds
+        self.tokens
             .get(self.position + ahead)
-            .copied()
-            .unwrap_or(K::Eof)
+            .map_or(K::Eof, |token| token.kind)
     }
 
     #[inline(always)]
@@ -143,12 +190,12 @@ impl<'a, S: Sink> Grammar<'a, S> {
     fn previous_end(&self) -> u32 {
         self.position
             .checked_sub(1)
-            .map_or(0, |index| self.ends[index])
+            .map_or(0, |index| self.tokens[index].end)
     }
 
     #[inline(always)]
     fn mark(&mut self) -> S::Mark {
-        self.sink.mark(self.starts[self.position])
+        self.sink.mark(self.tokens[self.position].start)
     }
 
     /// Takes the current token.
@@ -161,27 +208,81 @@ impl<'a, S: Sink> Grammar<'a, S> {
     #[inline(always)]
     fn bump_as(&mut self, kind: K) {
         let index = self.position;
-        if self.kinds[index] != K::Eof {
-            self.sink.token(kind, self.starts[index], self.ends[index]);
+        let token = self.tokens[index];
+        if token.kind != K::Eof {
+            self.sink.token(kind, token.start, token.end);
             self.position = index + 1;
-            if index & 0x3fff == 0x3fff {
-                self.check_interruption();
+            if self.position >= self.pause_at {
+                self.pause();
             }
         }
     }
 
     #[cold]
-    fn check_interruption(&mut self) {
+    #[inline(never)]
+    fn pause(&mut self) {
         if self.options.interrupted.is_some_and(|check| check()) {
             self.interrupted = true;
             self.abandon();
+        } else if self.supply.is_some() {
+            self.refill();
+        } else {
+            self.pause_at = self.position + PATIENCE;
         }
+    }
+
+    /// Moves the window: the token before the current one stays, the next piece comes.
+    fn refill(&mut self) {
+        let passed = self.position.saturating_sub(1);
+        self.tokens.drain(..passed);
+        self.position -= passed;
+        while let Some(supply) = &mut self.supply
+            && self.tokens.len() <= self.position + LOOKAHEAD
+        {
+            let piece = &mut self.piece;
+            piece.list.clear();
+            supply(piece);
+            self.tokens.extend_from_slice(&piece.list);
+            self.sink.documents(&mut piece.docs);
+            self.interrupted |= piece.interrupted;
+            self.mistaken |= !piece.errors.is_empty();
+            if self.interrupted || self.mistaken || self.all_here() {
+                self.supply = None;
+            }
+        }
+        if self.interrupted || self.mistaken {
+            self.abandon();
+        }
+        self.pause_at = match self.supply {
+            Some(_) => self.tokens.len() - LOOKAHEAD,
+            None => self.position + PATIENCE,
+        };
+    }
+
+    /// Whether the last token is the program's last.
+    fn all_here(&self) -> bool {
+        self.tokens.last().is_some_and(|last| last.kind == K::Eof)
     }
 
     /// Goes to the end, so that everything that is open closes.
     fn abandon(&mut self) {
-        self.position = self.kinds.len() - 1;
+        self.supply = None;
+        if !self.all_here() {
+            let end = self.tokens.last().map_or(0, |token| token.end);
+            self.tokens.push(Token {
+                kind: K::Eof,
+                start: end,
+                end,
+            });
+        }
+        self.position = self.tokens.len() - 1;
         self.reported = Some(self.position);
+    }
+
+    /// Where a token stands.
+    fn range(&self, index: usize) -> Range<u32> {
+        let token = self.tokens[index];
+        token.start..token.end
     }
 
     /// Calls `inner` one level deeper.
@@ -198,9 +299,10 @@ impl<'a, S: Sink> Grammar<'a, S> {
     #[cold]
     fn too_deep(&mut self) {
         let index = self.position;
-        if self.reported != Some(self.kinds.len() - 1) {
+        self.mistaken = true;
+        if self.reported != Some(self.tokens.len() - 1) {
             self.diagnostics.push(Diagnostic::error(
-                self.starts[index]..self.ends[index],
+                self.range(index),
                 format!("expressions nest more than {MAX_DEPTH} levels deep"),
             ));
         }

@@ -4,7 +4,7 @@
 //! waiting for, else skip it, whole bracketed groups at a time; and report one mistake once.
 
 use super::{Grammar, Sink};
-use crate::diagnostic::{Diagnostic, Label, MOST};
+use crate::diagnostic::{Diagnostic, Label, MOST, Severity};
 use crate::syntax_kind::SyntaxKind as K;
 
 impl<S: Sink> Grammar<'_, S> {
@@ -14,6 +14,11 @@ impl<S: Sink> Grammar<'_, S> {
         if self.reported == Some(self.position) || self.interrupted {
             return false;
         }
+        if self.in_pieces {
+            self.mistaken = true;
+            self.abandon();
+            return false;
+        }
         self.reported = Some(self.position);
         let kind = self.current();
         let mut message = format!("syntax error, unexpected {}", kind.describe());
@@ -21,10 +26,7 @@ impl<S: Sink> Grammar<'_, S> {
             message.push_str(", expecting ");
             message.push_str(expected);
         }
-        let mut diagnostic = Diagnostic::error(
-            self.starts[self.position]..self.ends[self.position],
-            message,
-        );
+        let mut diagnostic = Diagnostic::error(self.range(self.position), message);
         if !expected.is_empty() {
             diagnostic.label = Some(format!("expected {expected}"));
         }
@@ -37,7 +39,11 @@ impl<S: Sink> Grammar<'_, S> {
         }
         self.diagnostics.push(diagnostic);
         // All that follows an open comment would be in it.
-        if in_comment || self.diagnostics.len() >= MOST {
+        let mistakes = self
+            .diagnostics
+            .iter()
+            .filter(|one| one.severity == Severity::Error);
+        if in_comment || mistakes.count() >= MOST {
             self.abandon();
         }
         true
@@ -45,7 +51,7 @@ impl<S: Sink> Grammar<'_, S> {
 
     /// Whether the current token is part of the begin of a comment that does not end.
     fn is_open_comment(&self) -> bool {
-        let (kind, start) = (self.current(), self.starts[self.position] as usize);
+        let (kind, start) = (self.current(), self.tokens[self.position].start as usize);
         match kind {
             K::Slash => self.source[start..].starts_with(b"/*"),
             K::Star => self.source[..start].ends_with(b"/"),
@@ -70,8 +76,8 @@ impl<S: Sink> Grammar<'_, S> {
     }
 
     fn label_token(&mut self, index: usize, text: &str) {
-        let (start, end) = (self.starts[index], self.ends[index]);
-        self.label(start, end, text);
+        let range = self.range(index);
+        self.label(range.start, range.end, text);
     }
 
     /// Takes the current token as one that has no place here.
@@ -176,7 +182,7 @@ impl<S: Sink> Grammar<'_, S> {
     #[cold]
     fn close_failed(&mut self, kind: K, expected: &str, open: usize) {
         if self.unexpected(expected) {
-            let text = format!("{} is not closed", self.kinds[open].describe());
+            let text = format!("{} is not closed", self.tokens[open].kind.describe());
             self.label_token(open, &text);
             if kind == K::RightParen && self.at(K::Comma) {
                 self.help("arguments are separated by spaces: `f a b`");
@@ -214,8 +220,8 @@ impl<S: Sink> Grammar<'_, S> {
     /// The innermost `${` that is open where a token stands.
     fn interpolation_around(&self, token: usize) -> Option<usize> {
         let mut open = Vec::new();
-        for (at, kind) in self.kinds[..token].iter().enumerate() {
-            match kind {
+        for (at, token) in self.tokens[..token].iter().enumerate() {
+            match token.kind {
                 K::LeftBrace | K::DollarBrace => open.push(at),
                 K::RightBrace => {
                     open.pop();
@@ -223,7 +229,7 @@ impl<S: Sink> Grammar<'_, S> {
                 _ => {}
             }
         }
-        open.retain(|&at| self.kinds[at] == K::DollarBrace);
+        open.retain(|&at| self.tokens[at].kind == K::DollarBrace);
         open.pop()
     }
 
@@ -513,8 +519,8 @@ impl<S: Sink> Grammar<'_, S> {
     fn unclosed_brace(&self) -> Option<usize> {
         let mut open = Vec::new();
         let mut last = None;
-        for (index, kind) in self.kinds.iter().enumerate() {
-            match kind {
+        for (index, token) in self.tokens.iter().enumerate() {
+            match token.kind {
                 K::LeftBrace | K::DollarBrace => open.push(index),
                 K::RightBrace => {
                     open.pop();
@@ -522,7 +528,7 @@ impl<S: Sink> Grammar<'_, S> {
                 K::Eof => break,
                 _ => {}
             }
-            last = Some(*kind);
+            last = Some(token.kind);
         }
         open.pop().filter(|_| last == Some(K::RightBrace))
     }
@@ -597,12 +603,14 @@ impl<S: Sink> Grammar<'_, S> {
     fn end_before_last_path(&self) -> u32 {
         let mut index = self.position;
         while index >= 3
-            && matches!(self.kinds[index - 1], K::Ident | K::Or)
-            && self.kinds[index - 2] == K::Dot
+            && matches!(self.tokens[index - 1].kind, K::Ident | K::Or)
+            && self.tokens[index - 2].kind == K::Dot
         {
             index -= 2;
         }
-        index.checked_sub(2).map_or(0, |before| self.ends[before])
+        index
+            .checked_sub(2)
+            .map_or(0, |before| self.tokens[before].end)
     }
 
     /// No `;` after the names of an `inherit`.
@@ -736,13 +744,12 @@ impl<S: Sink> Grammar<'_, S> {
     #[cold]
     pub(super) fn warn_legacy_or(&mut self) {
         let index = self.position;
-        let text = String::from_utf8_lossy(
-            &self.source[self.starts[index] as usize..self.ends[index] as usize],
-        )
-        .into_owned();
+        let range = self.range(index);
+        let text = &self.source[range.start as usize..range.end as usize];
+        let text = String::from_utf8_lossy(text);
         self.diagnostics.push(
             Diagnostic::warning(
-                self.starts[index]..self.ends[index],
+                range,
                 format!("`{text}` is used as a name here, which will change its meaning"),
             )
             .with_help("put the expression before it and `or` together in parentheses"),

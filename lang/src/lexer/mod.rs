@@ -22,18 +22,25 @@ use crate::syntax_kind::SyntaxKind as K;
 /// The tokens of a source. The last one is [`Eof`](K::Eof), and it is the only one of its kind.
 #[derive(Debug, Default)]
 pub struct Tokens {
-    /// What they are.
-    pub kinds: Vec<K>,
-    /// Where they begin.
-    pub starts: Vec<u32>,
-    /// Where they end.
-    pub ends: Vec<u32>,
+    /// In their order.
+    pub list: Vec<Token>,
     /// Doc comments, by the offset of the token that follows each.
     pub docs: Vec<(u32, DocComment)>,
     /// What is wrong with single tokens.
     pub errors: Vec<Diagnostic>,
     /// Whether the caller's check asked to stop; then the tokens are incomplete.
     pub interrupted: bool,
+}
+
+/// A token: a range of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: K,
+    /// Where it begins.
+    pub start: u32,
+    /// Where it ends.
+    pub end: u32,
 }
 
 /// What a `}` returns to.
@@ -63,48 +70,81 @@ struct Lexer<'a> {
     scheme_run: Range<usize>,
     /// No block comment ends from here on.
     no_comment_end: bool,
+    /// So many tokens are a piece.
+    piece: usize,
     options: &'a ParseOptions<'a>,
 }
 
 /// Splits a source into tokens. Only the first 4 GiB minus one byte of it can be addressed; callers refuse longer ones.
 pub fn lex(source: &[u8], options: &ParseOptions<'_>) -> Tokens {
     let capacity = source.len() / 6 + 16;
-    let mut lexer = Lexer {
-        source,
-        modes: Vec::new(),
-        tokens: Tokens {
-            kinds: options.room(capacity),
-            starts: options.room(capacity),
-            ends: options.room(capacity),
-            ..Tokens::default()
-        },
-        pending_doc: None,
-        path_run: 0..0,
-        scheme_run: 0..0,
-        no_comment_end: false,
-        options,
+    let mut tokens = Tokens {
+        list: options.room(capacity),
+        ..Tokens::default()
     };
-    let mut position = 0;
-    loop {
-        let next = match lexer.modes.last() {
-            None | Some(Mode::Plain) => lexer.plain(position),
-            Some(Mode::String) => lexer.string(position),
-            Some(Mode::IndentedString) => lexer.indented_string(position),
-            Some(Mode::Path) => lexer.path(position, false),
-        };
-        match next {
-            Next::Switch(at) => position = at,
-            Next::End => return lexer.tokens,
+    Pieces::new(source, options, usize::MAX).next(&mut tokens);
+    tokens
+}
+
+/// The tokens of a source, one piece after another: a piece stays in the processor's cache until it has been read.
+pub(crate) struct Pieces<'a> {
+    lexer: Lexer<'a>,
+    position: usize,
+}
+
+impl<'a> Pieces<'a> {
+    /// Of about so many tokens.
+    pub(crate) fn new(source: &'a [u8], options: &'a ParseOptions<'a>, piece: usize) -> Self {
+        Pieces {
+            lexer: Lexer {
+                source,
+                modes: Vec::new(),
+                tokens: Tokens::default(),
+                pending_doc: None,
+                path_run: 0..0,
+                scheme_run: 0..0,
+                no_comment_end: false,
+                piece,
+                options,
+            },
+            position: 0,
         }
+    }
+
+    /// Appends the next piece; the last one ends with [`Eof`](K::Eof).
+    pub(crate) fn next(&mut self, tokens: &mut Tokens) {
+        let lexer = &mut self.lexer;
+        std::mem::swap(&mut lexer.tokens, tokens);
+        loop {
+            let next = match lexer.modes.last() {
+                None | Some(Mode::Plain) => lexer.plain(self.position),
+                Some(Mode::String) => lexer.string(self.position),
+                Some(Mode::IndentedString) => lexer.indented_string(self.position),
+                Some(Mode::Path) => lexer.path(self.position, false),
+            };
+            match next {
+                Next::Switch(at) => self.position = at,
+                Next::End => break,
+            }
+            if lexer.tokens.list.len() >= lexer.piece {
+                if lexer.asked_to_stop() {
+                    lexer.end(self.position);
+                }
+                break;
+            }
+        }
+        std::mem::swap(&mut lexer.tokens, tokens);
     }
 }
 
 impl Lexer<'_> {
     #[inline(always)]
     fn emit(&mut self, kind: K, start: usize, end: usize) {
-        self.tokens.kinds.push(kind);
-        self.tokens.starts.push(start as u32);
-        self.tokens.ends.push(end as u32);
+        self.tokens.list.push(Token {
+            kind,
+            start: start as u32,
+            end: end as u32,
+        });
         if self.pending_doc.is_some() {
             self.attach_doc(start);
         }
@@ -221,9 +261,20 @@ impl Lexer<'_> {
                 K::Eof => return self.end(start),
                 _ => self.emit(kind, start, end),
             }
+            // Most tokens are followed by spaces, which are no tokens: that is known here faster than by another round.
+            let after = base + lexer.span().end;
+            let spaces = trivia::spaces(&self.source[after..]);
+            if spaces > 0 {
+                lexer.bump(spaces);
+            }
             count += 1;
-            if count.is_multiple_of(0x4000) && self.asked_to_stop() {
-                return self.end(end);
+            if count.is_multiple_of(0x1000) {
+                if self.asked_to_stop() {
+                    return self.end(end);
+                }
+                if self.tokens.list.len() >= self.piece {
+                    return Next::Switch(base + lexer.span().end);
+                }
             }
         }
         self.end(self.source.len())
@@ -260,12 +311,11 @@ mod tests {
 
     fn kinds(source: &str) -> Vec<(K, &str)> {
         let tokens = lex(source.as_bytes(), &ParseOptions::default());
-        (0..tokens.kinds.len() - 1)
-            .map(|i| {
-                (
-                    tokens.kinds[i],
-                    &source[tokens.starts[i] as usize..tokens.ends[i] as usize],
-                )
+        tokens.list[..tokens.list.len() - 1]
+            .iter()
+            .map(|token| {
+                let text = &source[token.start as usize..token.end as usize];
+                (token.kind, text)
             })
             .collect()
     }

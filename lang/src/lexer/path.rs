@@ -76,9 +76,9 @@ impl Lexer<'_> {
                 at
             } else {
                 self.tokens
-                    .starts
+                    .list
                     .last()
-                    .map_or(at, |&start| start as usize)
+                    .map_or(at, |token| token.start as usize)
             };
             self.error(start, at.max(start), "path has a trailing slash");
         }

@@ -10,6 +10,16 @@ pub fn block_comment_end(source: &[u8], start: usize) -> Option<usize> {
     memchr::memmem::find(source.get(body..)?, b"*/").map(|found| body + found + 2)
 }
 
+/// How many spaces, tabs and line ends come first.
+#[inline(always)]
+pub(super) fn spaces(source: &[u8]) -> usize {
+    let mut len = 0;
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = source.get(len) {
+        len += 1;
+    }
+    len
+}
+
 /// Whether a block comment documents what follows: `/** …`, but neither `/**/` nor `/***`.
 pub fn is_doc_comment(comment: &[u8]) -> bool {
     comment.starts_with(b"/**") && !matches!(comment.get(3), None | Some(b'/' | b'*'))

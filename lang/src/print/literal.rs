@@ -11,7 +11,8 @@ pub fn string(bytes: &[u8], out: &mut Vec<u8>) {
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
             b'$' if rest.get(found + 1) != Some(&b'{') => out.push(b'$'),
-            other => out.extend_from_slice(&[b'\\', other]),
+            other @ (b'"' | b'\\' | b'$') => out.extend_from_slice(&[b'\\', other]),
+            other => out.push(other),
         }
         rest = &rest[found + 1..];
     }
@@ -19,19 +20,29 @@ pub fn string(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Where the first byte is that is not printed as it is (or may not be).
+/// Where the first byte is that is perhaps not printed as it is: a control character, a quote, a backslash or a dollar.
 #[inline]
 fn next_special(text: &[u8]) -> Option<usize> {
-    const SPECIAL: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut at = 0;
-        while at < b"\"\\\n\r\t$".len() {
-            table[b"\"\\\n\r\t$"[at] as usize] = true;
-            at += 1;
+    // Eight bytes at a time: the top bit of every byte says whether it is one.
+    let (words, rest) = text.as_chunks();
+    for (at, &word) in words.iter().enumerate() {
+        let found = specials(u64::from_le_bytes(word));
+        if found != 0 {
+            return Some(8 * at + found.trailing_zeros() as usize / 8);
         }
-        table
-    };
-    text.iter().position(|&byte| SPECIAL[byte as usize])
+    }
+    let is_special = |&byte: &u8| byte < b' ' || matches!(byte, b'"' | b'\\' | b'$');
+    let passed = text.len() - rest.len();
+    Some(passed + rest.iter().position(is_special)?)
+}
+
+/// The top bits of the special bytes. The lowest that is set is right; those above may be false.
+#[inline]
+fn specials(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | equal(b'"') | equal(b'\\') | equal(b'$')) & (ONES << 7)
 }
 
 /// Appends an integer.
@@ -156,6 +167,15 @@ mod tests {
         let mut out = Vec::new();
         string(b"a\"\\\n\r\t$x${y}$", &mut out);
         assert_eq!(out, br#""a\"\\\n\r\t$x\${y}$""#);
+        // At every place among other bytes.
+        for at in 0..40 {
+            let mut text = "\x01\u{e4}\u{7f}!#[]^%".repeat(5).into_bytes();
+            text.insert(at, b'"');
+            out.clear();
+            string(&text, &mut out);
+            text.insert(at, b'\\');
+            assert_eq!(out, [b"\"", &text[..], b"\""].concat());
+        }
     }
 
     #[test]

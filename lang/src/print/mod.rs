@@ -12,9 +12,9 @@ pub use paths::Paths;
 use std::io::{self, Write};
 
 use crate::ast::{
-    Ast, AttrName, AttrPath, AttrSet, AttrSetId, BindingValue, Expr, ExprId, LambdaId,
+    Ast, AttrName, AttrPath, AttrSet, AttrSetId, BindingValue, Expr, ExprId, Exprs, LambdaId, Parts,
 };
-use crate::symbol::{Symbol, known};
+use crate::symbol::{self, Symbol, known};
 
 /// The printed form of a whole file, without a line end.
 pub fn parse_form(ast: &Ast, paths: &Paths<'_>) -> Vec<u8> {
@@ -61,30 +61,40 @@ pub(crate) fn attr_name(ast: &Ast, name: AttrName, out: &mut Vec<u8>) {
     printer.run();
 }
 
-/// The first eight bytes as a number whose order is theirs.
-#[inline]
-fn first_bytes(name: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    let len = name.len().min(8);
-    bytes[..len].copy_from_slice(&name[..len]);
-    u64::from_be_bytes(bytes)
-}
-
 /// What is still to be printed; the last step is the next.
 enum Step {
     Expr(ExprId),
-    /// Function and arguments without the parentheses.
-    Call(ExprId),
-    /// A space, then an argument.
-    Argument(ExprId),
-    /// A plus, then a part of a string.
-    Part(ExprId),
-    /// An element of a list, in parentheses.
-    Element(ExprId),
+    /// A space and the argument, for each.
+    Arguments(Exprs),
+    /// A plus and the part of a string, for each.
+    Parts(Parts),
+    /// The elements of a list, each in parentheses.
+    Elements(Exprs),
     /// `name = value; `
     Binding(Symbol, ExprId),
     Symbol(Symbol),
-    Text(&'static str),
+    Text(Fixed),
+}
+
+/// A piece of text that is copied fast: as eight bytes, of which some are taken back.
+#[derive(Clone, Copy)]
+struct Fixed([u8; 8], u8);
+
+const fn fixed(text: &str) -> Fixed {
+    let (mut bytes, text) = ([0; 8], text.as_bytes());
+    let mut at = 0;
+    while at < text.len() {
+        bytes[at] = text[at];
+        at += 1;
+    }
+    Fixed(bytes, text.len() as u8)
+}
+
+/// A step that prints this text of up to eight bytes.
+macro_rules! text {
+    ($text:literal) => {
+        Step::Text(const { fixed($text) })
+    };
 }
 
 struct Printer<'a, 'p> {
@@ -196,8 +206,8 @@ impl<'a, 'p> Printer<'a, 'p> {
         }
         let names = std::iter::once(first).chain(names);
         order.extend(names.enumerate().map(|(at, symbol)| {
-            let name = symbol.name();
-            (first_bytes(name), name, at as u32)
+            let (first, name) = symbol::ordered(symbol);
+            (first, name, at as u32)
         }));
         // Most names differ in their first bytes. Equal ones stay in their order.
         order.sort_unstable_by(|a, b| {
@@ -210,211 +220,272 @@ impl<'a, 'p> Printer<'a, 'p> {
 
     #[inline(always)]
     fn step(&mut self, step: Step) {
-        {
-            match step {
-                Step::Expr(id) => self.expr(id),
-                Step::Call(id) => self.call(id),
-                Step::Argument(id) => {
-                    self.text(" ");
-                    self.expr(id);
+        let next = match step {
+            Step::Expr(id) => Some(id),
+            Step::Arguments(all) => self.arguments(all),
+            Step::Parts(all) => self.further_parts(all),
+            Step::Elements(all) => self.elements(all),
+            Step::Binding(name, value) => {
+                self.symbol(name);
+                self.text(const { fixed(" = ") });
+                if self.leaf(value) {
+                    self.text(const { fixed("; ") });
+                    None
+                } else {
+                    self.steps.push(text!("; "));
+                    Some(value)
                 }
-                Step::Part(id) => {
-                    self.text(" + ");
-                    self.expr(id);
-                }
-                Step::Element(id) => {
-                    self.text("(");
-                    self.steps.push(Step::Text(") "));
-                    self.expr(id);
-                }
-                Step::Binding(name, value) => {
-                    self.symbol(name);
-                    self.text(" = ");
-                    self.steps.push(Step::Text("; "));
-                    self.expr(value);
-                }
-                Step::Symbol(symbol) => self.symbol(symbol),
-                Step::Text(text) => self.text(text),
             }
+            Step::Symbol(symbol) => {
+                self.symbol(symbol);
+                None
+            }
+            Step::Text(text) => {
+                self.text(text);
+                None
+            }
+        };
+        if let Some(id) = next {
+            self.expr(id);
         }
     }
 
     #[inline(always)]
-    fn text(&mut self, text: &str) {
-        let (bytes, end) = (text.as_bytes(), self.out.len() + text.len());
-        // Copying eight bytes and taking some back is faster than copying an unknown number.
-        let mut short = [0; 8];
-        match bytes {
-            [a] => short[0] = *a,
-            [a, b] => short[..2].copy_from_slice(&[*a, *b]),
-            [a, b, c] => short[..3].copy_from_slice(&[*a, *b, *c]),
-            _ => return self.out.extend_from_slice(bytes),
-        }
-        self.out.extend_from_slice(&short);
+    fn text(&mut self, text: Fixed) {
+        let end = self.out.len() + text.1 as usize;
+        self.out.extend_from_slice(&text.0);
         self.out.truncate(end);
     }
 
     /// Plans steps in the order in which they are to be printed.
+    #[inline(always)]
     fn plan<const N: usize>(&mut self, steps: [Step; N]) {
         self.steps.extend(steps.into_iter().rev());
     }
 
-    fn expr(&mut self, id: ExprId) {
+    /// Prints an expression without parts; says whether it is one.
+    #[inline(always)]
+    fn leaf(&mut self, id: ExprId) -> bool {
         match self.ast.expr(id) {
-            Expr::Int(value) => literal::integer(value, self.out),
-            Expr::Float(value) => float(value, self.out),
             Expr::Str(text) => string(self.ast.text(text), self.out),
-            Expr::Path(text) => self.paths.print(self.ast.text(text), self.out),
             Expr::Var(symbol) => self.symbol(symbol),
-            Expr::CurPos => self.text("__curPos"),
-            Expr::Interp(parts) | Expr::PathInterp(parts) => {
-                self.text("(");
-                self.steps.push(Step::Text(")"));
-                let parts = self.ast.parts(parts);
-                self.steps
-                    .extend(parts.iter().skip(1).rev().map(|part| Step::Part(part.expr)));
-                if let Some(first) = parts.first() {
-                    self.steps.push(Step::Expr(first.expr));
+            Expr::Int(value) => literal::integer(value, self.out),
+            _ => return false,
+        }
+        true
+    }
+
+    fn expr(&mut self, mut id: ExprId) {
+        // What an expression begins with needs no step of its own.
+        loop {
+            let next = match self.ast.expr(id) {
+                Expr::Int(value) => return literal::integer(value, self.out),
+                Expr::Float(value) => return float(value, self.out),
+                Expr::Str(text) => return string(self.ast.text(text), self.out),
+                Expr::Path(text) => return self.paths.print(self.ast.text(text), self.out),
+                Expr::Var(symbol) => return self.symbol(symbol),
+                Expr::CurPos => return self.text(const { fixed("__curPos") }),
+                Expr::Interp(parts) | Expr::PathInterp(parts) => {
+                    self.text(const { fixed("(") });
+                    self.steps.push(text!(")"));
+                    self.steps.push(Step::Parts(parts.rest()));
+                    self.ast.parts(parts).first().map(|part| part.expr)
                 }
+                Expr::Select { base, path } => {
+                    self.text(const { fixed("(") });
+                    self.attr_path(path);
+                    self.steps.push(text!(")."));
+                    Some(base)
+                }
+                Expr::SelectOr {
+                    base,
+                    path,
+                    default,
+                } => {
+                    self.text(const { fixed("(") });
+                    self.plan([text!(" or ("), Step::Expr(default), text!(")")]);
+                    self.attr_path(path);
+                    self.steps.push(text!(")."));
+                    Some(base)
+                }
+                Expr::HasAttr { base, path } => {
+                    self.text(const { fixed("((") });
+                    self.steps.push(text!(")"));
+                    self.attr_path(path);
+                    self.steps.push(text!(") ? "));
+                    Some(base)
+                }
+                Expr::Call { .. }
+                | Expr::SearchPath(_)
+                | Expr::Neg(_)
+                | Expr::Sub(..)
+                | Expr::Mul(..)
+                | Expr::Div(..)
+                | Expr::Less(..) => {
+                    self.text(const { fixed("(") });
+                    self.steps.push(text!(")"));
+                    self.call(id)
+                }
+                Expr::Lambda(lambda) => return self.lambda(lambda),
+                Expr::List(elements) => {
+                    self.text(const { fixed("[ ") });
+                    self.steps.push(text!("]"));
+                    self.elements(elements)
+                }
+                Expr::Attrs(set) => {
+                    self.text(if self.ast.set(set).recursive {
+                        const { fixed("rec { ") }
+                    } else {
+                        const { fixed("{ ") }
+                    });
+                    self.steps.push(text!("}"));
+                    return self.bindings(set);
+                }
+                Expr::Let { set, body } => {
+                    self.text(const { fixed("(let ") });
+                    self.plan([text!("in "), Step::Expr(body), text!(")")]);
+                    return self.bindings(set);
+                }
+                Expr::With { scope, body } => {
+                    self.text(const { fixed("(with ") });
+                    self.plan([text!("; "), Step::Expr(body), text!(")")]);
+                    Some(scope)
+                }
+                Expr::Assert { condition, body } => {
+                    self.text(const { fixed("assert ") });
+                    self.plan([text!("; "), Step::Expr(body)]);
+                    Some(condition)
+                }
+                Expr::If { condition, yes, no } => {
+                    self.text(const { fixed("(if ") });
+                    self.plan([
+                        text!(" then "),
+                        Step::Expr(yes),
+                        text!(" else "),
+                        Step::Expr(no),
+                        text!(")"),
+                    ]);
+                    Some(condition)
+                }
+                Expr::Not(operand) => {
+                    self.text(const { fixed("(! ") });
+                    self.steps.push(text!(")"));
+                    Some(operand)
+                }
+                Expr::And(left, right) => self.binary(left, const { fixed(" && ") }, right),
+                Expr::Or(left, right) => self.binary(left, const { fixed(" || ") }, right),
+                Expr::Impl(left, right) => self.binary(left, const { fixed(" -> ") }, right),
+                Expr::Eq(left, right) => self.binary(left, const { fixed(" == ") }, right),
+                Expr::NotEq(left, right) => self.binary(left, const { fixed(" != ") }, right),
+                Expr::Update(left, right) => self.binary(left, const { fixed(" // ") }, right),
+                Expr::Concat(left, right) => self.binary(left, const { fixed(" ++ ") }, right),
+                Expr::Add { left, right, .. } => self.binary(left, const { fixed(" + ") }, right),
+            };
+            match next {
+                Some(next) => id = next,
+                None => return,
             }
-            Expr::Select { base, path } => self.select(base, path, None),
-            Expr::SelectOr {
-                base,
-                path,
-                default,
-            } => self.select(base, path, Some(default)),
-            Expr::HasAttr { base, path } => {
-                self.text("((");
-                self.steps.push(Step::Text(")"));
-                self.attr_path(path);
-                self.plan([Step::Expr(base), Step::Text(") ? ")]);
-            }
-            Expr::Call { .. }
-            | Expr::SearchPath(_)
-            | Expr::Neg(_)
-            | Expr::Sub(..)
-            | Expr::Mul(..)
-            | Expr::Div(..)
-            | Expr::Less(..) => {
-                self.text("(");
-                self.plan([Step::Call(id), Step::Text(")")]);
-            }
-            Expr::Lambda(lambda) => self.lambda(lambda),
-            Expr::List(elements) => {
-                self.text("[ ");
-                self.steps.push(Step::Text("]"));
-                self.steps.extend(
-                    self.ast
-                        .list(elements)
-                        .iter()
-                        .rev()
-                        .map(|&element| Step::Element(element)),
-                );
-            }
-            Expr::Attrs(set) => {
-                let recursive = self.ast.set(set).recursive;
-                self.text(if recursive { "rec { " } else { "{ " });
-                self.steps.push(Step::Text("}"));
-                self.bindings(set);
-            }
-            Expr::Let { set, body } => {
-                self.text("(let ");
-                self.plan([Step::Text("in "), Step::Expr(body), Step::Text(")")]);
-                self.bindings(set);
-            }
-            Expr::With { scope, body } => {
-                self.plan([
-                    Step::Text("(with "),
-                    Step::Expr(scope),
-                    Step::Text("; "),
-                    Step::Expr(body),
-                    Step::Text(")"),
-                ]);
-            }
-            Expr::Assert { condition, body } => {
-                self.plan([
-                    Step::Text("assert "),
-                    Step::Expr(condition),
-                    Step::Text("; "),
-                    Step::Expr(body),
-                ]);
-            }
-            Expr::If { condition, yes, no } => self.plan([
-                Step::Text("(if "),
-                Step::Expr(condition),
-                Step::Text(" then "),
-                Step::Expr(yes),
-                Step::Text(" else "),
-                Step::Expr(no),
-                Step::Text(")"),
-            ]),
-            Expr::Not(operand) => {
-                self.plan([Step::Text("(! "), Step::Expr(operand), Step::Text(")")])
-            }
-            Expr::And(left, right) => self.binary(left, " && ", right),
-            Expr::Or(left, right) => self.binary(left, " || ", right),
-            Expr::Impl(left, right) => self.binary(left, " -> ", right),
-            Expr::Eq(left, right) => self.binary(left, " == ", right),
-            Expr::NotEq(left, right) => self.binary(left, " != ", right),
-            Expr::Update(left, right) => self.binary(left, " // ", right),
-            Expr::Concat(left, right) => self.binary(left, " ++ ", right),
-            Expr::Add { left, right, .. } => self.binary(left, " + ", right),
         }
     }
 
-    fn binary(&mut self, left: ExprId, operator: &'static str, right: ExprId) {
-        self.text("(");
-        self.plan([
-            Step::Expr(left),
-            Step::Text(operator),
-            Step::Expr(right),
-            Step::Text(")"),
-        ]);
+    /// Begins a binary operation. This and the like give back the expression that is to be printed next.
+    #[inline(always)]
+    fn binary(&mut self, left: ExprId, operator: Fixed, right: ExprId) -> Option<ExprId> {
+        self.text(const { fixed("(") });
+        if self.leaf(left) {
+            self.text(operator);
+            self.steps.push(text!(")"));
+            return Some(right);
+        }
+        self.plan([Step::Text(operator), Step::Expr(right), text!(")")]);
+        Some(left)
     }
 
     /// Arguments of arguments flow together: `(f a) b` prints as `(f a b)`, and so do the operators that are calls.
-    fn call(&mut self, id: ExprId) {
+    fn call(&mut self, mut id: ExprId) -> Option<ExprId> {
+        while let Expr::Call { func, args } = self.ast.expr(id) {
+            self.steps.push(Step::Arguments(args));
+            id = func;
+        }
         match self.ast.expr(id) {
-            Expr::Call { func, args } => {
-                self.steps.extend(
-                    self.ast
-                        .list(args)
-                        .iter()
-                        .rev()
-                        .map(|&arg| Step::Argument(arg)),
-                );
-                self.steps.push(Step::Call(func));
+            Expr::Neg(operand) => {
+                self.text(const { fixed("__sub 0 ") });
+                Some(operand)
             }
-            Expr::Neg(operand) => self.plan([Step::Text("__sub 0 "), Step::Expr(operand)]),
             Expr::Sub(left, right) => self.operator(known::SUB, left, right),
             Expr::Mul(left, right) => self.operator(known::MUL, left, right),
             Expr::Div(left, right) => self.operator(known::DIV, left, right),
             Expr::Less(left, right) => self.operator(known::LESS_THAN, left, right),
             Expr::SearchPath(text) => {
-                self.text("__findFile __nixPath ");
+                self.out.extend_from_slice(b"__findFile __nixPath ");
                 string(self.ast.text(text), self.out);
+                None
             }
-            _ => self.steps.push(Step::Expr(id)),
+            _ => Some(id),
         }
     }
 
-    fn operator(&mut self, function: Symbol, left: ExprId, right: ExprId) {
-        self.plan([
-            Step::Symbol(function),
-            Step::Text(" "),
-            Step::Expr(left),
-            Step::Text(" "),
-            Step::Expr(right),
-        ]);
+    fn arguments(&mut self, mut all: Exprs) -> Option<ExprId> {
+        while let Some(&first) = self.ast.list(all).first() {
+            all = all.rest();
+            self.text(const { fixed(" ") });
+            if !self.leaf(first) {
+                if all.len > 0 {
+                    self.steps.push(Step::Arguments(all));
+                }
+                return Some(first);
+            }
+            if self.out.len() >= PIECE {
+                self.steps.push(Step::Arguments(all));
+                break;
+            }
+        }
+        None
     }
 
-    fn select(&mut self, base: ExprId, path: AttrPath, default: Option<ExprId>) {
-        self.text("(");
-        if let Some(default) = default {
-            self.plan([Step::Text(" or ("), Step::Expr(default), Step::Text(")")]);
+    fn further_parts(&mut self, mut all: Parts) -> Option<ExprId> {
+        while let Some(first) = self.ast.parts(all).first() {
+            all = all.rest();
+            self.text(const { fixed(" + ") });
+            if !self.leaf(first.expr) {
+                if all.len > 0 {
+                    self.steps.push(Step::Parts(all));
+                }
+                return Some(first.expr);
+            }
+            if self.out.len() >= PIECE {
+                self.steps.push(Step::Parts(all));
+                break;
+            }
         }
-        self.attr_path(path);
-        self.plan([Step::Expr(base), Step::Text(").")]);
+        None
+    }
+
+    fn elements(&mut self, mut all: Exprs) -> Option<ExprId> {
+        while let Some(&first) = self.ast.list(all).first() {
+            all = all.rest();
+            self.text(const { fixed("(") });
+            if !self.leaf(first) {
+                if all.len > 0 {
+                    self.steps.push(Step::Elements(all));
+                }
+                self.steps.push(text!(") "));
+                return Some(first);
+            }
+            self.text(const { fixed(") ") });
+            if self.out.len() >= PIECE {
+                self.steps.push(Step::Elements(all));
+                break;
+            }
+        }
+        None
+    }
+
+    fn operator(&mut self, function: Symbol, left: ExprId, right: ExprId) -> Option<ExprId> {
+        self.symbol(function);
+        self.text(const { fixed(" ") });
+        self.plan([text!(" "), Step::Expr(right)]);
+        Some(left)
     }
 
     /// Plans an attribute path.
@@ -422,7 +493,7 @@ impl<'a, 'p> Printer<'a, 'p> {
         for (index, &name) in self.ast.attr_path(path).iter().enumerate().rev() {
             self.name(name);
             if index > 0 {
-                self.steps.push(Step::Text("."));
+                self.steps.push(text!("."));
             }
         }
     }
@@ -430,16 +501,14 @@ impl<'a, 'p> Printer<'a, 'p> {
     fn name(&mut self, name: AttrName) {
         match name {
             AttrName::Static(symbol) => self.steps.push(Step::Symbol(symbol)),
-            AttrName::Dynamic(id) => {
-                self.plan([Step::Text("\"${"), Step::Expr(id), Step::Text("}\"")])
-            }
+            AttrName::Dynamic(id) => self.plan([text!("\"${"), Step::Expr(id), text!("}\"")]),
         }
     }
 
     fn lambda(&mut self, id: LambdaId) {
         let lambda = self.ast.lambda(id);
-        self.text("(");
-        self.plan([Step::Text(": "), Step::Expr(lambda.body), Step::Text(")")]);
+        self.text(const { fixed("(") });
+        self.plan([text!(": "), Step::Expr(lambda.body), text!(")")]);
         if let Some(arg) = lambda.arg {
             self.steps.push(Step::Symbol(arg));
         }
@@ -447,13 +516,16 @@ impl<'a, 'p> Printer<'a, 'p> {
             return;
         };
         if lambda.arg.is_some() {
-            self.steps.push(Step::Text(" @ "));
+            self.steps.push(text!(" @ "));
         }
-        self.text("{ ");
-        self.steps.push(Step::Text(" }"));
+        self.text(const { fixed("{ ") });
+        self.steps.push(text!(" }"));
         if lambda.ellipsis {
-            self.steps
-                .push(Step::Text(if formals.is_empty() { "..." } else { ", ..." }));
+            self.steps.push(if formals.is_empty() {
+                text!("...")
+            } else {
+                text!(", ...")
+            });
         }
         let order = self.sorted(formals.iter().map(|formal| formal.name));
         for (index, formal) in order
@@ -463,11 +535,11 @@ impl<'a, 'p> Printer<'a, 'p> {
             .rev()
         {
             if let Some(default) = formal.default {
-                self.plan([Step::Text(" ? "), Step::Expr(default)]);
+                self.plan([text!(" ? "), Step::Expr(default)]);
             }
             self.steps.push(Step::Symbol(formal.name));
             if index > 0 {
-                self.steps.push(Step::Text(", "));
+                self.steps.push(text!(", "));
             }
         }
         self.order = order;
@@ -478,11 +550,11 @@ impl<'a, 'p> Printer<'a, 'p> {
         let set = self.ast.set(set);
         for dynamic in self.ast.dynamics(set).iter().rev() {
             self.plan([
-                Step::Text("\"${"),
+                text!("\"${"),
                 Step::Expr(dynamic.name),
-                Step::Text("}\" = "),
+                text!("}\" = "),
                 Step::Expr(dynamic.value),
-                Step::Text("; "),
+                text!("; "),
             ]);
         }
         let bindings = self.ast.bindings(set);
@@ -514,20 +586,25 @@ impl<'a, 'p> Printer<'a, 'p> {
         }
         sourced.sort_by_key(|&(source, _)| source);
         for group in sourced.chunk_by(|a, b| a.0 == b.0).rev() {
-            self.steps.push(Step::Text("; "));
+            self.steps.push(text!("; "));
             for &(_, name) in group.iter().rev() {
-                self.plan([Step::Text(" "), Step::Symbol(name)]);
+                self.plan([text!(" "), Step::Symbol(name)]);
             }
             if let Some(&source) = self.ast.inherit_sources(set).get(group[0].0 as usize) {
-                self.plan([Step::Text("inherit ("), Step::Expr(source), Step::Text(")")]);
+                self.plan([
+                    text!("inherit "),
+                    text!("("),
+                    Step::Expr(source),
+                    text!(")"),
+                ]);
             }
         }
         if !plain.is_empty() {
-            self.steps.push(Step::Text("; "));
+            self.steps.push(text!("; "));
             for &name in plain.iter().rev() {
-                self.plan([Step::Text(" "), Step::Symbol(name)]);
+                self.plan([text!(" "), Step::Symbol(name)]);
             }
-            self.steps.push(Step::Text("inherit"));
+            self.steps.push(text!("inherit"));
         }
     }
 }

@@ -19,7 +19,8 @@ impl Tree {
     /// The mistakes in the program, those included that are not of syntax.
     pub fn lower(&self, options: &ParseOptions<'_>) -> Result<Ast, ParseFailure> {
         let source = self.to_bytes();
-        let mut sink = Compact::new(&source, options, self.doc_comments());
+        let mut sink = Compact::new(&source, options);
+        sink.documents(&mut self.doc_comments());
         let mut offset = 0;
         let mut open: Vec<(Mark, SyntaxKind, _)> = Vec::new();
         let root: &GreenNodeData = &self.green;

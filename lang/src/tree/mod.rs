@@ -84,21 +84,21 @@ impl Tree {
         if let Some(failure) = too_long(text.as_bytes()) {
             return Err(failure);
         }
-        let tokens = lex(text.as_bytes(), options);
+        let mut tokens = lex(text.as_bytes(), options);
+        let mut diagnostics = std::mem::take(&mut tokens.errors);
         let outcome = grammar::program(
             text.as_bytes(),
-            &tokens,
+            tokens,
             options,
             build::Builder::new(&text, cache),
         );
-        if outcome.interrupted || tokens.interrupted {
+        if outcome.interrupted {
             return Err(ParseFailure::Interrupted);
         }
         let (green, depth) = outcome.sink.finish();
         if depth > TOO_DEEP_TO_FREE {
             std::mem::forget(green.clone());
         }
-        let mut diagnostics = tokens.errors;
         diagnostics.extend(outcome.diagnostics);
         diagnostics.sort_by_key(|diagnostic| diagnostic.range.start);
         let mut tree = Tree {

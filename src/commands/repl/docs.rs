@@ -125,12 +125,14 @@ impl Repl<'_> {
             return Ok(None);
         }
         let tokens = lex(text, &options);
-        let [.., SyntaxKind::Dot, SyntaxKind::Ident, SyntaxKind::Eof] = tokens.kinds[..] else {
+        let [.., dot, name, _] = tokens.list[..] else {
             return Ok(None);
         };
-        let last = tokens.kinds.len() - 2;
-        let dot = tokens.starts[last - 1] as usize;
-        let name = &expression[tokens.starts[last] as usize..tokens.ends[last] as usize];
+        if (dot.kind, name.kind) != (SyntaxKind::Dot, SyntaxKind::Ident) {
+            return Ok(None);
+        }
+        let dot = dot.start as usize;
+        let name = &expression[name.start as usize..name.end as usize];
         // What is wrong with it is told of the whole expression.
         let Ok(set) = self.eval(&expression[..dot]) else {
             return Ok(None);

@@ -34,8 +34,8 @@ pub(super) fn highlight(
     let bytes = code.as_bytes();
     let tokens = lex(bytes, options);
     let mut at = 0;
-    for (i, &kind) in tokens.kinds.iter().enumerate() {
-        let (from, to) = (tokens.starts[i] as usize, tokens.ends[i] as usize);
+    for token in &tokens.list {
+        let (from, to) = (token.start as usize, token.end as usize);
         if from > at {
             gap(&mut out, code, at..from);
             at = from;
@@ -45,7 +45,7 @@ pub(super) fn highlight(
             continue;
         }
         let text = slice(code, from..to);
-        match colour(kind, text, &is_builtin) {
+        match colour(token.kind, text, &is_builtin) {
             Some(colour) => paint(&mut out, colour, text),
             None => out += text,
         }

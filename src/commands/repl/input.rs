@@ -73,8 +73,8 @@ fn parse_bindings(
 /// Whether a brace is closed that the text has not opened.
 fn closes_more(text: &[u8], options: &ParseOptions<'_>) -> bool {
     let mut depth = 0;
-    rx_lang::lexer::lex(text, options).kinds.iter().any(|kind| {
-        match kind {
+    rx_lang::lexer::lex(text, options).list.iter().any(|token| {
+        match token.kind {
             SyntaxKind::LeftBrace | SyntaxKind::DollarBrace => depth += 1,
             SyntaxKind::RightBrace => depth -= 1,
             _ => {}
@@ -99,8 +99,9 @@ fn first_error(failure: &ParseFailure) -> (u32, bool) {
 
 fn has_equals(text: &[u8], options: &ParseOptions<'_>) -> bool {
     rx_lang::lexer::lex(text, options)
-        .kinds
-        .contains(&SyntaxKind::Equal)
+        .list
+        .iter()
+        .any(|token| token.kind == SyntaxKind::Equal)
 }
 
 #[cfg(test)]
