@@ -80,9 +80,9 @@ fn file_entries(stem: &str, source: &[u8], entries: &mut Vec<Entry>) {
         path.push(Some("lib"));
     }
     let mut pending = None;
-    for at in 0..tokens.kinds.len() {
+    for (at, token) in tokens.list.iter().enumerate() {
         let name = binding(&tokens, source, at);
-        if let Some((_, doc)) = docs.next_if(|(start, _)| *start == tokens.starts[at]) {
+        if let Some((_, doc)) = docs.next_if(|(start, _)| *start == token.start) {
             let text = &source[doc.start as usize..doc.end as usize];
             let name = match name {
                 Some(name) => {
@@ -98,7 +98,7 @@ fn file_entries(stem: &str, source: &[u8], entries: &mut Vec<Entry>) {
                 text: super::inner_text(&String::from_utf8_lossy(text)),
             });
         }
-        match tokens.kinds[at] {
+        match token.kind {
             _ if name.is_some() => pending = name,
             SyntaxKind::LeftBrace | SyntaxKind::DollarBrace => path.push(pending.take()),
             SyntaxKind::RightBrace => drop(path.pop()),
@@ -110,12 +110,13 @@ fn file_entries(stem: &str, source: &[u8], entries: &mut Vec<Entry>) {
 
 /// The name that is defined where a token is: `NAME =`, `inherit NAME`.
 fn binding<'a>(tokens: &Tokens, source: &'a [u8], at: usize) -> Option<&'a str> {
-    let at = match tokens.kinds.get(at..at + 2)? {
-        [SyntaxKind::Ident, SyntaxKind::Equal] => at,
-        [SyntaxKind::Inherit, SyntaxKind::Ident] => at + 1,
+    let [first, second] = *tokens.list.get(at..)?.first_chunk()?;
+    let name = match (first.kind, second.kind) {
+        (SyntaxKind::Ident, SyntaxKind::Equal) => first,
+        (SyntaxKind::Inherit, SyntaxKind::Ident) => second,
         _ => return None,
     };
-    std::str::from_utf8(&source[tokens.starts[at] as usize..tokens.ends[at] as usize]).ok()
+    std::str::from_utf8(&source[name.start as usize..name.end as usize]).ok()
 }
 
 #[cfg(test)]
