@@ -325,7 +325,11 @@ impl Vm {
         self.stack.ensure(self.sp);
         let result = self.eval_from(unit.body, crate::interp::Env { fp, captures: 0 }, fp);
         self.sp = fp;
-        result
+        result.map_err(|error| match error.kind {
+            // What needs itself stands there alone, as a variable.
+            ErrorKind::InfiniteRecursion => error.at(unit.pos),
+            _ => error,
+        })
     }
 
     /// Code as a value that is computed when it is needed.

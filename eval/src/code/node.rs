@@ -195,6 +195,37 @@ impl Code {
         }
     }
 
+    /// Where it stands, if it says so: variables and literals do not.
+    pub(crate) fn place(self) -> Pos {
+        match self.expr() {
+            Expr::WithVar(site) => site.pos,
+            Expr::Select(site) => site.pos,
+            Expr::SelectPath(site) => site.pos,
+            Expr::HasAttr(site) => site.pos,
+            Expr::Call(site) => site.pos,
+            Expr::Let(site) => site.body.place(),
+            Expr::With(site) => site.body.place(),
+            Expr::If(site) => site.pos,
+            Expr::Assert(site) => site.pos,
+            Expr::Not(site) => site.pos,
+            Expr::And(site)
+            | Expr::Or(site)
+            | Expr::Impl(site)
+            | Expr::Eq(site)
+            | Expr::NotEq(site)
+            | Expr::Less(site)
+            | Expr::Add(site)
+            | Expr::Sub(site)
+            | Expr::Mul(site)
+            | Expr::Div(site)
+            | Expr::Update(site)
+            | Expr::Concat(site) => site.pos,
+            Expr::Interp(site) => site.pos,
+            Expr::Debug(site) => site.pos.or(site.inner.place()),
+            _ => Pos::NONE,
+        }
+    }
+
     /// Whether a set is written here.
     pub(crate) fn is_set_literal(self) -> bool {
         match self.unwatched().expr() {

@@ -36,6 +36,8 @@ pub struct Unit {
     pub body: Code,
     /// Words of its frame.
     pub frame: u32,
+    /// Where it begins.
+    pub pos: Pos,
 }
 
 /// A variable that nothing binds.
@@ -100,6 +102,7 @@ pub fn compile(
         Ok(Unit {
             body,
             frame: unit.frame,
+            pos: Pos(source.base + ast.offset(ast.root())),
         })
     } else {
         compiler.undefined.sort_by_key(|u| u.pos);
@@ -313,7 +316,14 @@ impl Compiler<'_> {
                 }
             }
             Syntax::Var(name) => match self.scope.lookup(name) {
-                Some(place) if group.forbids(&self.scope, place) => self.thunk(id),
+                Some(place) if group.forbids(&self.scope, place) => {
+                    let code = self.thunk(id);
+                    if let Expr::Thunk(site) = code.expr() {
+                        let pos = self.pos(id);
+                        self.heap.note_alias(&site.code, pos);
+                    }
+                    code
+                }
                 Some(_) => self.variable(name, self.pos(id)),
                 None => {
                     let code = self.variable(name, self.pos(id));

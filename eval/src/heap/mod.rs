@@ -16,6 +16,10 @@ use std::alloc::{Layout, alloc_zeroed};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bumpalo::Bump;
+use rustc_hash::FxHashMap;
+
+use crate::code::ThunkCode;
+use crate::source::Pos;
 
 /// One word of an object.
 pub type Word = AtomicU64;
@@ -42,6 +46,8 @@ pub struct Heap {
     exhausted: bool,
     /// Where compiled code lives.
     pub(crate) code: &'static Bump,
+    /// Where variables stand that other variables are bound to, by what a thunk of them does.
+    aliases: FxHashMap<usize, Pos>,
     /// What has been learned about the layouts of attribute sets.
     pub(crate) shapes: crate::value::attrs::ShapeCache,
 }
@@ -62,6 +68,7 @@ impl Heap {
             limit,
             exhausted: false,
             code: Box::leak(Box::new(Bump::new())),
+            aliases: FxHashMap::default(),
             shapes: Default::default(),
         }
     }
@@ -100,6 +107,22 @@ impl Heap {
         self.allocated += words * 8;
         if self.allocated > self.limit {
             self.exhausted = true;
+        }
+    }
+
+    /// Notes where the variable stands that a thunk evaluates; its code has no room for that.
+    pub(crate) fn note_alias(&mut self, code: &'static ThunkCode, pos: Pos) {
+        self.aliases.insert(address_of(code), pos);
+    }
+
+    /// Where the code of a thunk stands, as far as that is known.
+    pub(crate) fn place_of(&self, code: &'static ThunkCode) -> Pos {
+        match code {
+            ThunkCode::Eval { body, .. } => match self.aliases.get(&address_of(code)) {
+                Some(&pos) => pos,
+                None => body.place(),
+            },
+            _ => Pos::NONE,
         }
     }
 

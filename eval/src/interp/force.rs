@@ -133,6 +133,9 @@ impl Vm {
         mut error: Box<Error>,
         inputs: InputSet,
     ) -> Box<Error> {
+        if error.kind == ErrorKind::InfiniteRecursion && error.pos.is_none() {
+            error.pos = self.heap.place_of(code);
+        }
         if error.is_passing() {
             thunk.restore(code);
             return error;

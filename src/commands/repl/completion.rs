@@ -16,7 +16,7 @@ use rx_lang::{Ast, symbol};
 use rx_store::interrupt;
 use rx_store::progress::{self, Level, Logger};
 
-use super::commands::{COMMANDS, Takes};
+use super::commands::{COMMANDS, DEBUG_COMMANDS, Takes};
 use super::session::Repl;
 
 /// How long may be evaluated for a completion.
@@ -39,7 +39,7 @@ impl Repl<'_> {
         if trimmed.starts_with(':') {
             let Some(space) = trimmed.find(char::is_whitespace) else {
                 candidates.start = before.len() - trimmed.len();
-                candidates.commands(trimmed);
+                candidates.commands(trimmed, self.vm.has_debugger());
                 return candidates;
             };
             let name = &trimmed[..space];
@@ -116,10 +116,11 @@ impl Repl<'_> {
     fn names_in(&mut self, expression: &str) -> Vec<Vec<u8>> {
         let base = self.base_dir();
         let quiet = Quiet::start();
-        let value = self
-            .vm
-            .eval_in(&self.scope, expression.as_bytes(), &base)
-            .and_then(|value| self.vm.force(value));
+        let scope = &self.scope;
+        let value = self.vm.without_debugger(|vm| {
+            vm.eval_in(scope, expression.as_bytes(), &base)
+                .and_then(|value| vm.force(value))
+        });
         drop(quiet);
         let Some(set) = value.ok().and_then(|value| value.as_attrs()) else {
             return Vec::new();
@@ -151,7 +152,9 @@ impl Repl<'_> {
         if let Some(slash) = word.rfind('/') {
             let (directory, name) = word.split_at(slash + 1);
             let quiet = Quiet::start();
-            let found = crate::eval_session::lookup(self.vm, &word.as_bytes()[..slash]);
+            let found = self
+                .vm
+                .without_debugger(|vm| crate::eval_session::lookup(vm, &word.as_bytes()[..slash]));
             drop(quiet);
             if let Ok(real) = found {
                 let real = PathBuf::from(std::ffi::OsStr::from_bytes(&real));
@@ -173,8 +176,9 @@ impl Candidates {
         self.texts.insert(shown.to_owned(), replacement);
     }
 
-    fn commands(&mut self, word: &str) {
-        for command in COMMANDS {
+    fn commands(&mut self, word: &str, debugger: bool) {
+        let more = if debugger { DEBUG_COMMANDS } else { &[] };
+        for command in COMMANDS.iter().chain(more) {
             for name in command.names.iter().filter(|name| name.starts_with(word)) {
                 let space = if command.takes == Takes::Nothing {
                     ""
