@@ -37,6 +37,8 @@ pub struct EvalSettings {
     pub trace_function_calls: bool,
     /// `trace-verbose`
     pub trace_verbose: bool,
+    /// `trace-import-from-derivation`
+    pub trace_import_from_derivation: bool,
     /// `abort-on-warn`
     pub abort_on_warn: bool,
     /// `allowed-uris`
@@ -76,6 +78,7 @@ impl Default for EvalSettings {
             import_from_derivation: true,
             trace_function_calls: false,
             trace_verbose: false,
+            trace_import_from_derivation: false,
             abort_on_warn: false,
             allowed_uris: Vec::new(),
             system: "x86_64-linux".to_owned(),

@@ -44,6 +44,15 @@ impl SearchEntry {
     }
 }
 
+/// Whether what a search path names may be read from then on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// The user named it.
+    Allow,
+    /// A program did.
+    AsItIs,
+}
+
 impl Vm {
     /// The value as an absolute path, with the context of the string that it may have been.
     pub fn coerce_to_path(
@@ -132,6 +141,14 @@ impl Vm {
         }
         let io = &self.ev.io;
         let store = io.store();
+        if let Some(built) = built
+            && self.ev.settings.trace_import_from_derivation
+        {
+            let shown = String::from_utf8_lossy(&derived_path(built)).into_owned();
+            rx_store::progress::warn(format_args!(
+                "built '{shown}' during evaluation due to an import from derivation"
+            ));
+        }
         let realised = store.realise(elements).map_err(|e| e.at(pos))?;
         if self.ev.settings.pure || self.ev.settings.restricted {
             for output in &realised.outputs {
@@ -149,7 +166,7 @@ impl Vm {
             let Some(suffix) = entry.suffix(name) else {
                 continue;
             };
-            let Some(base) = self.search_root(&entry.path)? else {
+            let Some(base) = self.search_root(&entry.path, Access::AsItIs)? else {
                 continue;
             };
             let path = canonical(&[&base[..], b"/", suffix].concat());
@@ -183,18 +200,18 @@ impl Vm {
     /// Finds the whole search path and lets it be read, as restricted evaluation begins.
     pub fn allow_search_path(&mut self) -> Result<()> {
         for entry in &self.ev.settings.search_path {
-            self.search_root(&entry.path)?;
+            self.search_root(&entry.path, Access::Allow)?;
         }
         Ok(())
     }
 
     /// Where an element of the search path is; found out once.
-    fn search_root(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn search_root(&mut self, path: &[u8], access: Access) -> Result<Option<Vec<u8>>> {
         if let Some(known) = self.ev.search_roots.lock().get(path) {
             self.ev.io.used(crate::track::InputKind::Kind, path);
             return Ok(known.clone());
         }
-        let root = self.find_search_root(path)?;
+        let root = self.find_search_root(path, access)?;
         self.ev
             .search_roots
             .lock()
@@ -202,7 +219,7 @@ impl Vm {
         Ok(root)
     }
 
-    fn find_search_root(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>> {
+    fn find_search_root(&mut self, path: &[u8], access: Access) -> Result<Option<Vec<u8>>> {
         let shown = String::from_utf8_lossy(path);
         if is_url(&shown) {
             return Ok(match self.fetch_search_root(&shown) {
@@ -225,8 +242,11 @@ impl Vm {
             canonical(&[&self.ev.settings.current_dir[..], b"/", path].concat())
         };
         let io = &self.ev.io;
-        io.allow(&absolute);
-        if self.ev.settings.restricted
+        if access == Access::Allow {
+            io.allow(&absolute);
+        }
+        if access == Access::Allow
+            && self.ev.settings.restricted
             && let Ok((object, _)) = self.ev.store_dir.split(&absolute)
             && let Ok(closure) = io.store().closure(&object)
         {

@@ -325,6 +325,7 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
         import_from_derivation: settings.allow_import_from_derivation,
         trace_function_calls: settings.trace_function_calls,
         trace_verbose: settings.trace_verbose,
+        trace_import_from_derivation: settings.trace_import_from_derivation,
         abort_on_warn: settings.abort_on_warn,
         allowed_uris: settings.allowed_uris.clone(),
         system: settings.current_system().to_owned(),
@@ -333,7 +334,9 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
             .iter()
             .map(|feature| feature.name().to_owned())
             .collect(),
-        home: Some(settings.places.home.as_os_str().as_bytes().to_vec()),
+        // What is pure cannot depend on whose home it is.
+        home: (!settings.pure_eval)
+            .then(|| settings.places.home.as_os_str().as_bytes().to_vec()),
         store_dir: store_dir(settings),
         search_path,
         exact: options.exact,

@@ -49,6 +49,15 @@ impl Failure {
         matches!(self, Failure::Error { error, .. } if is_broken_pipe(&**error))
     }
 
+    /// Whether its message has these words.
+    pub fn is_about(&self, words: &str) -> bool {
+        match self {
+            Failure::Error { error, .. } => error.to_string().contains(words),
+            Failure::Report { report, .. } => report.message.contains(words),
+            Failure::Status(_) | Failure::Again(..) => false,
+        }
+    }
+
     /// A failure that consists of one sentence.
     pub fn message(text: impl Into<String>) -> Failure {
         Message(text.into()).into()

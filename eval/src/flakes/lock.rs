@@ -554,6 +554,10 @@ pub(super) fn get(
     if wanted != fetched.input {
         wanted.attrs.remove("narHash");
         wanted.attrs.remove("__final");
+        rx_store::progress::debug(format_args!(
+            "refetching input '{}' due to self attribute",
+            wanted.show()
+        ));
         fetched = fetch_tree_of(vm, &wanted, Use::No)?.0;
         manifest = read(vm, &fetched)?;
     }

@@ -58,6 +58,10 @@ impl Subcommand for FlakeShow {
     }
 }
 
+/// What an error says when a value needs something to be built first.
+const IMPORT: &str =
+    "during evaluation because the option 'allow-import-from-derivation' is disabled";
+
 struct Show<'a> {
     session: &'a mut EvalSession,
     legacy: bool,
@@ -191,6 +195,13 @@ impl Show<'_> {
         match self.visit_here(value, path, header, prefix) {
             // Whole package sets hold things that fail.
             Err(_) if path.first().is_some_and(|first| first == "legacyPackages") => Ok(Map::new()),
+            Err(error) if error.is_about(IMPORT) => {
+                let omitted = self.coloured("omitted", "35;1");
+                self.line(&format!(
+                    "{header} {omitted} due to use of import from derivation"
+                ))?;
+                Ok(Map::new())
+            }
             result => result,
         }
     }

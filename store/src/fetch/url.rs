@@ -8,8 +8,10 @@
 //! Paths are kept as decoded segments (an absolute path begins with an empty one), queries as a
 //! sorted map, so that printing gives one canonical spelling whatever the user typed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+use parking_lot::Mutex;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
@@ -127,17 +129,28 @@ pub fn percent_decode(text: &str) -> Result<String, BadUrl> {
     String::from_utf8(out).map_err(|_| bad("the decoded text is not UTF-8"))
 }
 
-/// Decodes `a=b&c=d`; the first of several equal names wins, names without `=` are ignored.
+/// Decodes `a=b&c=d`; the first of several equal names wins, names without `=` are ignored with a warning.
 pub fn decode_query(query: &str) -> Result<BTreeMap<String, String>, BadUrl> {
     let mut out = BTreeMap::new();
     for part in query.split('&').filter(|part| !part.is_empty()) {
         let Some((name, value)) = part.split_once('=') else {
+            warn_of_part(part);
             continue;
         };
         out.entry(percent_decode(name)?)
             .or_insert(percent_decode(value)?);
     }
     Ok(out)
+}
+
+/// Warns once: the same address is read again and again.
+fn warn_of_part(part: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().insert(part.to_owned()) {
+        crate::progress::warn(format_args!(
+            "dubious URI query '{part}' is missing equal sign '=', ignoring"
+        ));
+    }
 }
 
 /// Encodes parameters in their sorted order.

@@ -33,6 +33,10 @@ pub struct WorkTree {
     pub head: Option<String>,
     /// Something differs from that commit.
     pub dirty: bool,
+    /// Files that were changed or added since that commit.
+    pub modified: BTreeSet<Vec<u8>>,
+    /// Files of that commit that are gone.
+    pub deleted: BTreeSet<Vec<u8>>,
     /// All tracked files that exist, without submodules.
     pub files: BTreeSet<Vec<u8>>,
     /// Submodules in `.gitmodules`.
@@ -311,11 +315,12 @@ impl Repo {
                 "--no-renames",
             ])
             .run()?;
-        let mut deleted = BTreeSet::new();
         for record in changes.split(|&c| c == 0).filter(|record| record.len() > 3) {
             state.dirty = true;
             if record[0] == b'D' || record[1] == b'D' {
-                deleted.insert(record[3..].to_vec());
+                state.deleted.insert(record[3..].to_vec());
+            } else {
+                state.modified.insert(record[3..].to_vec());
             }
         }
         let tracked = self.git().args(["ls-files", "--stage", "-z"]).run()?;
@@ -328,7 +333,7 @@ impl Repo {
                 .position(|&c| c == b'\t')
                 .ok_or(GitError::Answer("ls-files"))?;
             let path = record[tab + 1..].to_vec();
-            if !record.starts_with(b"160000 ") && !deleted.contains(&path) {
+            if !record.starts_with(b"160000 ") && !state.deleted.contains(&path) {
                 state.files.insert(path);
             }
         }

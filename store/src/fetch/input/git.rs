@@ -1,5 +1,6 @@
 //! `git+https://host/repo?ref=main`: a commit or a work tree of a Git repository.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::fetch::git::{
     verify_commit,
 };
 use crate::fetch::url::{BadUrl, Url, parse_git_url, split_scheme};
-use crate::hash::{Algorithm, Hash};
+use crate::hash::{Algorithm, Hash, Hasher};
 use crate::settings::Feature;
 
 pub(super) const ATTRIBUTES: &[&str] = &[
@@ -197,6 +198,38 @@ pub(super) fn local_path(input: &Input) -> Option<PathBuf> {
 
 fn null_revision() -> String {
     "0".repeat(40)
+}
+
+/// The commit that a work tree has, and a text that is the same for the same changes to it. Submodules have changes of
+/// their own, so with them there is none.
+pub(super) fn changes(input: &Input) -> Option<(String, String)> {
+    let repo = Repo::work_tree(local_path(input)?);
+    let state = repo.status().ok()?;
+    if !state.submodules.is_empty() {
+        return None;
+    }
+    let mut hasher = Hasher::new(Algorithm::Sha512);
+    // Texts as in archives of store objects: their length, and zeros up to a multiple of eight.
+    let put = |hasher: &mut Hasher, text: &[u8]| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text);
+        hasher.update(&[0; 8][..(8 - text.len() % 8) % 8]);
+    };
+    for (kind, files) in [
+        (&b"modified:"[..], &state.modified),
+        (b"deleted:", &state.deleted),
+    ] {
+        for file in files {
+            put(&mut hasher, kind);
+            put(&mut hasher, &[b"/", &file[..]].concat());
+            if kind == b"modified:" {
+                let path = repo.path().join(std::ffi::OsStr::from_bytes(file));
+                hasher = crate::nar::dump(&path, hasher).ok()?;
+            }
+        }
+    }
+    let revision = state.head.unwrap_or_else(null_revision);
+    Some((revision, format!(";d={}", hasher.finish().base16())))
 }
 
 fn revision_text(input: &Input) -> Result<Option<String>, InputError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::fetch::Fetcher;
@@ -88,6 +88,25 @@ fn hg(args: &[&OsStr]) -> Result<Vec<u8>, InputError> {
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8_lossy(&bytes).trim_end().to_owned()
+}
+
+/// The work tree of a repository on this machine.
+pub(super) fn local_path(input: &Input) -> Option<PathBuf> {
+    let url = Url::parse(input.attrs.str("url").ok()?).ok()?;
+    let path = (url.scheme == "file").then(|| url.to_path().ok())??;
+    (path.is_absolute() && !input.attrs.has("ref") && !input.attrs.has("rev")).then_some(path)
+}
+
+/// Lets Mercurial know of a file, and commits it if there is a message.
+pub(super) fn record(root: &Path, file: &Path, message: Option<&str>) -> Result<(), InputError> {
+    let file = root.join(file);
+    let at = [OsStr::new("-R"), root.as_os_str()];
+    hg(&[&[OsStr::new("add")], &at[..], &[file.as_os_str()]].concat())?;
+    if let Some(message) = message {
+        let rest = [OsStr::new("-m"), OsStr::new(message), file.as_os_str()];
+        hg(&[&[OsStr::new("commit")], &at[..], &rest].concat())?;
+    }
+    Ok(())
 }
 
 impl Fetcher {

@@ -324,7 +324,11 @@ impl Input {
                     flag("exportIgnore", ";e"),
                     flag("lfs", ";l"),
                 ];
-                revision().map(|revision| revision + &flags.concat())
+                let (revision, changes) = match revision() {
+                    Some(revision) => (revision, String::new()),
+                    None => git::changes(self)?,
+                };
+                Some(revision + &flags.concat() + &changes)
             }
             Scheme::GitHub | Scheme::GitLab | Scheme::SourceHut | Scheme::Mercurial => revision(),
             Scheme::Indirect => None,
@@ -347,6 +351,7 @@ impl Input {
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute()),
             Scheme::Git => git::local_path(self),
+            Scheme::Mercurial => mercurial::local_path(self),
             _ => None,
         }
     }
@@ -374,6 +379,7 @@ impl Input {
         })?;
         match self.scheme() {
             Some(Scheme::Git) => Ok(super::git::record(&root, file, message)?),
+            Some(Scheme::Mercurial) => mercurial::record(&root, file, message),
             _ => Ok(()),
         }
     }

@@ -71,6 +71,9 @@ pub(super) fn open<'a>(archive: Box<dyn Read + 'a>) -> Result<Input<'a>, UnpackE
     };
     for _ in 0..MAX_LAYERS {
         let magic = input.peek(13)?.to_vec();
+        if magic.is_empty() {
+            return Err(UnpackError::Empty);
+        }
         let lzma = |stream: Result<Stream, _>| {
             stream.map_err(|e: liblzma::stream::Error| UnpackError::Damaged(e.to_string()))
         };

@@ -28,6 +28,9 @@ pub enum UnpackError {
     /// Neither tar nor zip.
     #[error("Failed to open archive (Unrecognized archive format)")]
     Unrecognized,
+    /// There is nothing in it.
+    #[error("Failed to open archive (the archive is empty)")]
+    Empty,
     /// It ends too early or its bytes make no sense.
     #[error("Failed to open archive ({0})")]
     Damaged(String),
