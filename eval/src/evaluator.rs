@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use rx_lang::symbol::Symbol;
 use rx_store::derivation::HashModulo;
-use rx_store::fetch::input::{Fetched, Input};
+use rx_store::fetch::input::{Fetched, Input, Provenance};
 use rx_store::path::{StoreDir, StorePath};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -118,6 +118,8 @@ pub struct Evaluator {
     pub(crate) copied: Mutex<FxHashMap<Vec<u8>, (Vec<u8>, crate::value::Context)>>,
     /// Elements of the search path, with where they are.
     pub(crate) search_roots: Mutex<FxHashMap<Vec<u8>, Option<Vec<u8>>>>,
+    /// Where fetched trees came from, by their path in the store.
+    pub(crate) trees: Mutex<BTreeMap<Vec<u8>, Provenance>>,
     /// Inputs that have been fetched.
     pub(crate) fetched: Mutex<BTreeMap<Input, Fetched>>,
     /// Imported files by canonical path.
@@ -168,6 +170,7 @@ impl Evaluator {
             globals: OnceLock::new(),
             copied: Mutex::default(),
             search_roots: Mutex::default(),
+            trees: Mutex::default(),
             fetched: Mutex::default(),
             imports: Mutex::default(),
         }))
@@ -247,13 +250,31 @@ impl Evaluator {
         }
     }
 
+    /// Where the tree came from that a path is in, and the rest of the path, without a slash before it.
+    pub fn provenance<'a>(&self, path: &'a [u8]) -> Option<(Provenance, &'a [u8])> {
+        let (object, rest) = self.store_dir.split(path).ok()?;
+        let trees = self.trees.lock();
+        let tree = trees.get(&self.store_dir.print(&object))?;
+        let rest = &path[path.len() - rest.len()..];
+        Some((tree.clone(), rest.strip_prefix(b"/").unwrap_or(rest)))
+    }
+
+    /// A path as people know it: files of a fetched tree where they came from.
+    pub fn shown_path(&self, path: &[u8]) -> Vec<u8> {
+        match self.provenance(path) {
+            Some((tree, rest)) if rest.is_empty() => tree.shown.into_bytes(),
+            Some((tree, rest)) => [tree.shown.as_bytes(), b"/", rest].concat(),
+            None => path.to_vec(),
+        }
+    }
+
     /// `FILE:LINE:COLUMN`, as messages name places.
     pub fn describe_pos(&self, pos: Pos) -> Vec<u8> {
         let Some(at) = self.sources.locate(pos) else {
             return b"undefined position".to_vec();
         };
         let mut text = match &at.source.origin {
-            Origin::File(path) => path.to_vec(),
+            Origin::File(path) => self.shown_path(path),
             Origin::String => "«string»".as_bytes().to_vec(),
             Origin::Stdin => "«stdin»".as_bytes().to_vec(),
             Origin::Internal(name) => format!("«nix-internal»/{name}").into_bytes(),

@@ -172,6 +172,7 @@ impl Vm {
             let path = canonical(&[&base[..], b"/", suffix].concat());
             let io = &self.ev.io;
             let found = io.resolve(&path)?;
+            io.check_access(&found)?;
             if io.kind(&found)?.is_some() {
                 return Ok(found);
             }
@@ -242,8 +243,9 @@ impl Vm {
             canonical(&[&self.ev.settings.current_dir[..], b"/", path].concat())
         };
         let io = &self.ev.io;
-        if access == Access::Allow {
-            io.allow(&absolute);
+        match access {
+            Access::Allow => io.allow(&absolute),
+            Access::AsItIs => io.check_access(&absolute)?,
         }
         if access == Access::Allow
             && self.ev.settings.restricted

@@ -1,7 +1,7 @@
 //! Errors of the evaluator and of the parser, with their sources, as reports.
 
 use rx_eval::error::Frame as EvalFrame;
-use rx_eval::{Error, ErrorKind, Evaluator, Pos};
+use rx_eval::{Error, ErrorKind, Evaluator, Origin, Pos};
 use rx_lang::Diagnostic;
 use rx_store::interrupt::Interrupted;
 
@@ -31,7 +31,13 @@ pub fn eval_report(evaluator: &Evaluator, error: &Error) -> Report {
         },
         None => {
             let message = String::from_utf8_lossy(&error.message);
-            let mut report = Report::new(message.split(" (os error").next().unwrap_or_default());
+            let message = message.split(" (os error").next().unwrap_or_default();
+            let (message, help) = match missing_in_tree(evaluator, message) {
+                Some((message, help)) => (message, help),
+                None => (message.to_owned(), None),
+            };
+            let mut report = Report::new(message);
+            report.help.extend(help);
             report.labels.extend(label(evaluator, error.pos));
             report
         }
@@ -126,6 +132,37 @@ fn settle_place(report: &mut Report) {
     }
 }
 
+/// A source as people know it.
+fn shown_origin(evaluator: &Evaluator, origin: &Origin) -> String {
+    match origin {
+        Origin::File(path) => String::from_utf8_lossy(&evaluator.shown_path(path)).into_owned(),
+        origin => origin.to_string(),
+    }
+}
+
+/// What is to be said of a file that a fetched tree lacks, and what to do: of a work tree only tracked files are there.
+fn missing_in_tree(evaluator: &Evaluator, message: &str) -> Option<(String, Option<String>)> {
+    let path = message
+        .strip_prefix("path '")?
+        .strip_suffix("' does not exist")?;
+    let (tree, rest) = evaluator.provenance(path.as_bytes())?;
+    let rest = String::from_utf8_lossy(rest);
+    let Some(repository) = &tree.repository else {
+        return Some((format!("'{}/{rest}' does not exist", tree.shown), None));
+    };
+    let place = format!("\"{}\"", repository.display());
+    if repository.join(&*rest).symlink_metadata().is_err() {
+        let message = format!("Path '{rest}' does not exist in Git repository {place}.");
+        return Some((message, None));
+    }
+    Some((
+        format!("Path '{rest}' in the repository {place} is not tracked by Git."),
+        Some(format!(
+            "to make it visible, run: git -C {place} add -N \"{rest}\""
+        )),
+    ))
+}
+
 /// What the builtin takes that was called with something else.
 fn builtin_usage(report: &Report) -> Option<String> {
     let called = |frame: &Frame| {
@@ -166,7 +203,7 @@ fn did_you_mean(error: &Error) -> Option<String> {
 fn describe(evaluator: &Evaluator, (pos, diagnostic): &(Pos, Diagnostic), report: &mut Report) {
     if let Some(at) = evaluator.sources.locate(*pos) {
         // The finding's ranges count from the beginning of the same source.
-        let source = Source::new(at.source.origin.to_string(), &at.source.text);
+        let source = Source::new(shown_origin(evaluator, &at.source.origin), &at.source.text);
         let label = |range: &std::ops::Range<u32>, text: &str| Label {
             source: source.clone(),
             span: source.span(range.start as usize..range.end as usize, &at.source.text),
@@ -203,7 +240,7 @@ const LIBRARIES: [&str; 2] = ["<rx>/", "<nix/"];
 /// The place of a position: the word that begins there.
 pub fn label(evaluator: &Evaluator, pos: Pos) -> Option<Label> {
     let at = evaluator.sources.locate(pos)?;
-    let name = at.source.origin.to_string();
+    let name = shown_origin(evaluator, &at.source.origin);
     let start = at.offset as usize;
     let text = at.source.text.get(start..).unwrap_or_default();
     let word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-'".contains(byte);

@@ -13,7 +13,7 @@ use rx_store::path::check_name;
 
 use super::paths::{parse_hash, store_object};
 use crate::builtins::{Builtin, builtin, require_feature};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::interp::{Coercion, CopyMode};
 use crate::io::outside;
 use crate::source::Pos;
@@ -138,6 +138,10 @@ impl Vm {
             return Ok(known.clone());
         }
         let fetched = self.fetcher()?.fetch(input).map_err(failed)?;
+        self.ev.trees.lock().insert(
+            self.ev.store_dir.print(&fetched.store_path),
+            input.provenance(&fetched.input),
+        );
         self.ev
             .fetched
             .lock()
@@ -152,6 +156,12 @@ impl Vm {
 
     /// Takes over inputs that another evaluation has fetched.
     pub fn remember_fetched(&self, fetched: &BTreeMap<Input, Fetched>) {
+        let mut trees = self.ev.trees.lock();
+        for (input, fetched) in fetched {
+            let path = self.ev.store_dir.print(&fetched.store_path);
+            trees.insert(path, input.provenance(&fetched.input));
+        }
+        drop(trees);
         self.ev.fetched.lock().extend(fetched.clone());
     }
 
@@ -563,8 +573,31 @@ fn get_flake(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
     require_feature(vm, "flakes").map_err(|e| e.at(pos))?;
     let what = "while evaluating the argument passed to builtins.getFlake";
-    let reference = text(vm.expect_plain_str(args[0], pos, what)?);
+    let value = vm.force(args[0]).context(pos, || what)?;
+    let reference = match value.view() {
+        View::Path(path) => flake_at(vm, path.as_bytes()).map_err(|e| e.at(pos))?,
+        _ => text(vm.expect_plain_str(value, pos, what)?),
+    };
     crate::flakes::get_flake(vm, &reference).map_err(|e| e.at(pos))
+}
+
+/// The flake in a directory. Of a store object it is known by its hash, so that it is pure.
+fn flake_at(vm: &mut Vm, path: &[u8]) -> Result<String> {
+    let Ok((object, rest)) = vm.ev.store_dir.split(path) else {
+        return Ok(format!("path:{}", String::from_utf8_lossy(path)));
+    };
+    let info = vm.fetcher()?.store().path_info(&object);
+    let hash = info.map_err(outside)?.nar_hash.sri();
+    let mut attrs = InputAttrs::new()
+        .with("type", "path")
+        .with("path", text(&vm.ev.store_dir.print(&object)))
+        .with("narHash", hash);
+    let subdir = text(rest.strip_prefix(b"/").unwrap_or(&rest));
+    if !subdir.is_empty() {
+        attrs.set("dir", subdir);
+    }
+    let reference = FlakeRef::from_attrs(attrs).map_err(failed)?;
+    Ok(reference.to_string())
 }
 
 fn parse_flake_ref(vm: &mut Vm, args: &[Value]) -> Result {

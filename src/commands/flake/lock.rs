@@ -21,7 +21,6 @@ impl Subcommand for FlakeLock {
     const PATH: &'static str = "flake lock";
     const ABOUT: &'static str = "Add what is missing in a flake's lock file";
     const CATEGORY: Category = Category::Secondary;
-    const IMPURE: bool = true;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let invocation = fresh(invocation);
@@ -53,13 +52,18 @@ impl Subcommand for FlakeUpdate {
     const PATH: &'static str = "flake update";
     const ABOUT: &'static str = "Look at the inputs of a flake anew and write its lock file";
     const CATEGORY: Category = Category::Secondary;
-    const IMPURE: bool = true;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let invocation = fresh(invocation);
         let mut updates = Vec::new();
         for input in &self.inputs {
-            let path = input_path(input).ok().filter(|path| !path.is_empty());
+            let path = input_path(input).ok();
+            if path.as_ref().is_some_and(Vec::is_empty) {
+                return Err(UsageError::new(
+                    "input path to be updated cannot be zero-length; it would refer to the flake itself, not an input",
+                )
+                .into());
+            }
             let Some(path) = path else {
                 warn(format_args!(
                     "Invalid flake input '{input}'. To update a specific flake, use 'nix flake update --flake {input}' instead."

@@ -199,6 +199,11 @@ pub fn registries(fetcher: &Fetcher) -> Result<Vec<Registry>, InputError> {
         Registry::read(Path::new(location), Kind::Global)
     } else {
         let file = fetcher.download_file(location, "flake-registry.json", &[])?;
+        // It stays for the time when its server cannot be reached. Not every store has such roots.
+        let link = settings.places.cache_dir.join("flake-registry.json");
+        if std::fs::create_dir_all(&settings.places.cache_dir).is_ok() {
+            let _ = fetcher.store().add_permanent_root(&file.store_path, &link);
+        }
         let bytes = fetcher.store().read_file(&file.store_path, b"")?;
         Registry::parse(&bytes, location, Kind::Global)
     };

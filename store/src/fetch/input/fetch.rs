@@ -682,10 +682,21 @@ impl Fetcher {
                 }
                 super::git::clone(&repository, directory)
             }
-            _ => Err(InputError::Other(format!(
-                "do not know how to clone input '{}'",
-                input.show()
-            ))),
+            // Anything else has no history: its tree is all there is.
+            _ => {
+                let fetched = self.fetch(input)?;
+                if directory.symlink_metadata().is_ok() {
+                    return Err(InputError::Other(format!(
+                        "cannot clone to existing path \"{}\"",
+                        directory.display()
+                    )));
+                }
+                let mut nar = Vec::new();
+                self.store.nar_from_path(&fetched.store_path, &mut nar)?;
+                let options = crate::nar::RestoreOptions::default();
+                crate::nar::restore(&nar[..], directory, options)
+                    .map_err(|error| InputError::Other(error.to_string()))
+            }
         }
     }
 }

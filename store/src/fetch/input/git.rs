@@ -709,22 +709,28 @@ fn resolve_submodule_url(base: &str, url: &str) -> String {
 /// Clones an input's repository to a directory, for people to work in.
 pub(super) fn clone(input: &Input, directory: &Path) -> Result<(), InputError> {
     let location = Location::of(input)?;
-    if input.attrs.has("rev") {
-        return Err(InputError::Other(
-            "cloning a specific revision is not implemented".into(),
-        ));
-    }
+    let revision = revision_text(input)?;
     let mut command = std::process::Command::new("git");
     command.args(["-c", "protocol.ext.allow=never", "clone"]);
     if let Some(reference) = input.reference()? {
         command.args(["--branch", reference]);
     }
-    let status = command
-        .arg("--")
-        .arg(location.show())
+    command.arg("--").arg(location.show()).arg(directory);
+    run_visibly(command)?;
+    let Some(revision) = revision else {
+        return Ok(());
+    };
+    let mut checkout = std::process::Command::new("git");
+    checkout
+        .arg("-C")
         .arg(directory)
-        .status();
-    match status {
+        .args(["checkout", "--detach", "--quiet", &revision, "--"]);
+    run_visibly(checkout)
+}
+
+/// Runs a program whose output people see.
+fn run_visibly(mut command: std::process::Command) -> Result<(), InputError> {
+    match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(InputError::Other(format!(
             "program 'git' failed with {status}"

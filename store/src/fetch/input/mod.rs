@@ -123,6 +123,15 @@ pub struct Input {
     pub attrs: Attrs,
 }
 
+/// Where a tree in the store came from, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// A directory of this machine, or an address in guillemets.
+    pub shown: String,
+    /// The Git work tree whose tracked files it has.
+    pub repository: Option<PathBuf>,
+}
+
 impl Input {
     /// Reads a URL.
     pub fn parse(url: &str, wanted: Wanted) -> Result<Self, InputError> {
@@ -339,6 +348,24 @@ impl Input {
     pub fn relative_path(&self) -> Option<PathBuf> {
         let path = PathBuf::from(self.attrs.str("path").ok()?);
         (self.scheme() == Some(Scheme::Path) && path.is_relative()).then_some(path)
+    }
+
+    /// Where its tree came from; `fetched` is what the fetch made of it.
+    pub fn provenance(&self, fetched: &Input) -> Provenance {
+        let place = match self.scheme() {
+            Some(Scheme::Git | Scheme::Path)
+                if !self.attrs.has("rev") && !self.attrs.has("ref") =>
+            {
+                self.source_path()
+            }
+            _ => None,
+        };
+        let shown = match &place {
+            Some(path) => path.display().to_string(),
+            None => format!("«{}»", fetched.show()),
+        };
+        let repository = place.filter(|_| self.scheme() == Some(Scheme::Git));
+        Provenance { shown, repository }
     }
 
     /// Where the tree lies on this machine, if it can be changed there.
