@@ -346,3 +346,29 @@ fn files_and_trees_are_hashed_and_added_as_git_knows_them() {
         );
     }
 }
+
+#[test]
+fn what_is_built_during_evaluation_is_found_in_the_store_that_it_is_built_in() {
+    let place = place();
+    let other = place.root().join("other");
+    let read = place.run(
+        "rx",
+        [
+            "eval",
+            "--eval-store",
+            other.to_str().unwrap(),
+            "--impure",
+            "--raw",
+            "--expr",
+            "builtins.readFile (import ./.).above",
+        ],
+    );
+    let read = read.success();
+    assert!(read.trim().ends_with("-floating"), "{read}");
+    let built = std::fs::read_dir(place.root().join("store")).unwrap();
+    let is_output = |name: &str| name.ends_with("-above") || name.ends_with("-floating");
+    let outputs = built
+        .filter(|entry| is_output(entry.as_ref().unwrap().file_name().to_str().unwrap()))
+        .count();
+    assert_eq!(outputs, 2);
+}

@@ -85,48 +85,31 @@ impl BackedStore {
         })
     }
 
-    /// Notes where an output is, and what stood for it if that was not known before it was built.
+    /// Notes where a built output is, and what stood for it if that was not known before.
     fn note_output(
         &self,
         drv: &SingleDerivedPath,
         output: &str,
+        path: StorePath,
         realised: &mut Realised,
     ) -> Result<()> {
-        let store = self.store()?;
-        let Some(path) = store.known_path(drv).map_err(failed)? else {
-            return Ok(());
+        let standing = if let SingleDerivedPath::Opaque(known) = drv {
+            let derivation = self.store()?.read_derivation(known).map_err(failed)?;
+            let written = derivation.output_paths(self.dir()).map_err(outside)?;
+            let is_written = written
+                .iter()
+                .any(|(name, path)| *name == output && path.is_some());
+            (!is_written).then(|| upstream_placeholder(known, output))
+        } else {
+            let mut outputs = drv.outputs();
+            outputs.push(output);
+            computed_output_placeholder(drv.base(), &outputs)
         };
-        let SingleDerivedPath::Opaque(drv) = drv else {
-            let whole = SingleDerivedPath::Built {
-                drv: Arc::new(drv.clone()),
-                output: output.to_owned(),
-            };
-            let outputs = store.query_derivation_outputs(&path).map_err(failed)?;
-            if let Some(Some(path)) = outputs.get(output)
-                && let Some(standing) = computed_output_placeholder(whole.base(), &whole.outputs())
-            {
-                realised.outputs.push(path.clone());
-                let path = self.dir().print(path);
-                realised.rewrites.insert(standing.into_bytes(), path);
-            }
-            return Ok(());
-        };
-        let outputs = store.query_derivation_outputs(drv).map_err(failed)?;
-        let Some(Some(path)) = outputs.get(output) else {
-            return Ok(());
-        };
-        realised.outputs.push(path.clone());
-        let derivation = store.read_derivation(drv).map_err(failed)?;
-        let known = derivation.output_paths(self.dir()).map_err(outside)?;
-        if !known
-            .iter()
-            .any(|(name, path)| *name == output && path.is_some())
-        {
-            realised.rewrites.insert(
-                upstream_placeholder(drv, output).into_bytes(),
-                self.dir().print(path),
-            );
+        if let Some(standing) = standing {
+            let printed = self.dir().print(&path);
+            realised.rewrites.insert(standing.into_bytes(), printed);
         }
+        realised.outputs.push(path);
         Ok(())
     }
 }
@@ -285,14 +268,15 @@ impl EvalStore for BackedStore {
                 build_store
             }
         };
-        build_store
-            .build_paths(&wanted, BuildMode::Normal)
+        let made = build_store
+            .build_outputs(&wanted, BuildMode::Normal)
             .map_err(failed)?;
-        for element in elements {
-            if let ContextElement::Built { drv, output } = element {
-                let drv = self.derived(drv)?;
-                let output = String::from_utf8_lossy(output);
-                self.note_output(&drv, &output, &mut realised)?;
+        for (wanted, made) in wanted.iter().zip(made) {
+            let DerivedPath::Built { drv, .. } = wanted else {
+                continue;
+            };
+            for (output, path) in made {
+                self.note_output(drv, &output, path, &mut realised)?;
             }
         }
         Ok(realised)

@@ -131,8 +131,13 @@ impl SettingsBuilder {
         self.settings
             .store_value(info.name, value, append, &mut self.notices)?;
         self.settings.overridden.insert(info.name);
-        if info.name == "warn-short-path-literals" && self.settings.warn_short_path_literals {
-            self.settings.lint_short_path_literals = Diagnose::Warn;
+        if info.name == "warn-short-path-literals" {
+            let lint = &mut self.settings.lint_short_path_literals;
+            if self.settings.warn_short_path_literals {
+                *lint = Diagnose::Warn;
+            } else if *lint == Diagnose::Warn {
+                *lint = Diagnose::Ignore;
+            }
         }
         Ok(())
     }
