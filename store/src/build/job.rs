@@ -6,24 +6,25 @@
 //! ```
 
 mod failed;
+mod follow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use rustix::fs::{Gid, Uid};
 
 use super::BuildMode;
 use super::backend::Backend;
 use super::builtin;
-use super::cancel::{Cancel, Ready};
+use super::cancel::Cancel;
 use super::cgroup::Cgroup;
 use super::environment::{BuildEnvironment, EnvironmentInput};
 use super::error::{BuildError, FailureKind};
+use super::external::{self, Preparations};
 use super::hooks;
 use super::layout;
 use super::log::{BuildLog, LogFile};
@@ -40,7 +41,7 @@ use crate::lock::PathLocks;
 use crate::path::StorePath;
 use crate::progress::{self, Activity, ActivityKind, Level};
 use crate::remove::remove_tree;
-use crate::settings::{SandboxMode, Settings};
+use crate::settings::{ExternalBuilder, SandboxMode, Settings};
 
 /// What builds share.
 pub struct BuildContext<'a> {
@@ -257,6 +258,9 @@ impl Job<'_> {
 
     /// Whether the builder gets a root of its own.
     fn isolated(&self) -> Result<bool, BuildError> {
+        if self.external_builder().is_some() {
+            return Ok(false);
+        }
         let no_chroot = self.request.options.no_chroot;
         let relocated = self.store.dir().as_path() != self.store.real_dir();
         let wanted = match self.settings.sandbox {
@@ -283,6 +287,12 @@ impl Job<'_> {
             );
         });
         Ok(false)
+    }
+
+    /// The program that builds in the place of this machine, if there is one for the system.
+    fn external_builder(&self) -> Option<&ExternalBuilder> {
+        let derivation = &self.request.derivation;
+        external::find(self.settings, derivation).filter(|_| !derivation.is_builtin())
     }
 
     fn users(&self, isolated: bool) -> Option<BuildUsers> {
@@ -349,8 +359,11 @@ impl Job<'_> {
         }
         let scratch = self.choose_scratch_paths(known, isolated)?;
         let mut workspace = self.make_workspace(isolated, user)?;
+        let external = self.external_builder();
         let seen_build_dir = if isolated {
             self.settings.sandbox_build_dir.clone()
+        } else if external.is_some() {
+            PathBuf::from(external::BUILD_DIR)
         } else {
             workspace.build.clone()
         };
@@ -422,7 +435,8 @@ impl Job<'_> {
                     &seen_build_dir,
                 )?
             };
-            self.run_builder(&spec, start_activity, file.as_mut())
+            let preparations = Preparations::new(external.is_some());
+            self.run_builder(&spec, start_activity, file.as_mut(), preparations)
         };
         if let Some(file) = file {
             file.finish();
@@ -576,9 +590,11 @@ impl Job<'_> {
                 .create(path)
                 .map_err(|error| failed(path, error))
         };
-        if isolated {
+        if isolated || self.external_builder().is_some() {
             workspace.build = workspace.top.join("build");
             private(&workspace.build)?;
+        }
+        if isolated {
             let chroot = self.store.real_dir().join(format!(
                 "{}.chroot",
                 self.request.derivation_path.base_name()
@@ -650,6 +666,16 @@ impl Job<'_> {
                 "home directory '/homeless-shelter' exists; please remove it to assure purity of builds without sandboxing",
             ));
         }
+        if let Some(external) = self.external_builder() {
+            return self.external_spec(
+                external,
+                &arguments[1..],
+                workspace,
+                environment,
+                scratch,
+                user,
+            );
+        }
         let user_namespace = isolated && sandbox::namespaces_supported().user;
         if isolated && !user_namespace && user.is_none() {
             return Err(BuildError::misc(
@@ -697,6 +723,64 @@ impl Job<'_> {
         })
     }
 
+    /// How the program for another system is called: like any other, but with the variables of this process.
+    fn external_spec(
+        &self,
+        external: &ExternalBuilder,
+        arguments: &[Vec<u8>],
+        workspace: &Workspace,
+        environment: &BuildEnvironment,
+        scratch: &Scratch,
+        user: Option<&BuildUser>,
+    ) -> Result<SandboxSpec, BuildError> {
+        let description = external::Description {
+            store: self.store,
+            derivation: &self.request.derivation,
+            arguments,
+            environment,
+            inputs: &self.request.inputs,
+            outputs: scratch.paths.iter().collect(),
+            top: &workspace.top,
+            build: &workspace.build,
+        };
+        let failed = |error: io::Error| {
+            BuildError::misc(format!(
+                "describing the build to '{}': {error}",
+                external.program
+            ))
+        };
+        let file = description.write().map_err(failed)?;
+        if let Some(user) = user {
+            for path in [&workspace.top, &file] {
+                let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+                rustix::fs::chown(path, Some(uid), Some(gid))
+                    .map_err(|error| failed(error.into()))?;
+            }
+        }
+        let mut arguments = vec![external.program.as_bytes().to_vec()];
+        arguments.extend(
+            external
+                .args
+                .iter()
+                .map(|argument| argument.as_bytes().to_vec()),
+        );
+        arguments.push(file.into_os_string().into_vec());
+        Ok(SandboxSpec {
+            program: external.program.as_bytes().to_vec(),
+            arguments,
+            environment: std::env::vars_os()
+                .map(|(name, value)| (name.into_vec(), value.into_vec()))
+                .collect(),
+            directory: workspace.build.clone(),
+            isolation: None,
+            user: self.sandbox_user(false, user),
+            personality: None,
+            allow_new_privileges: self.settings.allow_new_privileges,
+            filter_system_calls: false,
+            control_group: None,
+        })
+    }
+
     fn sandbox_user(&self, user_namespace: bool, user: Option<&BuildUser>) -> Option<SandboxUser> {
         let range = user.is_some_and(|user| user.count > 1);
         // Where nobody can set groups, root of a container included, nobody is asked to.
@@ -732,116 +816,6 @@ impl Job<'_> {
                 may_keep_groups,
             }),
             (None, false) => None,
-        }
-    }
-
-    /// Starts the builder and follows it to its end.
-    fn run_builder(
-        &self,
-        spec: &SandboxSpec,
-        start_activity: impl FnOnce() -> BuildLog,
-        mut file: Option<&mut LogFile>,
-    ) -> Result<(), BuildError> {
-        let mut builder = match sandbox::spawn(spec) {
-            Ok(builder) => builder,
-            Err(error @ SandboxError::Execute { .. }) => {
-                let mut log = start_activity();
-                let line = format!("error: {error}\n");
-                log.write(line.as_bytes());
-                log.finish();
-                if let Some(file) = &mut file {
-                    file.write(line.as_bytes());
-                }
-                return Err(self.builder_failed(ExitStatus::Code(1), &log));
-            }
-            Err(error) => {
-                return Err(BuildError::misc(format!(
-                    "{error}\nwhile setting up the build environment"
-                )));
-            }
-        };
-        let mut log = start_activity();
-        let started = Instant::now();
-        let mut last_output = started;
-        let mut written = 0u64;
-        let mut buffer = vec![0u8; 1 << 16];
-        let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
-        let (total, silent) = (
-            limit(self.settings.timeout),
-            limit(self.settings.max_silent_time),
-        );
-        loop {
-            let now = Instant::now();
-            let deadlines = [
-                silent.map(|limit| (last_output + limit, limit)),
-                total.map(|limit| (started + limit, limit)),
-            ];
-            let nearest = deadlines.into_iter().flatten().min();
-            if let Some((deadline, limit)) = nearest
-                && now >= deadline
-            {
-                builder.kill();
-                log.finish();
-                return Err(BuildError::new(
-                    FailureKind::TimedOut,
-                    format!(
-                        "building '{}' timed out after {} seconds",
-                        self.show(&self.request.derivation_path),
-                        limit.as_secs()
-                    ),
-                ));
-            }
-            let wait =
-                nearest.map(|(deadline, _)| (deadline - now).as_millis().min(1 << 30) as u64 + 1);
-            match self.context.cancel.wait_readable(builder.output(), wait) {
-                Ok(Ready::Readable) => {}
-                Ok(Ready::NotYet) => continue,
-                Ok(Ready::Cancelled) => {
-                    builder.kill();
-                    log.finish();
-                    return Err(BuildError::cancelled());
-                }
-                Err(error) => return Err(BuildError::misc(error)),
-            }
-            let count = match rustix::io::read(builder.output(), &mut buffer) {
-                // A terminal whose last user is gone fails instead of ending.
-                Ok(0) | Err(rustix::io::Errno::IO) => break,
-                Ok(count) => count,
-                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
-                Err(error) => return Err(BuildError::misc(error)),
-            };
-            last_output = Instant::now();
-            written += count as u64;
-            let most = self.settings.max_build_log_size;
-            if most > 0 && written > most {
-                builder.kill();
-                // What came before the limit is shown and kept.
-                let within = count - (written - most).min(count as u64) as usize;
-                log.write(&buffer[..within]);
-                log.finish();
-                if let Some(file) = &mut file {
-                    file.write(&buffer[..within]);
-                }
-                return Err(BuildError::new(
-                    FailureKind::LogLimit,
-                    format!(
-                        "building derivation '{}' killed after writing more than {most} bytes of log output",
-                        self.show(&self.request.derivation_path)
-                    ),
-                ));
-            }
-            log.write(&buffer[..count]);
-            if let Some(file) = &mut file {
-                file.write(&buffer[..count]);
-            }
-        }
-        // A builder that has closed its output counts as done; if it runs on, it is killed.
-        let status = builder.end();
-        log.finish();
-        if status.success() {
-            Ok(())
-        } else {
-            Err(self.builder_failed(status, &log))
         }
     }
 

@@ -15,6 +15,7 @@
 //! | `outputs`, `checks`, `copy` | from what it left to valid paths |
 //! | `builtin` | builders that are part of this program |
 //! | `local` | all this for the store on this machine's disk |
+//! | `external` | programs that build for other systems |
 //! | `cgroup` | a control group for a build |
 //! | `hooks`, `log`, `cancel`, `options`, `error` | the rest, by name |
 
@@ -26,6 +27,7 @@ mod checks;
 mod copy;
 mod environment;
 mod error;
+mod external;
 mod hooks;
 mod job;
 mod layout;

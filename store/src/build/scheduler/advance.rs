@@ -8,6 +8,7 @@ use super::{
 };
 use crate::build::BuildMode;
 use crate::build::error::{BuildError, FailureKind};
+use crate::build::external;
 use crate::build::options::Options;
 use crate::build::report::known_output_list;
 use crate::derivation::{Derivation, InputOutputs, Kind};
@@ -793,6 +794,7 @@ impl Scheduler<'_, '_> {
         if platform != settings.system.as_str()
             && !settings.extra_platforms.contains(platform.as_ref())
             && !loaded.derivation.is_builtin()
+            && external::find(settings, &loaded.derivation.basic).is_none()
         {
             reasons += &format!(
                 "\nReason: platform mismatch\nRequired system: '{platform}'\nCurrent system: '{}'",
