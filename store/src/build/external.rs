@@ -12,7 +12,7 @@ use super::backend::Backend;
 use super::environment::BuildEnvironment;
 use crate::derivation::BasicDerivation;
 use crate::path::StorePath;
-use crate::settings::{ExternalBuilder, Settings};
+use crate::settings::{ExternalBuilder, Feature, Settings};
 
 /// Where builders believe that their directory is.
 pub(super) const BUILD_DIR: &str = "/build";
@@ -24,7 +24,9 @@ pub(super) fn find<'a>(
 ) -> Option<&'a ExternalBuilder> {
     let builds = |system: &String| system.as_bytes() == derivation.platform;
     let mut builders = settings.external_builders.0.iter();
-    builders.find(|builder| builder.systems.iter().any(builds))
+    builders
+        .find(|builder| builder.systems.iter().any(builds))
+        .filter(|_| settings.enabled(Feature::ExternalBuilders))
 }
 
 /// What the program is told.
