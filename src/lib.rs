@@ -5,6 +5,7 @@ pub mod commands;
 pub mod eval_session;
 pub mod execute;
 pub mod installables;
+pub mod machine;
 pub mod operands;
 pub mod realise;
 pub mod search;

@@ -332,6 +332,11 @@ fn begin(
     )
 }
 
+/// How many workers there are at most.
+pub(super) fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get().min(8))
+}
+
 /// Has attributes scanned by workers, as many as there are processors.
 fn run_workers(
     number: usize,
@@ -350,10 +355,7 @@ fn run_workers(
     let activity = Activity::start(Level::Info, ActivityKind::Unknown, "indexing packages", &[]);
     let mut packages: usize = draft.found.values().map(|f| Draft::packages(f)).sum();
     let queue = Mutex::new(VecDeque::from(tasks));
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = processors
-        .min(8)
-        .min(queue.lock().len().div_ceil(64).max(1));
+    let workers = workers().min(queue.lock().len().div_ceil(64).max(1));
     let (sender, answers) = mpsc::sync_channel::<(usize, bool, Answer)>(64);
     std::thread::scope(|scope| {
         for worker in 0..workers {

@@ -12,17 +12,19 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use rx_eval::track::InputLog;
 use rx_lang::symbol;
 
-use super::Searcher;
 use super::roots::Opened;
 use super::scan::{self, Body, Found};
 use super::wire::{self, Answer, NewInput, Reader};
+use super::{Searcher, build};
 use crate::eval_session::{EvalSession, with_tracking_session};
 use crate::ui::Failure;
 
 /// Says that a process is a worker.
 const WORKER: &str = "RX_SEARCH_WORKER";
-/// Bytes of values after which a worker ends.
-const ENOUGH: usize = 1 << 30;
+/// Bytes of values after which a worker ends: the fewest and the most. To begin again costs half a second.
+const ENOUGH: (usize, usize) = (256 << 20, 1 << 30);
+/// Names another number of bytes.
+const ENOUGH_VARIABLE: &str = "RX_SEARCH_MEMORY";
 
 /// The frame that tells a worker what it has to know: the number of the root, and the inputs that are in the base.
 pub(super) fn plan(root: usize, base: &[NewInput]) -> io::Result<Vec<u8>> {
@@ -60,7 +62,8 @@ pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
             let prefix = root.prefix().len();
             let mut told = 0;
             let mut answers = BufWriter::with_capacity(1 << 20, io::stdout().lock());
-            while session.vm.heap.allocated() < ENOUGH
+            let enough = enough();
+            while session.vm.heap.allocated() < enough
                 && let Some(task) = wire::read_frame(&mut tasks)?
             {
                 let Some(path) = wire::get_path(&mut Reader(&task)) else {
@@ -80,6 +83,15 @@ pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
         },
     )?;
     Ok(true)
+}
+
+/// Bytes of values after which a worker ends: all of them together take a quarter of the machine's memory.
+fn enough() -> usize {
+    let given = std::env::var(ENOUGH_VARIABLE).ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
+        let share = crate::machine::memory() / 4 / build::workers();
+        share.clamp(ENOUGH.0, ENOUGH.1)
+    })
 }
 
 /// The inputs that a log got since the last time.

@@ -19,6 +19,7 @@ use rx_store::progress;
 use serde_json::{Value as Json, json};
 
 use super::session::Repl;
+use crate::machine;
 use crate::ui::{Failure, report};
 
 /// Something that made variables.
@@ -204,7 +205,7 @@ fn become_fresh(saved: &Saved) -> std::io::Error {
 
 /// Bytes of memory that this process has now.
 fn resident() -> usize {
-    kibibytes("/proc/self/status", "VmRSS:").unwrap_or(0) * 1024
+    machine::kibibytes("/proc/self/status", "VmRSS:").unwrap_or(0) * 1024
 }
 
 /// How large a session may become: `RX_REPL_MEMORY` (bytes), or a quarter of the machine's memory within bounds.
@@ -212,23 +213,12 @@ pub(super) fn limit() -> usize {
     let given = std::env::var("RX_REPL_MEMORY").ok();
     given
         .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| (machine_memory() / 4).clamp(512 << 20, 8 << 30))
+        .unwrap_or_else(|| (machine::memory() / 4).clamp(512 << 20, 8 << 30))
 }
 
 /// How much one evaluation may take: less than what makes the machine stop.
 pub(super) fn heap_limit() -> usize {
-    (machine_memory() / 4 * 3).max(1 << 30)
-}
-
-fn machine_memory() -> usize {
-    kibibytes("/proc/meminfo", "MemTotal:").map_or(4 << 30, |kib| kib * 1024)
-}
-
-/// A number of a file of the kernel's.
-fn kibibytes(file: &str, name: &str) -> Option<usize> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse().ok()
+    (machine::memory() / 4 * 3).max(1 << 30)
 }
 
 #[cfg(test)]

@@ -255,6 +255,22 @@ fn quoted(paths: &[String]) -> String {
 }
 
 impl StoreError {
+    /// Whether the database found no room on the disk.
+    pub fn is_full(&self) -> bool {
+        use rusqlite::{Error, ErrorCode, ffi};
+        let StoreError::Database { error, .. } = self else {
+            return false;
+        };
+        match error {
+            // What several processes share is made with a size, and that is what fails.
+            Error::SqliteFailure(failure, _) => {
+                failure.code == ErrorCode::DiskFull
+                    || failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE
+            }
+            _ => false,
+        }
+    }
+
     /// A failed system call on a file.
     pub fn file(action: &'static str, path: &Path, error: impl Into<io::Error>) -> Self {
         StoreError::File {

@@ -757,6 +757,15 @@ impl Database {
         transaction.commit().map_err(failed)
     }
 
+    /// Takes more memory for pages while much is changed, so that they are neither read nor written twice.
+    pub fn expect_much_work(&self, much: bool) -> Result<(), StoreError> {
+        self.batch(if much {
+            "pragma cache_size = -65536"
+        } else {
+            "pragma cache_size = -2000; pragma shrink_memory"
+        })
+    }
+
     /// Asks SQLite whether the file is sound.
     pub fn integrity(&self) -> Result<Vec<String>, StoreError> {
         let lines: Vec<String> = self

@@ -8,7 +8,7 @@
 //! looked at before every batch, and who asks for an object of the running batch waits for its end.
 //! It can be stopped at any moment: what lost its row but not its contents is garbage for the next collection.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -37,8 +37,9 @@ use crate::store::error::StoreError;
 
 type Digest = [u8; 20];
 
-/// Objects whose rows are deleted in one transaction.
-const BATCH: usize = 256;
+/// Objects whose rows are deleted in one transaction: at first, and when the disk has proved to have room. Rows stand in
+/// no order in the indexes, so small transactions write the same pages again and again.
+const BATCH: (usize, usize) = (256, 8192);
 
 /// When the disk was looked at last.
 #[derive(Default)]
@@ -434,16 +435,32 @@ impl LocalStore {
                 return Ok(());
             }
         }
-        for batch in dead.chunks(BATCH) {
-            crate::interrupt::check()?;
-            if self
-                .delete_batch(batch, &mut marking, options, server, results)?
-                .is_err()
-            {
-                break;
-            }
+        let large = dead.len() > BATCH.0;
+        if large {
+            self.db.lock().expect_much_work(true)?;
         }
-        Ok(())
+        let mut rest = dead.as_slice();
+        let mut size = BATCH.0;
+        let outcome = loop {
+            if rest.is_empty() {
+                break Ok(());
+            }
+            let (batch, later) = rest.split_at(size.min(rest.len()));
+            let outcome = crate::interrupt::check()
+                .map_err(StoreError::from)
+                .and_then(|()| self.delete_batch(batch, &mut marking, options, server, results));
+            match outcome {
+                Ok(Ok(())) => {}
+                Ok(Err(LimitReached)) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+            rest = later;
+            size = (size * 2).min(BATCH.1);
+        };
+        if large {
+            self.db.lock().expect_much_work(false)?;
+        }
+        outcome
     }
 
     fn delete_batch(
@@ -486,24 +503,30 @@ impl LocalStore {
         } else {
             1
         };
-        for part in doomed.chunks(step) {
-            // A referrer may have appeared since the graph was read; then SQLite refuses the whole batch, and
-            // one by one all others still go.
-            let all = self.db.lock().forget_all(part);
+        let mut parts: VecDeque<&[StorePath]> = doomed.chunks(step).collect();
+        while let Some(part) = parts.pop_front() {
+            let forgotten = self.db.lock().forget_all(part);
             crash::point("gc:rows-deleted");
-            let mut gone = Vec::with_capacity(part.len());
-            if all.is_ok() {
-                gone.extend(part.iter());
-            } else {
-                for path in part {
-                    match self.db.lock().invalidate(path) {
-                        Ok(()) => gone.push(path),
-                        Err(StoreError::InUse { .. }) => {}
-                        Err(e) => return Err(e),
+            match forgotten {
+                Ok(()) => {}
+                // A referrer may have appeared since the graph was read, then SQLite refuses all, or the disk has
+                // no room for so large a transaction: its halves may do, the first of them frees space for the other.
+                Err(error) if part.len() > 1 => {
+                    if error.is_full() {
+                        self.db.lock().checkpoint()?;
                     }
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.push_front(second);
+                    parts.push_front(first);
+                    continue;
                 }
+                Err(_) => match self.db.lock().invalidate(&part[0]) {
+                    Ok(()) => {}
+                    Err(StoreError::InUse { .. }) => continue,
+                    Err(error) => return Err(error),
+                },
             }
-            for path in gone {
+            for path in part {
                 self.forget_cached(path);
                 let full = self.config.dir.print(path);
                 progress::info(format!("deleting '{}'", String::from_utf8_lossy(&full)));

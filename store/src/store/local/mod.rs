@@ -157,13 +157,24 @@ impl LocalStore {
             Some(_) => Mode::ReadWrite,
         };
         let db_file = db_dir.join("db.sqlite");
-        let db = Database::open(
-            &db_file,
-            &config.dir,
-            mode,
-            config.fsync_metadata,
-            config.use_wal,
-        )?;
+        let open = || {
+            let fsync = config.fsync_metadata;
+            Database::open(&db_file, &config.dir, mode, fsync, config.use_wal)
+        };
+        let mut db = open();
+        // Even reading takes some pages beside the database; collecting garbage must not fail for these.
+        while db.as_ref().is_err_and(StoreError::is_full)
+            && release_some(&db_dir.join("reserved"), config.reserved_space)
+        {
+            db = open();
+        }
+        let db = match db {
+            Err(error) if error.is_full() => {
+                let error = std::io::Error::from_raw_os_error(libc::ENOSPC);
+                return Err(StoreError::file("opening database", &db_file, error));
+            }
+            other => other?,
+        };
         if mode == Mode::Create {
             write_synced(&schema_file, db::SCHEMA.to_string().as_bytes())?;
         }
@@ -562,9 +573,11 @@ fn refuse_symlinks(store_dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Sets disk space aside that a collection can free first; failing to do so is no error.
+/// Sets disk space aside that a collection can free first, if there is plenty; failing to do so is no error.
 fn reserve_space(path: &Path, size: u64) {
-    if fs::metadata(path).is_ok_and(|m| m.len() == size) {
+    use std::os::unix::fs::MetadataExt;
+    let is_whole = |meta: fs::Metadata| meta.len() == size && meta.blocks() * 512 >= size;
+    if fs::metadata(path).is_ok_and(is_whole) {
         return;
     }
     let file = fs::OpenOptions::new()
@@ -573,12 +586,33 @@ fn reserve_space(path: &Path, size: u64) {
         .truncate(false)
         .mode(0o600)
         .open(path);
-    if let Ok(file) = file
-        && rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size.max(1))
-            .is_err()
-    {
-        let _ = file.set_len(size);
+    let Ok(file) = file else {
+        return;
+    };
+    let _ = file.set_len(size);
+    // On a disk that is nearly full others need the rest.
+    let is_plenty = rustix::fs::fstatvfs(&file)
+        .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) / 4 > size);
+    if is_plenty {
+        let flags = rustix::fs::FallocateFlags::empty();
+        let _ = rustix::fs::fallocate(&file, flags, 0, size.max(1));
     }
+}
+
+/// Gives back an eighth of what was set aside, if there still is some.
+fn release_some(path: &Path, size: u64) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(file) = fs::OpenOptions::new().write(true).open(path) else {
+        return false;
+    };
+    let Ok(meta) = file.metadata() else {
+        return false;
+    };
+    let allocated = meta.len().min(meta.blocks() * 512);
+    allocated > 0
+        && file
+            .set_len(allocated.saturating_sub(size.max(8) / 8))
+            .is_ok()
 }
 
 fn read_schema(path: &Path) -> Result<Option<u64>, StoreError> {
