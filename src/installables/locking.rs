@@ -155,7 +155,9 @@ impl LockOptions {
                     "reference lock file was provided, but the `allow-dirty` setting is set to false",
                 ));
             }
-            flags.reference_lock_file = Some(session.absolute(file.as_bytes()));
+            let file = session.absolute(file.as_bytes());
+            session.vm.ev.io.allow(&file);
+            flags.reference_lock_file = Some(file);
         }
         Ok(LockWish {
             flags,

@@ -79,10 +79,12 @@ impl Fetched {
             out.set("shortRev", short(&revision));
             out.set("rev", revision);
         }
+        // Of a commit whose history is cut off nobody knows the number.
+        let unknown = input.attrs.has("rev") && !input.attrs.flag("shallow")?;
         if let Some(count) = input
             .attrs
             .int_opt("revCount")?
-            .or(empty_revision.then_some(0))
+            .or((empty_revision && !unknown).then_some(0))
         {
             out.set("revCount", count);
         }
@@ -354,6 +356,7 @@ impl Fetcher {
         if !input.attrs.has("lastModified") {
             input.attrs.set("lastModified", newest_change(&real)?);
         }
+        tell_copying(&input, &input);
         let store_path = self.add("source", Contents::Path(&real), Method::NixArchive)?;
         Ok((store_path, input))
     }
@@ -369,6 +372,7 @@ impl Fetcher {
             // Its hash is known, but it has been collected since.
             source = self.fetch_git(input, Need::Tree)?;
         }
+        tell_copying(input, &source.input);
         let tree = source
             .tree
             .ok_or_else(|| InputError::Other("Git gave no tree".into()))?;
@@ -743,4 +747,12 @@ fn newest_change(path: &Path) -> Result<u64, InputError> {
         newest = newest.max(std::os::unix::fs::MetadataExt::mtime(&metadata).max(0) as u64);
     }
     Ok(newest)
+}
+
+/// Says what is brought into the store now.
+fn tell_copying(input: &Input, fetched: &Input) {
+    crate::progress::talkative(format_args!(
+        "copying '{}' to the store",
+        input.provenance(fetched).shown
+    ));
 }

@@ -441,8 +441,9 @@ impl Fetcher {
             input.attrs.set("lastModified", time);
         }
         if !input.attrs.flag("shallow")? && !input.attrs.has("revCount") {
-            let count = self.git_revision_count(repo, location, &revision)?;
-            input.attrs.set("revCount", count);
+            if let Some(count) = self.git_revision_count(repo, &revision)? {
+                input.attrs.set("revCount", count);
+            }
         }
         crate::progress::talkative(format_args!(
             "using revision {revision} of repo '{}'",
@@ -578,13 +579,12 @@ impl Fetcher {
             input.attrs.set("rev", revision.as_str());
             if !input.attrs.flag("shallow")? {
                 let count = match &head {
-                    Some(head) => {
-                        let location = Location::Local(repo.path().to_owned());
-                        self.git_revision_count(repo, &location, head)?
-                    }
-                    None => 0,
+                    Some(head) => self.git_revision_count(repo, head)?,
+                    None => Some(0),
                 };
-                input.attrs.set("revCount", count);
+                if let Some(count) = count {
+                    input.attrs.set("revCount", count);
+                }
             }
             verify(&input, Some((repo, &revision)))?;
         }
@@ -603,21 +603,16 @@ impl Fetcher {
         })
     }
 
-    fn git_revision_count(
-        &self,
-        repo: &Repo,
-        location: &Location,
-        revision: &str,
-    ) -> Result<u64, InputError> {
+    /// How many commits lead to this one. Where the history is cut off nobody can tell; the tree is there all the same.
+    fn git_revision_count(&self, repo: &Repo, revision: &str) -> Result<Option<u64>, InputError> {
+        let key = Attrs::new().with("rev", revision);
+        if self.cache.get("gitRevCount", &key).is_none() && repo.is_shallow()? {
+            return Ok(None);
+        }
         self.cached_number("gitRevCount", revision, || {
-            if repo.is_shallow()? {
-                return Err(InputError::Other(format!(
-                    "'{}' is a shallow Git repository, but shallow repositories are only allowed when `shallow = true;` is specified",
-                    location.show()
-                )));
-            }
             Ok(repo.count_commits(revision)?)
         })
+        .map(Some)
     }
 
     /// A number that follows from a commit.
