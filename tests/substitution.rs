@@ -190,3 +190,40 @@ fn the_next_cache_is_asked_when_one_has_lost_or_damaged_the_archive() {
         );
     }
 }
+
+#[test]
+fn of_several_outputs_only_those_that_are_wanted_are_fetched() {
+    let place = Place::new();
+    place.configure(&format!("{CONFIG}extra-experimental-features = ca-derivations\n"));
+    place.write(
+        "outputs.nix",
+        "let make = name: outputs: text: derivation {
+           inherit name outputs; system = builtins.currentSystem; builder = \"/bin/sh\";
+           args = [ \"-c\" text ]; __contentAddressed = true;
+           outputHashMode = \"recursive\"; outputHashAlgo = \"sha256\"; };
+           below = make \"below\" [ \"out\" ] \"echo below > $out\";
+         in make \"several\" [ \"first\" \"second\" ] \"echo ${below} > $first; echo two > $second\"",
+    );
+    let cache = format!("file://{}", place.work().join("cache").display());
+    place
+        .run("rx", ["copy", "--to", &cache, "-f", "outputs.nix", "--", "^*"])
+        .success();
+    place.line("rx-store --gc").success();
+    let offered = ["--no-require-sigs", "--substituters", &cache];
+    let fetch = |name: &str| {
+        let mut all = vec!["build", "--no-link", "-j0", "-f", "outputs.nix", "--", name];
+        all.splice(1..1, offered);
+        place.run("rx", all)
+    };
+    let is_there = |suffix: &str| {
+        std::fs::read_dir(place.root().join("store"))
+            .unwrap()
+            .any(|entry| entry.unwrap().file_name().to_str().unwrap().ends_with(suffix))
+    };
+    assert!(!is_there("-several-first"));
+    fetch("^first").success();
+    assert!(is_there("-several-first") && is_there("-below"));
+    assert!(!is_there("-several-second"));
+    fetch("^second").success();
+    assert!(is_there("-several-second"));
+}

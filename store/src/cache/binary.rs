@@ -19,9 +19,12 @@ use crate::fetch::url::Url;
 use crate::hash::{Algorithm, Hash, Hasher};
 use crate::nar::{self, Listing, ListingKind, Lookup, Reader, Writer};
 use crate::path::{StoreDir, StorePath};
+use crate::progress::{Activity, ActivityKind, Level};
 use crate::store::memory::compute_path;
 use crate::store::signature::{SecretKey, Signature};
-use crate::store::{AddFlags, ArchiveInfo, Contents, DrvOutput, PathInfo, Realisation, Store, StoreError};
+use crate::store::{
+    AddFlags, ArchiveInfo, Contents, DrvOutput, PathInfo, Realisation, Store, StoreError,
+};
 
 const MAX_LOG: u64 = 1 << 30;
 const MAX_REALISATION: u64 = 1 << 20;
@@ -284,6 +287,13 @@ impl BinaryCacheStore {
         let text = match remembered {
             Some(text) => text,
             None => {
+                let asked = self.dir.to_string() + "/" + hash;
+                let _activity = Activity::start(
+                    Level::Talkative,
+                    ActivityKind::QueryPathInfo,
+                    format!("querying info about '{asked}' on '{name}'"),
+                    &[asked.as_str().into(), name.into()],
+                );
                 let text = self.transport.get(&file, MAX_SIZE)?;
                 if let Some(memo) = &self.memo {
                     memo.put(name, &file, text.as_deref());

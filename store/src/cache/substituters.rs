@@ -196,19 +196,6 @@ impl Substituters {
     }
 
     fn ask(&self, source: &Source, path: &StorePath) -> Option<Available> {
-        let _activity = Activity::start(
-            Level::Talkative,
-            ActivityKind::QueryPathInfo,
-            format!(
-                "querying info about '{}' on '{}'",
-                self.dir.display(path),
-                source.url()
-            ),
-            &[
-                self.dir.display(path).to_string().into(),
-                source.url().into(),
-            ],
-        );
         let found = match source {
             Source::Cache(cache) => cache
                 .nar_info(path)

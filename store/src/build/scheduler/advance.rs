@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    Fetch, Found, GoalId, Job, Key, Loaded, Made, Scheduler, Stage, Target, not_found, show_chain,
+    Fetch, Found, Goal, GoalId, Job, Key, Loaded, Made, RESOLVED, Scheduler, Stage, Target,
+    not_found, show_chain,
 };
 use crate::build::BuildMode;
 use crate::build::error::{BuildError, FailureKind};
@@ -208,12 +209,15 @@ impl Scheduler<'_, '_> {
         if stage == Stage::Substitute {
             return self.conclude_substitution(goal, path, output, mode);
         }
+        if stage == Stage::Resolved {
+            return self.conclude_resolved(goal, path, output);
+        }
         if let Some(error) = self.first_error(goal) {
             self.finish(goal, Err(error));
             return Ok(());
         }
         if stage == Stage::Last {
-            return self.conclude_output(goal, path, output);
+            return self.conclude_output(goal, path, output, mode);
         }
         let Some(loaded) = self.load(path)? else {
             self.need(goal, Stage::Derivation, [Key::Path(path.clone(), false)]);
@@ -346,16 +350,20 @@ impl Scheduler<'_, '_> {
         goal: GoalId,
         path: &StorePath,
         output: &str,
+        mode: BuildMode,
     ) -> Result<(), BuildError> {
-        let made = self.goals[goal].needs.iter().find_map(|&need| {
+        let built = self.goals[goal].needs.iter().find_map(|&need| {
             match (&self.goals[need].key, &self.goals[need].result) {
-                (Key::Build(built, _), Some(Ok(made))) if built == path => {
-                    made.get(output).cloned()
-                }
+                (Key::Build(built, _), Some(Ok(made))) if built == path => Some(made),
                 _ => None,
             }
         });
-        let made = match made {
+        if let Some(resolved) = built.and_then(|made| made.get(RESOLVED).cloned()) {
+            let key = Key::Output(resolved, output.to_owned(), mode);
+            self.need(goal, Stage::Resolved, [key]);
+            return Ok(());
+        }
+        let made = match built.and_then(|made| made.get(output).cloned()) {
             Some(made) => made,
             None => self
                 .known_path(path, output)?
@@ -551,7 +559,7 @@ impl Scheduler<'_, '_> {
                     return self.dependencies_failed(goal, path, &loaded);
                 }
                 if self.must_resolve(&loaded)? {
-                    return self.resolve(goal, path, &loaded, mode);
+                    return self.resolve(goal, path, &loaded);
                 }
                 self.check_machine(path, &loaded)?;
                 let mut sources = loaded.derivation.input_sources.clone();
@@ -563,8 +571,7 @@ impl Scheduler<'_, '_> {
                 self.goals[goal].stage = Stage::Job;
                 self.queue_build(Job::Build(goal, loaded, path.clone(), mode, sources));
             }
-            Stage::Resolved => self.conclude_resolved(goal, path, &loaded)?,
-            Stage::Derivation | Stage::Substitute | Stage::Job | Stage::Last => {}
+            Stage::Derivation | Stage::Substitute | Stage::Job | Stage::Resolved | Stage::Last => {}
         }
         Ok(())
     }
@@ -687,7 +694,6 @@ impl Scheduler<'_, '_> {
         goal: GoalId,
         path: &StorePath,
         loaded: &Loaded,
-        mode: BuildMode,
     ) -> Result<(), BuildError> {
         let mut made = BTreeMap::new();
         for &need in &self.goals[goal].needs {
@@ -732,50 +738,40 @@ impl Scheduler<'_, '_> {
             self.show(&resolved_path)
         ));
         self.counts.expected_builds = self.counts.expected_builds.saturating_sub(1);
-        let keys: Vec<Key> = resolved
-            .outputs
-            .keys()
-            .map(|output| Key::Output(resolved_path.clone(), output.clone(), mode))
-            .collect();
-        self.need(goal, Stage::Resolved, keys);
+        self.finish(goal, Ok(Made::from([(RESOLVED.to_owned(), resolved_path)])));
         Ok(())
     }
 
+    /// An output is what the derivation that its own resolved to has built.
     fn conclude_resolved(
         &mut self,
         goal: GoalId,
         path: &StorePath,
-        loaded: &Loaded,
+        output: &str,
     ) -> Result<(), BuildError> {
-        if self.goals[goal].failed > 0 {
-            if let Some(error) = self.first_error(goal) {
+        let need = self.goals[goal].needs.first().copied();
+        let (resolved, result) = match need.map(|need| &self.goals[need]) {
+            Some(Goal {
+                key: Key::Output(resolved, ..),
+                result: Some(result),
+                ..
+            }) => (resolved.clone(), result.clone()),
+            _ => return Err(BuildError::misc("some outputs are unexpectedly invalid")),
+        };
+        let made = match result {
+            Ok(made) => made,
+            Err(error) => {
                 self.tell_once(&error);
+                let message = format!(
+                    "build of resolved derivation '{}' failed",
+                    self.show(&resolved)
+                );
+                return Err(BuildError::new(FailureKind::DependencyFailed, message));
             }
-            let resolved = self.goals[goal].needs.first();
-            let resolved = resolved.and_then(|&need| match &self.goals[need].key {
-                Key::Output(resolved, ..) => Some(resolved),
-                _ => None,
-            });
-            let message = format!(
-                "build of resolved derivation '{}' failed",
-                self.show(resolved.unwrap_or(path))
-            );
-            self.fail(
-                goal,
-                BuildError::new(FailureKind::DependencyFailed, message),
-            );
-            return Ok(());
-        }
-        let mut made = Made::new();
-        for &need in &self.goals[goal].needs {
-            if let Some(Ok(outputs)) = &self.goals[need].result {
-                made.extend(outputs.clone());
-            }
-        }
-        if !loaded.kind.is_impure() {
-            for (output, out_path) in &made {
-                self.store().register_realisation(path, output, out_path)?;
-            }
+        };
+        let impure = self.loaded.get(path).is_some_and(|l| l.kind.is_impure());
+        if let Some(made) = made.get(output).filter(|_| !impure) {
+            self.store().register_realisation(path, output, made)?;
         }
         self.finish(goal, Ok(made));
         Ok(())

@@ -257,6 +257,9 @@ type GoalId = usize;
 /// What a finished goal has made.
 type Made = BTreeMap<String, StorePath>;
 
+/// Under this name, which no output has, a build says to which derivation its own resolved.
+const RESOLVED: &str = "";
+
 struct Goal {
     key: Key,
     stage: Stage,
@@ -281,7 +284,7 @@ enum Stage {
     Inputs,
     /// The output's path is being fetched.
     Substitute,
-    /// The derivation that it resolves to is being realised.
+    /// The same output of the derivation that its own resolved to is being realised.
     Resolved,
     /// The last needs are being realised; what they made is the result.
     Last,
