@@ -236,7 +236,7 @@ impl Compiler<'_> {
                     .iter()
                     .enumerate()
                     .map(|(i, &a)| {
-                        if strict >> i & 1 == 1 {
+                        if i < 8 && strict >> i & 1 == 1 {
                             self.strict(a)
                         } else {
                             self.lazy(a, Group::Ordinary)
