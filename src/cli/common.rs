@@ -51,7 +51,7 @@ macro_rules! shared_flags {
         Flag::value(
             "log-format",
             &["format"],
-            "How to report progress: raw, raw-with-logs, internal-json, bar or bar-with-logs.",
+            "How to report progress: raw, raw-with-logs, internal-json, bar, bar-with-logs, multiline or multiline-with-logs.",
             |o: &mut Self, values| {
                 o.log_format = Some(LogFormat::from_name(&values.text()?)?);
                 Ok(())

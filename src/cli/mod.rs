@@ -357,13 +357,14 @@ fn start(
     };
     progress::set_level(common.level(default));
     let format = common.log_format.unwrap_or(match mode {
-        Mode::Classic if terminal => LogFormat::BarWithLogs,
+        Mode::Classic if terminal => LogFormat::MultilineWithLogs,
         Mode::Classic => LogFormat::RawWithLogs,
-        Mode::Modern if common.print_build_logs => LogFormat::BarWithLogs,
-        Mode::Modern => LogFormat::Bar,
+        Mode::Modern if common.print_build_logs => LogFormat::MultilineWithLogs,
+        Mode::Modern => LogFormat::Multiline,
     });
     let format = match format {
         LogFormat::Bar if common.print_build_logs => LogFormat::BarWithLogs,
+        LogFormat::Multiline if common.print_build_logs => LogFormat::MultilineWithLogs,
         LogFormat::Raw if common.print_build_logs => LogFormat::RawWithLogs,
         format => format,
     };

@@ -1,6 +1,6 @@
-//! The status line on a terminal, drawn ten times a second below the messages.
+//! The status line on a terminal, with or without a tree of builds above it, drawn ten times a second below the messages.
 //!
-//! The line stays without a line end, so that wiping it leaves no trace. A thread draws it; whoever reports only
+//! The last line stays without a line end, so that wiping it leaves no trace. A thread draws; whoever reports only
 //! changes what there is to say, which costs the work nothing.
 
 use std::io::Write;
@@ -12,28 +12,44 @@ use rx_store::progress::{self, ActivityId, ActivityKind, Field, Level, Logger, R
 
 use super::logger::{BuildLogs, build_line, warning};
 use super::status::Status;
+use super::tree::{self, Look, Tree};
 
 /// Time between two drawings.
 const FRAME: Duration = Duration::from_millis(100);
+
+/// No tree is higher, however high the terminal is.
+const HIGHEST: usize = 16;
+
+/// How much is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Height {
+    /// The status line.
+    OneLine,
+    /// The status line, and the tree of builds above it while several are to be done.
+    Tree,
+}
 
 /// Draws a status line below the messages.
 pub(super) struct BarLogger {
     shared: Arc<Mutex<Line>>,
     logs: BuildLogs,
+    height: Height,
 }
 
 #[derive(Default)]
 struct Line {
     status: Status,
-    /// What stands on the terminal now.
-    drawn: String,
+    tree: Tree,
+    /// What stands on the terminal now, and since when.
+    drawn: Vec<String>,
+    drawn_at: Option<Instant>,
     /// How many guards want the terminal for themselves.
     paused: usize,
     finished: bool,
 }
 
 impl BarLogger {
-    pub(super) fn new(logs: BuildLogs) -> BarLogger {
+    pub(super) fn new(logs: BuildLogs, height: Height) -> BarLogger {
         let shared = Arc::new(Mutex::new(Line::default()));
         let weak = Arc::downgrade(&shared);
         let colours = super::colours();
@@ -48,10 +64,14 @@ impl BarLogger {
                     if line.finished {
                         return;
                     }
-                    line.draw(colours);
+                    line.draw(colours, height);
                 }
             });
-        BarLogger { shared, logs }
+        BarLogger {
+            shared,
+            logs,
+            height,
+        }
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -61,10 +81,20 @@ impl BarLogger {
     fn print(&self, text: &str) {
         let mut line = self.line();
         let wipe = line.wipe();
+        let mut message = format!("{wipe}{text}\n");
+        // A tree that went for every line of a log would flicker; one that came back for each of thousands would cost.
+        let now = Instant::now();
+        let calm = line
+            .drawn_at
+            .is_none_or(|then| now.duration_since(then) >= FRAME / 4);
+        if self.height == Height::Tree && calm && line.paused == 0 && !line.finished {
+            let lines = line.lines(super::colours(), self.height, now);
+            message += &lines.join("\n");
+            line.drawn = lines;
+            line.drawn_at = Some(now);
+        }
         // A closed standard error must not end the work.
-        let _ = std::io::stderr()
-            .lock()
-            .write_all(format!("{wipe}{text}\n").as_bytes());
+        let _ = std::io::stderr().lock().write_all(message.as_bytes());
     }
 }
 
@@ -73,29 +103,54 @@ fn lock(shared: &Mutex<Line>) -> MutexGuard<'_, Line> {
 }
 
 impl Line {
-    fn draw(&mut self, colours: bool) {
+    /// What is to stand on the terminal.
+    fn lines(&mut self, colours: bool, height: Height, now: Instant) -> Vec<String> {
+        let (columns, rows) = crossterm::terminal::size().map_or((80, 24), |(columns, rows)| {
+            (usize::from(columns), usize::from(rows))
+        });
+        let columns = columns.saturating_sub(1).max(10);
+        let mut lines = Vec::new();
+        if height == Height::Tree && self.tree.is_worth_drawing() {
+            let room = (rows / 2).clamp(2, HIGHEST);
+            let words = |path: &str| self.status.words_of(path);
+            let tree = self.tree.lines(now, room, &words);
+            lines.extend(tree.iter().map(|line| tree::paint(line, columns, colours)));
+            lines.push(tree::paint(
+                &vec![(Look::Good, self.status.counts(now))],
+                columns,
+                colours,
+            ));
+            return lines;
+        }
+        let text = clip(&self.status.line(now, evaluation::counts()), columns);
+        if !text.is_empty() {
+            lines.push(if colours { paint(&text) } else { text });
+        }
+        lines
+    }
+
+    fn draw(&mut self, colours: bool, height: Height) {
         if self.paused > 0 {
             return;
         }
-        let text = self.status.line(Instant::now(), evaluation::counts());
-        let columns = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-        let text = clip(&text, columns.saturating_sub(1).max(10));
-        if text == self.drawn {
+        let now = Instant::now();
+        let lines = self.lines(colours, height, now);
+        self.drawn_at = Some(now);
+        if lines == self.drawn {
             return;
         }
-        let shown = if colours { paint(&text) } else { text.clone() };
-        let _ = std::io::stderr()
-            .lock()
-            .write_all(format!("\r{shown}\x1b[K").as_bytes());
-        self.drawn = text;
+        let text = format!("{}{}", redraw(&self.drawn, &lines), "\x1b[J");
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        self.drawn = lines;
     }
 
-    /// What removes the line from the terminal.
-    fn wipe(&mut self) -> &'static str {
-        if std::mem::take(&mut self.drawn).is_empty() {
-            ""
+    /// What removes all that was drawn from the terminal.
+    fn wipe(&mut self) -> String {
+        let drawn = std::mem::take(&mut self.drawn);
+        if drawn.is_empty() {
+            String::new()
         } else {
-            "\r\x1b[K"
+            format!("{}\x1b[J", to_start(&drawn))
         }
     }
 
@@ -105,6 +160,27 @@ impl Line {
             let _ = std::io::stderr().lock().write_all(wipe.as_bytes());
         }
     }
+}
+
+/// Back to where the first drawn line begins.
+fn to_start(drawn: &[String]) -> String {
+    match drawn.len() {
+        0 | 1 => "\r".to_owned(),
+        several => format!("\r\x1b[{}A", several - 1),
+    }
+}
+
+/// What replaces drawn lines by others, line by line, so that what stays does not flicker.
+fn redraw(drawn: &[String], lines: &[String]) -> String {
+    let mut text = to_start(drawn);
+    for (number, line) in lines.iter().enumerate() {
+        if number > 0 {
+            text.push('\n');
+        }
+        text += line;
+        text += "\x1b[K";
+    }
+    text
 }
 
 /// The counters in colour.
@@ -152,8 +228,20 @@ impl Logger for BarLogger {
         if kind == ActivityKind::Build && progress::wanted(level) && self.logs == BuildLogs::Show {
             self.print(text);
         }
-        let status = &mut self.line().status;
-        status.start(id, level, kind, text, fields, Instant::now());
+        let now = Instant::now();
+        let mut line = self.line();
+        if let (ActivityKind::Build, Some(Field::Text(path))) = (kind, fields.first()) {
+            line.tree.start(path, now);
+        }
+        line.status.start(id, level, kind, text, fields, now);
+    }
+
+    fn build_planned(&self, derivation: &str, needs: &[String]) {
+        self.line().tree.plan(derivation, needs);
+    }
+
+    fn build_ended(&self, derivation: &str, good: bool) {
+        self.line().tree.end(derivation, good, Instant::now());
     }
 
     fn stop(&self, id: ActivityId) {
@@ -181,7 +269,9 @@ impl Logger for BarLogger {
     fn pause(&self) {
         let mut line = self.line();
         line.paused += 1;
-        line.status.settle();
+        if line.status.settle() {
+            line.tree.clear();
+        }
         line.wipe_now();
     }
 
@@ -206,6 +296,20 @@ mod tests {
         assert_eq!(clip("abc", 3), "abc");
         assert_eq!(clip("abcd", 3), "ab…");
         assert_eq!(clip("äöüß", 3), "äö…");
+    }
+
+    #[test]
+    fn what_was_drawn_is_replaced_and_what_is_left_of_it_wiped() {
+        let lines = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let (one, three) = (lines(&["a"]), lines(&["a", "b", "c"]));
+        assert_eq!(redraw(&[], &three), "\ra\x1b[K\nb\x1b[K\nc\x1b[K");
+        assert_eq!(redraw(&three, &one), "\r\x1b[2Aa\x1b[K");
+        assert_eq!(redraw(&one, &[]), "\r");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rx_store::progress::{
 };
 
 use super::UsageError;
-use super::bar::BarLogger;
+use super::bar::{BarLogger, Height};
 use super::json_log::JsonLogger;
 use super::report;
 
@@ -26,6 +26,10 @@ pub enum LogFormat {
     Bar,
     /// A status line, and above it what builders print.
     BarWithLogs,
+    /// A status line, and above it the tree of builds.
+    Multiline,
+    /// The same below what builders print.
+    MultilineWithLogs,
 }
 
 impl LogFormat {
@@ -37,10 +41,14 @@ impl LogFormat {
             "internal-json" => LogFormat::InternalJson,
             "bar" => LogFormat::Bar,
             "bar-with-logs" => LogFormat::BarWithLogs,
+            "multiline" => LogFormat::Multiline,
+            "multiline-with-logs" => LogFormat::MultilineWithLogs,
             _ => {
                 let message = format!("option 'log-format' has an invalid value '{name}'");
                 return Err(UsageError::new(message)
-                    .hint("known are raw, raw-with-logs, internal-json, bar and bar-with-logs"));
+                    .hint(
+                    "known are raw, raw-with-logs, internal-json, bar, bar-with-logs, multiline and multiline-with-logs",
+                ));
             }
         })
     }
@@ -57,14 +65,16 @@ pub fn start_logging(format: LogFormat, json_log: Option<&Path>, show_trace: boo
         LogFormat::RawWithLogs => Arc::new(PlainLogger::new(BuildLogs::Show)),
         LogFormat::InternalJson => Arc::new(JsonLogger::to_stderr()),
         // Without a terminal there is nothing to draw on.
-        LogFormat::Bar if !super::stderr_is_terminal() => {
+        LogFormat::Bar | LogFormat::Multiline if !super::stderr_is_terminal() => {
             Arc::new(PlainLogger::new(BuildLogs::Hide))
         }
-        LogFormat::BarWithLogs if !super::stderr_is_terminal() => {
+        LogFormat::BarWithLogs | LogFormat::MultilineWithLogs if !super::stderr_is_terminal() => {
             Arc::new(PlainLogger::new(BuildLogs::Show))
         }
-        LogFormat::Bar => Arc::new(BarLogger::new(BuildLogs::Hide)),
-        LogFormat::BarWithLogs => Arc::new(BarLogger::new(BuildLogs::Show)),
+        LogFormat::Bar => Arc::new(BarLogger::new(BuildLogs::Hide, Height::OneLine)),
+        LogFormat::BarWithLogs => Arc::new(BarLogger::new(BuildLogs::Show, Height::OneLine)),
+        LogFormat::Multiline => Arc::new(BarLogger::new(BuildLogs::Hide, Height::Tree)),
+        LogFormat::MultilineWithLogs => Arc::new(BarLogger::new(BuildLogs::Show, Height::Tree)),
     };
     let logger = match json_log.map(JsonLogger::to_path) {
         Some(Ok(json)) => Arc::new(Both(logger, Arc::new(json))),
@@ -265,6 +275,14 @@ impl Logger for Both {
     fn result(&self, id: ActivityId, kind: ResultKind, fields: &[Field]) {
         self.0.result(id, kind, fields);
         self.1.result(id, kind, fields);
+    }
+
+    fn build_planned(&self, derivation: &str, needs: &[String]) {
+        self.0.build_planned(derivation, needs);
+    }
+
+    fn build_ended(&self, derivation: &str, good: bool) {
+        self.0.build_ended(derivation, good);
     }
 
     fn pause(&self) {

@@ -16,6 +16,7 @@ mod output;
 pub mod pieces;
 pub mod report;
 mod status;
+mod tree;
 
 pub use changes::{changes_text, show_changes};
 pub use date::{local_date, utc_day};

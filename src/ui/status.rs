@@ -14,6 +14,7 @@ use rx_store::progress::{ActivityId, ActivityKind, Field, Level, ResultKind};
 
 use super::logger::without_escapes;
 use super::output::render_size;
+use super::tree::Words;
 
 /// What takes less is not worth a line that comes and goes.
 const PATIENCE: Duration = Duration::from_millis(150);
@@ -39,6 +40,8 @@ struct Running {
     kind: ActivityKind,
     text: String,
     name: String,
+    /// What it works on, whole.
+    path: String,
     phase: String,
     last_line: String,
     since: Instant,
@@ -109,6 +112,10 @@ impl Status {
             kind,
             text: without_escapes(text),
             name: short_name(fields),
+            path: match fields.first() {
+                Some(Field::Text(path)) if kind == Build => path.clone(),
+                _ => String::new(),
+            },
             phase: String::new(),
             last_line: String::new(),
             since: now,
@@ -138,15 +145,33 @@ impl Status {
     }
 
     /// Counts from here on if nothing is under way: a session does one thing after the other.
-    pub fn settle(&mut self) {
-        if self.activities.is_empty() {
+    /// Says whether that is so.
+    pub fn settle(&mut self) -> bool {
+        let quiet = self.activities.is_empty();
+        if quiet {
             *self = Status::default();
         }
+        quiet
     }
 
     /// The name of what an activity works on.
     pub fn name(&self, id: ActivityId) -> &str {
         self.activities.get(&id).map_or("", |it| &it.name)
+    }
+
+    /// The phase and the last line of whatever works on a derivation.
+    pub fn words_of(&self, path: &str) -> Option<Words<'_>> {
+        let works = |it: &&Running| it.kind == ActivityKind::Build && it.path == path;
+        let running = self.activities.values().find(works)?;
+        Some(Words {
+            phase: &running.phase,
+            line: &running.last_line,
+        })
+    }
+
+    /// The counters alone, for those who show elsewhere what is at work.
+    pub fn counts(&mut self, now: Instant) -> String {
+        bracketed(&self.counters(now)).trim_end().to_owned()
     }
 
     /// A builder printed a line.
@@ -345,7 +370,7 @@ fn amount(bytes: Counts, rate: Option<f64>) -> String {
     text
 }
 
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
@@ -401,6 +426,11 @@ fn short_name(fields: &[Field]) -> String {
     if path.contains("://") {
         return without_escapes(path);
     }
+    short_path(path)
+}
+
+/// A store path without its hash and `.drv`.
+pub(super) fn short_path(path: &str) -> String {
     let base = path.rsplit('/').next().unwrap_or(path);
     let name = match base.as_bytes().get(32) {
         Some(b'-') => base.get(33..).unwrap_or(base),

@@ -234,6 +234,12 @@ pub trait Logger: Send + Sync {
     /// An activity reports.
     fn result(&self, _id: ActivityId, _kind: ResultKind, _fields: &[Field]) {}
 
+    /// A build is known to be necessary, and so are the builds (by their derivations) that it waits for.
+    fn build_planned(&self, _derivation: &str, _needs: &[String]) {}
+
+    /// A planned build is over: its outputs are there, or it failed.
+    fn build_ended(&self, _derivation: &str, _good: bool) {}
+
     /// Whether the user sees the builders' output as it comes; errors need not repeat it then.
     fn shows_build_logs(&self) -> bool {
         false

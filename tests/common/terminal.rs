@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -16,6 +17,7 @@ pub struct Session {
     keys: File,
     screen: Arc<Mutex<String>>,
     child: Child,
+    reader: JoinHandle<()>,
 }
 
 impl Session {
@@ -28,6 +30,11 @@ impl Session {
 
     /// Starts rx with arguments; nothing when the machine has no terminals to give.
     pub fn of(place: &Place, args: &[&str]) -> Option<Session> {
+        Session::of_program(place, "rx", args)
+    }
+
+    /// Starts rx under one of its names.
+    pub fn of_program(place: &Place, program: &str, args: &[&str]) -> Option<Session> {
         let Ok(master) = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY) else {
             eprintln!("skipped: no pseudo terminal can be had");
             return None;
@@ -50,7 +57,7 @@ impl Session {
             file.ok().map(OwnedFd::from)
         };
         // With a controlling terminal Ctrl-C is a signal.
-        let rx = place.command("rx");
+        let rx = place.command(program);
         let mut command = Command::new("setsid");
         command
             .args(["--ctty", "--wait"])
@@ -74,7 +81,7 @@ impl Session {
         let mut output = keys.try_clone().ok()?;
         let screen = Arc::new(Mutex::new(String::new()));
         let written = Arc::clone(&screen);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(count @ 1..) = output.read(&mut piece) {
                 let text = String::from_utf8_lossy(&piece[..count]).into_owned();
@@ -85,6 +92,7 @@ impl Session {
             keys,
             screen,
             child,
+            reader,
         })
     }
 
@@ -155,6 +163,17 @@ impl Session {
     /// Waits until it has ended, and gives the exit code.
     pub fn ended(mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
+    }
+
+    /// Waits until it has ended, and gives the exit code and all that is on the screen then.
+    pub fn last_words(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        // They are on their way; who is still alive keeps the terminal open.
+        let start = Instant::now();
+        while !self.reader.is_finished() && start.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        (code, self.shown())
     }
 
     /// Ends a session.

@@ -551,6 +551,15 @@ impl Scheduler<'_, '_> {
                 self.counts.expected_builds += 1;
                 self.refuse_impure_inputs(path, &loaded)?;
                 let keys = self.input_keys(path, &loaded)?;
+                let mut needs: Vec<String> = keys
+                    .iter()
+                    .filter_map(|key| match key {
+                        Key::Output(derivation, ..) => Some(self.show(derivation)),
+                        _ => None,
+                    })
+                    .collect();
+                needs.dedup();
+                progress::logger().build_planned(&self.show(path), &needs);
                 self.need(goal, Stage::Inputs, keys);
             }
             Stage::Inputs => {

@@ -74,14 +74,19 @@ pub struct Outcome {
 impl Outcome {
     /// What happened, for the end of a run in which several things failed.
     pub fn summary(&self, store: &dyn Backend) -> Option<String> {
-        if self.failures.len() < 2 {
+        let count = |count: u64, one: &str, several: &str| {
+            format!("{count} {}", if count == 1 { one } else { several })
+        };
+        let failed = self.failures.len() as u64;
+        // One failure among few things is told anyhow.
+        if failed == 0 || (failed == 1 && self.built + self.fetched < 3) {
             return None;
         }
         let mut text = format!(
-            "{} derivations failed, {} were built, {} paths were fetched, in {} s:",
-            self.failures.len(),
-            self.built,
-            self.fetched,
+            "{} failed, {} built, {} fetched, in {} s:",
+            count(failed, "derivation", "derivations"),
+            count(self.built, "was", "were"),
+            count(self.fetched, "path was", "paths were"),
             self.duration.as_secs()
         );
         for (path, error) in &self.failures {
@@ -90,6 +95,7 @@ impl Outcome {
             let reason = lines
                 .find_map(|line| line.strip_prefix("Reason: "))
                 .unwrap_or(first);
+            let reason = reason.trim_end_matches(':');
             text += &format!("\n  {}: {reason}", store.dir().display(path));
         }
         Some(text)
@@ -707,6 +713,9 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
         }
         let failed = result.is_err();
         self.goals[goal].result = Some(result);
+        if let Key::Build(path, _) = &self.goals[goal].key {
+            progress::logger().build_ended(&self.show(path), !failed);
+        }
         for waiter in std::mem::take(&mut self.goals[goal].waiters) {
             let waiting = &mut self.goals[waiter];
             if waiting.result.is_some() {
@@ -728,6 +737,22 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
         }
     }
 
+    /// Whether some build waits for what a goal builds.
+    fn is_for_another_build(&self, goal: GoalId) -> bool {
+        let mut waiters = self.goals[goal].waiters.clone();
+        while let Some(waiter) = waiters.pop() {
+            match &self.goals[waiter].key {
+                Key::Build(..) => return true,
+                // Outputs hand on what their builds say.
+                Key::Output(..) | Key::Dynamic(..) => {
+                    waiters.extend(&self.goals[waiter].waiters);
+                }
+                Key::Path(..) | Key::Target(_) => {}
+            }
+        }
+        false
+    }
+
     /// A goal fails by itself.
     fn fail(&mut self, goal: GoalId, error: BuildError) {
         let path = match &self.goals[goal].key {
@@ -745,6 +770,14 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
             && !quiet
         {
             self.failures.push((path, error.clone()));
+        }
+        // What nothing else is built for is told by whoever wanted it.
+        if matches!(self.goals[goal].key, Key::Build(..))
+            && error.kind != FailureKind::Cancelled
+            && self.is_for_another_build(goal)
+            && self.told.insert(error.message.clone())
+        {
+            progress::error(&error.message);
         }
         self.finish(goal, Err(error));
     }
