@@ -245,3 +245,28 @@ fn a_path_can_be_renamed_after_its_contents() {
     let checked = place.run("rx", ["store", "verify", "--sigs-needed", "9", &renamed]);
     assert_eq!(checked.code, 0, "{}", checked.err);
 }
+
+#[test]
+fn lines_of_builders_are_told_apart_where_they_are_asked_for() {
+    let place = place();
+    place.write(
+        "lines.nix",
+        "derivation { name = \"talks\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
+         args = [ \"-c\" \"echo one; echo two >&2; echo > $out\" ]; }",
+    );
+    let build = |more: &[&str]| {
+        let mut all = vec!["build", "--no-link", "-f", "lines.nix"];
+        all.extend(more);
+        let built = place.run("rx", all);
+        assert_eq!(built.code, 0, "{built:?}");
+        built.err
+    };
+    let named = build(&["-L"]);
+    assert!(named.contains("\ntalks> one\ntalks> two\n"), "{named}");
+    let plain = build(&["--rebuild", "--log-format", "raw-with-logs"]);
+    assert!(plain.contains("\none\ntwo\n"), "{plain}");
+    let quiet = build(&["--rebuild"]);
+    assert!(!quiet.contains("one"), "{quiet}");
+    let classic = place.run("rx-build", ["--no-out-link", "--check", "lines.nix"]);
+    assert!(classic.err.contains("\none\ntwo\n"), "{classic:?}");
+}

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use rx_store::progress::{
     self, ActivityId, ActivityKind, Field, Level, Logger, Place, ResultKind, set_logger,
 };
@@ -11,7 +13,7 @@ use rx_store::progress::{
 use super::UsageError;
 use super::bar::{BarLogger, Height};
 use super::json_log::JsonLogger;
-use super::report;
+use super::{report, status};
 
 /// How messages and progress are shown (`--log-format`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,7 @@ pub fn start_logging(format: LogFormat, json_log: Option<&Path>, show_trace: boo
             Arc::new(PlainLogger::new(BuildLogs::Hide))
         }
         LogFormat::BarWithLogs | LogFormat::MultilineWithLogs if !super::stderr_is_terminal() => {
-            Arc::new(PlainLogger::new(BuildLogs::Show))
+            Arc::new(PlainLogger::naming_builds())
         }
         LogFormat::Bar => Arc::new(BarLogger::new(BuildLogs::Hide, Height::OneLine)),
         LogFormat::BarWithLogs => Arc::new(BarLogger::new(BuildLogs::Show, Height::OneLine)),
@@ -166,14 +168,25 @@ struct PlainLogger {
     /// systemd wants to know how serious a line is.
     systemd: bool,
     terminal: bool,
+    /// Whose line it is stands before each line that a builder prints, if that is wanted.
+    names: Option<Mutex<FxHashMap<ActivityId, String>>>,
 }
 
 impl PlainLogger {
+    /// Shows what builders print, each line after the name of what is built.
+    fn naming_builds() -> PlainLogger {
+        PlainLogger {
+            names: Some(Mutex::default()),
+            ..PlainLogger::new(BuildLogs::Show)
+        }
+    }
+
     fn new(logs: BuildLogs) -> PlainLogger {
         PlainLogger {
             logs,
             systemd: std::env::var_os("IN_SYSTEMD").is_some_and(|value| value == "1"),
             terminal: super::stderr_is_terminal(),
+            names: None,
         }
     }
 }
@@ -210,23 +223,39 @@ impl Logger for PlainLogger {
 
     fn start(
         &self,
-        _: ActivityId,
+        id: ActivityId,
         level: Level,
-        _: ActivityKind,
+        kind: ActivityKind,
         text: &str,
-        _: &[Field],
+        fields: &[Field],
         _: ActivityId,
     ) {
+        if let (ActivityKind::Build, Some(names)) = (kind, &self.names) {
+            names.lock().insert(id, status::short_name(fields));
+        }
         if progress::wanted(level) && !text.is_empty() {
             self.log(level, &format!("{text}..."));
         }
     }
 
-    fn result(&self, _: ActivityId, kind: ResultKind, fields: &[Field]) {
-        if self.logs == BuildLogs::Show
-            && let Some(line) = build_line(kind, fields)
-        {
-            self.log(Level::Error, &line);
+    fn stop(&self, id: ActivityId) {
+        if let Some(names) = &self.names {
+            names.lock().remove(&id);
+        }
+    }
+
+    fn result(&self, id: ActivityId, kind: ResultKind, fields: &[Field]) {
+        if self.logs == BuildLogs::Hide {
+            return;
+        }
+        let Some(line) = build_line(kind, fields) else {
+            return;
+        };
+        let names = self.names.as_ref().map(Mutex::lock);
+        let name = names.as_ref().and_then(|names| names.get(&id));
+        match name {
+            Some(name) => self.log(Level::Error, &format!("{name}> {line}")),
+            None => self.log(Level::Error, &line),
         }
     }
 }

@@ -419,7 +419,7 @@ impl Running {
 }
 
 /// What the first field names: a URL, or a store path without its hash and `.drv`.
-fn short_name(fields: &[Field]) -> String {
+pub(super) fn short_name(fields: &[Field]) -> String {
     let Some(Field::Text(path)) = fields.first() else {
         return String::new();
     };
