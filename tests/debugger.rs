@@ -132,6 +132,8 @@ fn steps_go_from_trace_to_trace() {
         assert!(run.out.contains(line), "{line}\n{}", run.out);
     }
     assert!(run.out.trim_end().ends_with("\n7"), "{}", run.out);
+    let told = "stopped while calling a function at DIR/work/file.nix:1:36\n";
+    assert!(run.err.contains(told), "{}", run.err);
 }
 
 #[test]

@@ -32,8 +32,10 @@ pub enum Stop<'a> {
     },
     /// `builtins.break`
     Breakpoint,
-    /// The next step, or a message that is stopped at.
+    /// A message that is stopped at.
     Pause,
+    /// The next frame after [`Answer::Step`].
+    Step,
 }
 
 /// How to go on.
@@ -314,7 +316,7 @@ impl Vm {
         };
         debugging.frames.push(Frame { what, pos, scope });
         if debugging.stepping {
-            self.pause_for(Stop::Pause)?;
+            self.pause_for(Stop::Step)?;
         }
         Ok(())
     }

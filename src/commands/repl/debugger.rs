@@ -57,6 +57,18 @@ fn say_why(vm: &Vm, why: Stop<'_>) {
     match why {
         Stop::Breakpoint => progress::log(Level::Error, "info: breakpoint reached\n"),
         Stop::Pause => {}
+        Stop::Step => {
+            if let Some(frame) = vm.debug_frames().first() {
+                let text = String::from_utf8_lossy(&frame.text);
+                let place = vm.ev.describe_pos(frame.pos);
+                let place = match frame.pos.is_none() {
+                    true => String::new(),
+                    false => format!(" at {}", String::from_utf8_lossy(&place)),
+                };
+                let text = text.trim_end_matches(':');
+                progress::log(Level::Notice, format_args!("stopped {text}{place}"));
+            }
+        }
         Stop::Error { error, in_try } => {
             // The place of these is the first thing that a backtrace tells.
             let told = match error.kind {
@@ -117,7 +129,7 @@ impl Repl<'_> {
     }
 
     /// Makes the variables of a frame those of the session.
-    fn enter_frame(&mut self, index: usize) {
+    pub(super) fn enter_frame(&mut self, index: usize) {
         self.frame = index;
         self.scope.clear();
         let frames = self.vm.debug_frames();
@@ -158,15 +170,22 @@ impl Repl<'_> {
         let source = String::from_utf8_lossy(&at.source.text);
         let lines: Vec<&str> = source.split('\n').collect();
         let line = at.line as usize;
+        let column = (at.column as usize).saturating_sub(1);
         for number in line.saturating_sub(1).max(1)..=line + 1 {
             let Some(code) = lines.get(number - 1) else {
                 continue;
             };
-            text += &format!(" {number:>5}| {}\n", code.trim_end_matches('\r'));
-            if number == line {
-                let lead = " ".repeat((at.column as usize).saturating_sub(1));
-                text += &format!("      | {lead}{}\n", ui::coloured("31;1", "^"));
+            let code = code.trim_end_matches('\r');
+            if number != line {
+                text += &format!(" {number:>5}| {}\n", window(code, 0).0);
+                continue;
             }
+            let (code, before) = window(code, column);
+            let lead = " ".repeat(before);
+            text += &format!(
+                " {number:>5}| {code}\n      | {lead}{}\n",
+                ui::coloured("31;1", "^")
+            );
         }
         text
     }
@@ -200,4 +219,36 @@ fn list(names: impl Iterator<Item = Symbol>) -> String {
     names.sort();
     let text: String = names.iter().map(|name| format!("{name} ")).collect();
     ui::coloured("35;1", &text)
+}
+
+/// The part of a line around a byte, and how many characters of it come before that byte. Generated files have lines of a
+/// megabyte.
+fn window(code: &str, byte: usize) -> (String, usize) {
+    let before = code.get(..byte).unwrap_or(code).chars().count();
+    let skipped = before.saturating_sub(MOST_COLUMNS / 2);
+    if skipped == 0 && code.len() <= MOST_COLUMNS {
+        return (code.to_owned(), before);
+    }
+    let shown: String = code.chars().skip(skipped).take(MOST_COLUMNS).collect();
+    let start = if skipped > 0 { "…" } else { "" };
+    let lead = before - skipped + start.chars().count();
+    (format!("{start}{shown}"), lead)
+}
+
+/// Characters of a line that are shown.
+const MOST_COLUMNS: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_shown_around_the_place() {
+        assert_eq!(window("a + b", 2), ("a + b".to_owned(), 2));
+        assert_eq!(window("ä + b", 3), ("ä + b".to_owned(), 2));
+        let long = "x".repeat(500) + "!" + &"y".repeat(500);
+        let (shown, before) = window(&long, 500);
+        assert_eq!(shown.chars().nth(before), Some('!'));
+        assert!(shown.chars().count() <= MOST_COLUMNS + 1);
+    }
 }

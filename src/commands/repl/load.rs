@@ -57,6 +57,9 @@ impl Repl<'_> {
     pub fn reload(&mut self) {
         self.vm.ev.forget_files();
         self.scope.clear();
+        if self.is_stopped {
+            self.enter_frame(self.frame);
+        }
         self.steps.clear();
         for file in std::mem::take(&mut self.files) {
             self.say(&format!("Loading {file:?}..."));

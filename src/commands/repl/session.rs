@@ -73,6 +73,9 @@ pub(super) enum Outcome {
     Step,
 }
 
+/// Attributes or elements of a value that a terminal shows.
+const MOST_SHOWN: usize = 500;
+
 impl<'a> Repl<'a> {
     /// A session without variables.
     pub fn new(vm: &'a mut Vm, host: &'a Host) -> Repl<'a> {
@@ -187,11 +190,19 @@ impl<'a> Repl<'a> {
 
     /// Prints a value down to a depth.
     pub fn print_value(&mut self, value: Value, max_depth: usize) -> Result<(), Failure> {
+        // Nobody reads ten thousand lines, or waits for what stands in them. `:p` prints all.
+        let most = match max_depth {
+            1 if ui::stdout_is_terminal() => MOST_SHOWN,
+            _ => usize::MAX,
+        };
         let options = PrintOptions {
             colors: ui::stdout_colours(),
             force: true,
             derivation_paths: true,
             max_depth,
+            max_attrs: most,
+            max_items: most,
+            max_string: most.saturating_mul(100),
             indent: 2,
             errors: PrintErrors::FailAtTop,
             ..PrintOptions::default()
