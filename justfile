@@ -52,3 +52,7 @@ docs DIR="target/share":
     cargo run --release -- man {{DIR}}/man/man1
     mkdir -p {{DIR}}/bash-completion/completions
     cargo run --release -- completions bash > {{DIR}}/bash-completion/completions/rx
+
+# Kills every command that changes what a user has installed, so many times each.
+kills N="60":
+    RX_KILLS={{N}} cargo test --test kills -- --nocapture

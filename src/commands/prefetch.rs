@@ -11,6 +11,7 @@ use rx_store::fetch::unpack::{Limits, unpack};
 use rx_store::hash::{Algorithm, Format, Hash, Hasher};
 use rx_store::path::{StorePath, check_name};
 use rx_store::progress;
+use rx_store::scratch::Scratch;
 use rx_store::store::{AddFlags, Contents, Store};
 
 use crate::cli::{
@@ -80,7 +81,7 @@ impl Prefetch<'_> {
                 return Ok((path, hash));
             }
         }
-        let directory = tempfile::Builder::new().prefix("rx-prefetch-").tempdir()?;
+        let directory = Scratch::new("rx-prefetch-")?;
         let mut path = directory.path().join("file");
         let mut download =
             Downloader::from_settings(&invocation.settings).open(&Request::get(self.url))?;

@@ -12,6 +12,7 @@ use crate::fetch::input::{Fetcher, Input, InputError, Wanted};
 use crate::hash::Algorithm;
 use crate::path::StorePath;
 use crate::profile::{Element, Generation, Generations, ProfileError, build_environment};
+use crate::scratch::{Scratch, replace_file};
 use crate::settings::{Settings, machine};
 use crate::store::{AddFlags, Contents, Store, StoreError};
 
@@ -158,12 +159,7 @@ impl Channels {
             .unwrap_or_else(|_| self.list.clone());
         let parent = list.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(fail)?;
-        let mut file = tempfile::NamedTempFile::new_in(parent).map_err(fail)?;
-        std::io::Write::write_all(&mut file, text.as_bytes()).map_err(fail)?;
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        file.as_file().set_permissions(mode).map_err(fail)?;
-        file.persist(&list).map_err(|e| fail(e.error))?;
-        Ok(())
+        replace_file(&list, text.as_bytes(), 0o644).map_err(fail)
     }
 
     /// Subscribes to a channel; its name follows from the URL unless it is given.
@@ -296,7 +292,7 @@ impl Channels {
     ) -> Result<StorePath, ChannelError> {
         let fetched = fetcher.fetch(&Input::parse(reference, Wanted::Tree)?)?;
         let store = &**fetcher.store();
-        let temporary = tempfile::tempdir()
+        let temporary = Scratch::new("rx-channel-")
             .map_err(|e| ChannelError::file("creating a directory in", &std::env::temp_dir(), e))?;
         let tree = temporary.path().join("channel");
         let link = tree.join(name);

@@ -22,5 +22,6 @@ pub mod profile;
 pub mod progress;
 pub mod remove;
 pub mod rewriting;
+pub mod scratch;
 pub mod settings;
 pub mod store;

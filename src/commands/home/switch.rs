@@ -8,6 +8,7 @@ use std::path::Path;
 use rx_store::path::StorePath;
 use rx_store::profile::{Change, Generations};
 use rx_store::progress;
+use rx_store::scratch::Scratch;
 use rx_store::store::{BuildMode, DerivedPath, OutputsSpec, Store};
 
 use super::config::{HomeSource, home_profile};
@@ -237,7 +238,7 @@ impl Activation {
                 .join(name)
                 .join("activate"),
         };
-        let commands = tempfile::Builder::new().prefix("rx-home-").tempdir()?;
+        let commands = Scratch::new("rx-home-")?;
         write_commands(commands.path())?;
         let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         let mut set = |name: &str, value: OsString| {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rx_store::path::{StoreDir, StorePath};
 use rx_store::profile::Entry;
+use rx_store::scratch::replace_file;
 use serde::{Deserialize, Serialize};
 
 use crate::installables::SourceOptions;
@@ -121,14 +122,8 @@ impl Origins {
         if self.known.is_empty() && !self.file.exists() {
             return;
         }
-        let Some(parent) = self.file.parent() else {
-            return;
-        };
-        if let Ok(text) = serde_json::to_vec_pretty(&self.known)
-            && let Ok(mut temporary) = tempfile::NamedTempFile::new_in(parent)
-            && std::io::Write::write_all(&mut temporary, &text).is_ok()
-        {
-            let _ = temporary.persist(&self.file);
+        if let Ok(text) = serde_json::to_vec_pretty(&self.known) {
+            let _ = replace_file(&self.file, &text, 0o600);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::build::builtin::{Conflict, LinkError, Package, link_packages};
 use crate::content_address::Method;
 use crate::hash::Algorithm;
 use crate::path::StorePath;
+use crate::scratch::Scratch;
 use crate::store::{AddFlags, Contents, Store};
 
 /// Where the objects of a store are on this machine.
@@ -18,10 +19,8 @@ fn real_dir(store: &dyn Store) -> PathBuf {
         .unwrap_or_else(|| store.dir().as_path().to_owned())
 }
 
-fn temporary() -> Result<tempfile::TempDir, ProfileError> {
-    tempfile::Builder::new()
-        .prefix("rx-profile-")
-        .tempdir()
+fn temporary() -> Result<Scratch, ProfileError> {
+    Scratch::new("rx-profile-")
         .map_err(|e| ProfileError::file("creating a directory in", &std::env::temp_dir(), e))
 }
 
