@@ -31,6 +31,8 @@ const LARGEST_BLOCK: usize = 1024 * 1024;
 
 /// The size in bytes of a large page, and of the smallest block that is laid on them.
 const LARGE_PAGE: usize = 2 << 20;
+/// Bytes of the smallest page; where they are larger, advice for less does nothing.
+const PAGE: usize = 4096;
 
 /// The limit on a heap's size in bytes when nothing else is said: far beyond what nixpkgs needs, and
 /// below what makes an ordinary machine swap.
@@ -221,11 +223,13 @@ fn large_pages(layout: Layout) -> *mut u8 {
 
 /// Advises the system to lay memory that is about to be filled on large pages. Whatever is there stays as it is.
 pub fn prefer_large_pages(address: usize, bytes: usize) {
-    let start = address.saturating_add(LARGE_PAGE - 1) & !(LARGE_PAGE - 1);
-    let end = address.saturating_add(bytes) & !(LARGE_PAGE - 1);
-    let Some(bytes) = end.checked_sub(start).filter(|bytes| *bytes > 0) else {
+    if bytes < LARGE_PAGE {
         return;
-    };
+    }
+    // All of its pages, so that what was mapped as one piece stays one, which the system can move without copying.
+    let start = address & !(PAGE - 1);
+    let end = address.saturating_add(bytes + PAGE - 1) & !(PAGE - 1);
+    let bytes = end - start;
     let start = std::ptr::without_provenance_mut(start);
     // SAFETY: advice of this kind changes no contents, wherever the memory is and whosever it is.
     unsafe {

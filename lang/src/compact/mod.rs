@@ -22,6 +22,9 @@ use crate::symbol::{Symbol, known};
 use crate::syntax_kind::SyntaxKind as K;
 use names::NameCache;
 
+/// Sources from this size on have large arenas.
+const LARGE: usize = 1 << 20;
+
 /// Something on the stack.
 #[derive(Debug, Clone, Copy)]
 enum Item {
@@ -117,19 +120,27 @@ pub(crate) struct Compact<'a> {
 
 impl<'a> Compact<'a> {
     pub(crate) fn new(source: &'a [u8], options: &'a ParseOptions<'a>) -> Self {
-        let nodes = source.len() / 12 + 16;
+        // Room that is not used costs nothing in large pieces of memory, and to move what has no room is dear.
+        let (len, rare) = match source.len() {
+            len @ LARGE.. => (2 * len, len / 64),
+            len => (len, 0),
+        };
+        let nodes = len / 12 + 16;
         Compact {
             source,
             options,
             ast: Ast {
                 exprs: options.room(nodes),
                 offsets: options.room(nodes),
-                text: options.room(source.len() / 4),
-                lists: options.room(source.len() / 24),
-                path_ranges: options.room(source.len() / 48),
-                path_names: options.room(source.len() / 32),
-                bindings: options.room(source.len() / 32),
-                formals: options.room(source.len() / 96),
+                text: options.room(len / 4),
+                lists: options.room(len / 24),
+                parts: options.room(rare),
+                path_ranges: options.room(len / 48),
+                path_names: options.room(len / 32),
+                sets: options.room(rare),
+                bindings: options.room(len / 32),
+                lambdas: options.room(rare),
+                formals: options.room(len / 96),
                 ..Ast::default()
             },
             items: Vec::with_capacity(256),

@@ -122,6 +122,8 @@ const AWAITED: usize = K::IndentedClose as usize + 1;
 
 /// So many tokens after the current one are always there.
 const LOOKAHEAD: usize = 8;
+/// Levels between two looks at how much stack there is.
+const LEVELS: u32 = 8;
 /// Tokens between two looks at whether the user wants to stop.
 const PATIENCE: usize = 0x4000;
 
@@ -292,7 +294,12 @@ impl<'a, S: Sink> Grammar<'a, S> {
             self.too_deep();
         }
         self.depth += 1;
-        stacker::maybe_grow(64 * 1024, 4 * 1024 * 1024, || inner(self));
+        // The room that is made sure of is for more than these levels.
+        if self.depth % LEVELS == 1 {
+            stacker::maybe_grow(128 * 1024, 4 * 1024 * 1024, || inner(self));
+        } else {
+            inner(self);
+        }
         self.depth -= 1;
     }
 

@@ -174,8 +174,8 @@ impl<'a, 'p> Printer<'a, 'p> {
         // A short text is not worth a table.
         if index < MOST_NAMES && self.ast.len() > 1000 {
             if self.names.len() <= index {
-                let len = (index + 1).next_power_of_two();
-                self.names.resize(len, Name::Unknown);
+                let known = symbol::Symbols::global().len().max(index + 1);
+                self.names.resize(known, Name::Unknown);
             }
             self.names[index] = if literal::is_bare(name) {
                 let mut short = [0; 14];
