@@ -127,7 +127,13 @@ pub fn switch_profile(
 
 /// Says what will be built and fetched.
 pub fn show_missing(store: &dyn Store, missing: &Missing, level: Level) -> Result<(), Failure> {
-    let show = |path: &rx_store::path::StorePath| format!("\n  {}", store.dir().display(path));
+    // Each line is a message of its own: programs that read the JSON log look for them.
+    let list = |heading: &str, paths: &mut dyn Iterator<Item = &StorePath>| {
+        progress::log(level, heading);
+        for path in paths {
+            progress::log(level, format_args!("  {}", store.dir().display(path)));
+        }
+    };
     if !missing.build.is_empty() {
         let mut order = topological_paths(store, &missing.build)?;
         order.reverse();
@@ -135,8 +141,7 @@ pub fn show_missing(store: &dyn Store, missing: &Missing, level: Level) -> Resul
             1 => "this derivation will be built:".to_owned(),
             count => format!("these {count} derivations will be built:"),
         };
-        let list: String = order.iter().map(show).collect();
-        progress::log(level, heading + &list);
+        list(&heading, &mut order.iter());
     }
     if !missing.substitute.is_empty() {
         let sizes = format!(
@@ -148,15 +153,11 @@ pub fn show_missing(store: &dyn Store, missing: &Missing, level: Level) -> Resul
             1 => format!("this path will be fetched {sizes}:"),
             count => format!("these {count} paths will be fetched {sizes}:"),
         };
-        let list: String = missing.substitute.iter().map(show).collect();
-        progress::log(level, heading + &list);
+        list(&heading, &mut missing.substitute.iter());
     }
     if !missing.unknown.is_empty() {
-        let list: String = missing.unknown.iter().map(show).collect();
-        progress::log(
-            level,
-            "don't know how to build these paths:".to_owned() + &list,
-        );
+        let heading = "don't know how to build these paths:";
+        list(heading, &mut missing.unknown.iter());
     }
     Ok(())
 }

@@ -194,7 +194,9 @@ fn the_next_cache_is_asked_when_one_has_lost_or_damaged_the_archive() {
 #[test]
 fn of_several_outputs_only_those_that_are_wanted_are_fetched() {
     let place = Place::new();
-    place.configure(&format!("{CONFIG}extra-experimental-features = ca-derivations\n"));
+    place.configure(&format!(
+        "{CONFIG}extra-experimental-features = ca-derivations\n"
+    ));
     place.write(
         "outputs.nix",
         "let make = name: outputs: text: derivation {
@@ -206,7 +208,10 @@ fn of_several_outputs_only_those_that_are_wanted_are_fetched() {
     );
     let cache = format!("file://{}", place.work().join("cache").display());
     place
-        .run("rx", ["copy", "--to", &cache, "-f", "outputs.nix", "--", "^*"])
+        .run(
+            "rx",
+            ["copy", "--to", &cache, "-f", "outputs.nix", "--", "^*"],
+        )
         .success();
     place.line("rx-store --gc").success();
     let offered = ["--no-require-sigs", "--substituters", &cache];
@@ -218,10 +223,22 @@ fn of_several_outputs_only_those_that_are_wanted_are_fetched() {
     let is_there = |suffix: &str| {
         std::fs::read_dir(place.root().join("store"))
             .unwrap()
-            .any(|entry| entry.unwrap().file_name().to_str().unwrap().ends_with(suffix))
+            .any(|entry| {
+                entry
+                    .unwrap()
+                    .file_name()
+                    .to_str()
+                    .unwrap()
+                    .ends_with(suffix)
+            })
     };
     assert!(!is_there("-several-first"));
-    fetch("^first").success();
+    let first = fetch("^first");
+    assert!(
+        first.err.contains("these 2 paths will be fetched"),
+        "{first:?}"
+    );
+    first.success();
     assert!(is_there("-several-first") && is_there("-below"));
     assert!(!is_there("-several-second"));
     fetch("^second").success();

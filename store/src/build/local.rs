@@ -325,12 +325,24 @@ impl Plan<'_> {
             };
             let derivation = home.read_derivation(&path)?;
             let outputs = home.query_derivation_outputs(&path)?;
+            let allowed = self.settings.always_allow_substitutes
+                || Options::of(&derivation, self.store.dir())
+                    .map_or(true, |options| options.allow_substitutes);
+            let allowed = allowed && self.settings.substitute;
             let mut invalid = BTreeSet::new();
             let mut all_known = true;
             for (name, output) in outputs {
                 if !wanted.contains(&name) {
                     continue;
                 }
+                let output = match output {
+                    // A cache may know what this store does not.
+                    None if allowed && self.source.has_caches() => self
+                        .source
+                        .realisation(&drv_output(home, &path, &name)?)
+                        .map(|found| found.out_path),
+                    output => output,
+                };
                 match output {
                     None => all_known = false,
                     Some(output) if !self.store.is_valid(&output)? => {
@@ -342,10 +354,7 @@ impl Plan<'_> {
             if all_known && invalid.is_empty() {
                 continue;
             }
-            let allowed = self.settings.always_allow_substitutes
-                || Options::of(&derivation, self.store.dir())
-                    .map_or(true, |options| options.allow_substitutes);
-            let ask = all_known && self.settings.substitute && allowed;
+            let ask = all_known && allowed;
             if ask {
                 questions.extend(invalid.iter().cloned());
             }
