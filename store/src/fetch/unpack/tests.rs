@@ -263,7 +263,9 @@ fn bombs_are_stopped() {
 
 #[test]
 fn what_is_no_archive_is_said_to_be_none() {
-    for junk in [&b""[..], b"<html>not found</html>", &[b'x'; 2000]] {
+    let empty = unpacked(b"").1.unwrap_err().to_string();
+    assert_eq!(empty, "Failed to open archive (the archive is empty)");
+    for junk in [&b"<html>not found</html>"[..], &[b'x'; 2000]] {
         let (_dir, result) = unpacked(junk);
         assert_eq!(
             result.unwrap_err().to_string(),
