@@ -400,3 +400,144 @@ fn inputs_can_be_fetched_before_they_are_needed() {
         .failure();
     assert!(error.contains("tree"), "{error}");
 }
+
+/// Runs git in the working directory; false if this machine has none.
+fn git(place: &Place, line: &str) -> bool {
+    let run = std::process::Command::new("git")
+        .args([
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@example.org",
+            "-c",
+            "init.defaultBranch=main",
+        ])
+        .args(line.split(' '))
+        .current_dir(place.work())
+        .env("HOME", place.root())
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .output();
+    match run {
+        Ok(run) => {
+            let error = String::from_utf8_lossy(&run.stderr).into_owned();
+            assert!(run.status.success(), "git {line}: {error}");
+            true
+        }
+        Err(_) => {
+            eprintln!("skipped: this machine has no git");
+            false
+        }
+    }
+}
+
+/// A git repository with a flake in it.
+fn repository(flake: &str) -> Option<Place> {
+    let place = Place::new().with(
+        "NIX_CONFIG",
+        "experimental-features = nix-command flakes\nflake-registry =",
+    );
+    place.write("flake.nix", flake);
+    (git(&place, "init -q") && git(&place, "add flake.nix")).then_some(place)
+}
+
+#[test]
+fn errors_in_a_git_tree_name_the_file_that_is_edited() {
+    let flake =
+        "{ outputs = { self }: {\n  y = assert false; 1;\n  z = builtins.readFile ./foo;\n}; }";
+    let Some(place) = repository(flake) else {
+        return;
+    };
+    let error = place.line("rx eval .#y").failure();
+    assert!(error.contains("at DIR/work/flake.nix:2:"), "{error}");
+    let error = place.line("rx eval .#z").failure();
+    assert!(
+        error.contains("Path 'foo' does not exist in Git repository \"DIR/work\"."),
+        "{error}"
+    );
+    place.write("foo", "text");
+    let error = place.line("rx eval .#z").failure();
+    assert!(
+        error.contains("Path 'foo' in the repository \"DIR/work\" is not tracked by Git."),
+        "{error}"
+    );
+    assert!(error.contains("add -N \"foo\""), "{error}");
+    git(&place, "add foo");
+    assert_eq!(place.line("rx eval --raw .#z").success(), "text");
+    git(&place, "commit -qm one");
+    let error = place.line("rx eval git+file:.?ref=main#y").failure();
+    assert!(error.contains("at «git+file:"), "{error}");
+}
+
+#[test]
+fn a_changed_tree_has_a_fingerprint_that_follows_its_changes() {
+    let Some(place) = repository("{ outputs = { self }: { }; }") else {
+        return;
+    };
+    let fingerprint = || {
+        let text = place.line("rx flake metadata --json").success();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        json["fingerprint"].as_str().map(str::to_owned)
+    };
+    let first = fingerprint();
+    assert!(first.is_some());
+    assert_eq!(fingerprint(), first);
+    place.write("flake.nix", "{ outputs = { self }: { x = 1; }; }");
+    let second = fingerprint();
+    assert!(second.is_some() && second != first);
+    git(&place, "commit -qam one");
+    let third = fingerprint();
+    assert!(third.is_some() && third != second);
+}
+
+#[test]
+fn a_flake_can_be_got_by_the_path_of_its_directory() {
+    let place = Place::new().with(
+        "NIX_CONFIG",
+        "experimental-features = nix-command flakes\nflake-registry =",
+    );
+    place.write("flake.nix", "{ outputs = { self }: { number = 123; }; }");
+    place.write(
+        "sub/flake.nix",
+        "{ outputs = { self }: { x = (builtins.getFlake ./..).number; }; }",
+    );
+    assert_eq!(place.line("rx eval path:.?dir=sub#x").success(), "123\n");
+}
+
+#[test]
+fn a_repository_without_all_of_its_history_is_fetched_without_the_number_of_commits() {
+    let Some(place) = repository("{ outputs = { self }: { has = self ? revCount; x = 1; }; }")
+    else {
+        return;
+    };
+    git(&place, "commit -qm one");
+    git(&place, "commit -qm two --allow-empty");
+    let source = format!("file://{}", place.work().display());
+    git(&place, &format!("clone -q --depth 1 {source} shallow"));
+    assert_eq!(place.line("rx eval ./shallow#x").success(), "1\n");
+    assert_eq!(place.line("rx eval ./shallow#has").success(), "false\n");
+    assert_eq!(place.line("rx eval .#has").success(), "true\n");
+}
+
+#[test]
+fn trees_without_history_can_be_cloned_as_files() {
+    let place = flakes();
+    place.line("rx flake clone ./c --dest ./copy").success();
+    place.write("copy/more", "the copy can be changed");
+    assert!(place.work().join("copy/flake.nix").exists());
+    let error = place.line("rx flake clone ./c --dest ./copy").failure();
+    assert!(error.contains("existing path"), "{error}");
+}
+
+#[test]
+fn a_queer_query_is_warned_of() {
+    let place = flakes();
+    let address = format!("path:{}/b?odd#v", place.work().display());
+    let run = place.run("rx", ["eval", &address]);
+    assert!(
+        run.err
+            .contains("dubious URI query 'odd' is missing equal sign '=', ignoring"),
+        "{}",
+        run.err
+    );
+    assert_eq!(run.success(), "\"b\"\n");
+}

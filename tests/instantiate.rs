@@ -393,3 +393,26 @@ fn an_interrupt_ends_reading_a_program_that_never_ends() {
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("interrupted by the user"), "{message}");
 }
+
+#[test]
+fn a_search_path_of_a_program_opens_nothing_to_restricted_evaluation() {
+    let place = Place::new();
+    place.write("secret", "text");
+    let program =
+        "let __nixPath = [ { prefix = \"foo\"; path = ./.; } ]; in builtins.readFile <foo/secret>";
+    let line = ["--restrict-eval", "--eval", "-E", program];
+    let error = place.run("rx-instantiate", line).failure();
+    assert!(error.contains("forbidden in restricted mode"), "{error}");
+    let allowed = place.run("rx-instantiate", [&line[..], &["-I", "src=."]].concat());
+    assert_eq!(allowed.success(), "\"text\"\n");
+}
+
+#[test]
+fn what_is_pure_does_not_know_whose_home_it_is() {
+    let place = Place::new();
+    let line = ["--eval", "-E", "~/foo"];
+    place.run("rx-instantiate", line).success();
+    place
+        .run("rx-instantiate", [&line[..], &["--pure-eval"]].concat())
+        .failure();
+}

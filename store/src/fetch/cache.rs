@@ -30,6 +30,9 @@ pub struct FetchCache {
     ttl: u64,
 }
 
+/// Beside the cache of the reference, whose entries are others.
+const FILE: &str = "fetcher-cache-rx-v1.sqlite";
+
 const SCHEMA: &str = "
     create table if not exists Cache (
         domain text not null,
@@ -60,7 +63,7 @@ impl FetchCache {
     }
 
     fn on_disk(directory: &Path) -> rusqlite::Result<Connection> {
-        let file = directory.join("fetchers-v1.sqlite");
+        let file = directory.join(FILE);
         if std::fs::create_dir_all(directory).is_err() {
             return Err(rusqlite::Error::InvalidPath(file));
         }
@@ -115,7 +118,7 @@ impl FetchCache {
     }
 }
 
-/// Where rx keeps its own caches: `~/.cache/rx` beside the reference's `~/.cache/nix`.
+/// Where rx keeps other caches of its own: `~/.cache/rx` beside the reference's `~/.cache/nix`.
 pub fn directory(places: &crate::settings::Places) -> PathBuf {
     if places.cache_dir.ends_with("nix") {
         places.cache_dir.with_file_name("rx")
@@ -169,7 +172,7 @@ mod tests {
     fn damaged_files_do_not_stop_anything() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(
-            dir.path().join("fetchers-v1.sqlite"),
+            dir.path().join(FILE),
             "this is no database, not at all, really",
         )
         .unwrap();

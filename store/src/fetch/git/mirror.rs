@@ -12,6 +12,10 @@ use crate::progress::{Activity, ActivityKind, Level};
 /// Protocols that an address may use. Anything else would run a program of that name.
 const SUBMODULE_PROTOCOLS: &str = "file:git:http:https:ssh";
 
+/// The directory of all copies. The reference has its own there, under the same names and with the same locks, so that
+/// nothing is fetched twice.
+const DIRECTORY: &str = "gitv3";
+
 /// A bare copy of a remote repository.
 #[derive(Debug)]
 pub struct Mirror {
@@ -51,7 +55,7 @@ impl Mirror {
     fn directory(cache: &Path, url: &str, shallow: bool) -> PathBuf {
         let key = Hash::of(crate::hash::Algorithm::Sha256, url.as_bytes()).nix32();
         cache
-            .join("git")
+            .join(DIRECTORY)
             .join(format!("{key}{}", if shallow { "-shallow" } else { "" }))
     }
 
@@ -60,8 +64,8 @@ impl Mirror {
     pub fn open(cache: &Path, url: &str, shallow: bool, ttl: u64) -> Result<Self, GitError> {
         check_address(url)?;
         let path = Self::directory(cache, url, shallow);
-        std::fs::create_dir_all(cache.join("git"))
-            .map_err(|e| GitError::file("creating directory", &cache.join("git"), e))?;
+        std::fs::create_dir_all(cache.join(DIRECTORY))
+            .map_err(|e| GitError::file("creating directory", &cache.join(DIRECTORY), e))?;
         let lock = lock(&path.with_extension("lock"), url)?;
         if !path.join("HEAD").exists() {
             Git::new()

@@ -10,7 +10,7 @@ use super::locks::check_locks;
 use super::{Input, InputError, Scheme};
 use crate::content_address::{ContentAddress, Method, References};
 use crate::fetch::attrs::{Attr, Attrs};
-use crate::fetch::cache::{self, FetchCache};
+use crate::fetch::cache::FetchCache;
 use crate::fetch::download::{Downloader, Request};
 use crate::fetch::registry::{Kind, Registry};
 use crate::fetch::time::compact_date;
@@ -114,7 +114,7 @@ impl Fetcher {
         settings: Arc<Settings>,
         downloader: Downloader,
     ) -> Self {
-        let cache_dir = cache::directory(&settings.places);
+        let cache_dir = settings.places.cache_dir.clone();
         let cache = FetchCache::open(&cache_dir, settings.tarball_ttl.into());
         Fetcher {
             store,
