@@ -597,3 +597,125 @@ fn outputs_of_strange_kinds_are_normalised_or_refused() {
     place.line("rx-store --verify --check-contents").success();
     let _ = rx_store::remove::remove_tree(&place.root().join("store"));
 }
+
+/// A file that is added, and where it is.
+fn added(place: &Place, name: &str, text: &str) -> PathBuf {
+    let file = place.write(name, text);
+    let run = place.run("rx-store", ["--add", file.to_str().unwrap()]);
+    let root = place.root().display().to_string();
+    PathBuf::from(run.success().trim().replace("DIR", &root))
+}
+
+#[test]
+fn roots_that_lead_in_circles_or_to_nothing_are_in_nobodys_way() {
+    let place = place();
+    let (kept, dead) = (added(&place, "kept", "kept"), added(&place, "dead", "dead"));
+    let state = place.root().join("var/nix");
+    let roots = state.join("gcroots");
+    let link = |from: &Path, to: &Path| std::os::unix::fs::symlink(to, from).unwrap();
+    link(&roots.join("kept"), &kept);
+    link(&roots.join("a"), &roots.join("b"));
+    link(&roots.join("b"), &roots.join("a"));
+    link(&roots.join("itself"), &roots);
+    link(&roots.join("nowhere"), Path::new("/nonexistent/x"));
+    link(&roots.join("no such path"), &dead.with_file_name("x"));
+    link(&roots.join("device"), Path::new("/dev/zero"));
+    fs::create_dir_all(roots.join("auto")).unwrap();
+    link(&roots.join("auto/0"), &place.work().join("gone"));
+    let mut deep = roots.clone();
+    for _ in 0..100 {
+        deep.push("d");
+    }
+    fs::create_dir_all(&deep).unwrap();
+    // As many as a busy machine leaves behind, and some that never were any.
+    let temporary = state.join("temproots");
+    fs::create_dir_all(&temporary).unwrap();
+    for number in 0..rounds(2000) {
+        let owner = 10_000_000 + number;
+        fs::write(
+            temporary.join(owner.to_string()),
+            dead.display().to_string() + "\0",
+        )
+        .unwrap();
+    }
+    fs::write(temporary.join("99999999"), [0xff; 5000]).unwrap();
+    fs::write(temporary.join("not a number"), "x").unwrap();
+    let run = place.run("rx-store", ["--gc"]);
+    orderly("collecting", &run);
+    run.success();
+    assert!(kept.exists());
+    assert!(
+        !dead.exists(),
+        "roots of processes that are gone do not count"
+    );
+    place.line("rx-store --gc --print-roots").success();
+    place.line("rx-store --verify --check-contents").success();
+}
+
+#[test]
+fn links_for_deduplication_that_are_damaged_damage_nothing_else() {
+    let place = place();
+    let contents = "the same in both\n".repeat(100);
+    let first = added(&place, "first", &contents);
+    place.line("rx-store --optimise").success();
+    let links = place.root().join("store/.links");
+    let name = fs::read_dir(&links)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let damages: [(&str, &dyn Fn()); 4] = [
+        ("another content", &|| {
+            fs::write(&name, "another content, and of another length").unwrap()
+        }),
+        ("a link to nothing", &|| {
+            std::os::unix::fs::symlink("/nonexistent", &name).unwrap()
+        }),
+        ("a link out of the store", &|| {
+            std::os::unix::fs::symlink("/etc/passwd", &name).unwrap()
+        }),
+        ("nothing", &|| {}),
+    ];
+    for (number, (what, damage)) in damages.iter().enumerate() {
+        fs::remove_file(&name).ok();
+        damage();
+        let second = added(&place, &format!("copy{number}"), &contents);
+        let run = place.line("rx-store --optimise");
+        orderly(what, &run);
+        for path in [&first, &second] {
+            let found = fs::read_to_string(path).unwrap();
+            assert_eq!(found, contents, "{what}");
+        }
+        orderly(
+            what,
+            &place.line("rx-store --verify --check-contents --repair"),
+        );
+        place.line("rx-store --verify --check-contents").success();
+        fs::remove_file(&name).ok();
+    }
+    fs::write(links.join("what is this"), "x").unwrap();
+    place.line("rx-store --gc").success();
+}
+
+#[test]
+fn a_directory_for_temporary_files_that_cannot_be_used_is_not_missed() {
+    if !can_build() {
+        return;
+    }
+    let place = place().with("TMPDIR", "/nonexistent");
+    place.write(
+        "default.nix",
+        "derivation { name = \"x\"; system = builtins.currentSystem; builder = \"/bin/sh\"; args = [ \"-c\" \"echo > $out\" ]; }",
+    );
+    for line in [
+        "rx-build --no-out-link",
+        "rx-store --add default.nix",
+        "rx-store --verify --check-contents",
+        "rx store fsck",
+        "rx-store --gc",
+    ] {
+        let run = place.line(line);
+        assert_eq!(run.code, 0, "{line}: {}", run.err);
+    }
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rx_store::git_hash;
 use rx_store::hash::{Algorithm, Format, Hash, HashError};
 use rx_store::nar;
-use rx_store::parallel_hash::ParallelHasher;
+use rx_store::parallel_hash::{HashedBlocks, ParallelHasher};
 use rx_store::settings::Feature;
 
 use crate::cli::{Category, ClassicCommand, Flag, Invocation, Options, Subcommand};
@@ -68,13 +68,13 @@ fn hash_path(
             if path.symlink_metadata().is_err() {
                 return Err(NoPath(path.to_owned()).into());
             }
-            let hasher = ParallelHasher::new(algorithm);
+            let hasher = HashedBlocks(ParallelHasher::new(algorithm));
             let hasher = if invocation.settings.use_case_hack {
                 nar::dump_case_hacked(path, hasher)?
             } else {
                 nar::dump(path, hasher)?
             };
-            Ok(hasher.finish()?.finish())
+            Ok(hasher.0.finish()?.finish())
         }
     }
 }

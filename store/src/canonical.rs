@@ -206,13 +206,12 @@ impl Walk<'_> {
     }
 
     fn strip_attributes(&self, through: &str) -> Result<(), CanonicalError> {
-        let mut names = vec![0u8; 0];
-        let size = match rfs::listxattr(through, &mut names[..]) {
+        let size = match rfs::listxattr_query(through) {
             Ok(0) | Err(Errno::NOTSUP | Errno::NODATA) => return Ok(()),
             Ok(size) => size,
             Err(e) => return Err(self.error("querying extended attributes of", e)),
         };
-        names.resize(size, 0);
+        let mut names = vec![0u8; size];
         let size = rfs::listxattr(through, &mut names[..])
             .map_err(|e| self.error("querying extended attributes of", e))?;
         for name in names[..size].split(|&c| c == 0).filter(|n| !n.is_empty()) {
@@ -287,6 +286,32 @@ mod tests {
             assert_eq!((stat.mode() & 0o7777, stat.mtime()), (mode, 1), "{name}");
         }
         assert_eq!(fs::symlink_metadata(root.join("link")).unwrap().mtime(), 1);
+        crate::remove::remove_tree(&root).unwrap();
+    }
+
+    #[test]
+    fn extended_attributes_do_not_arrive() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("x");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("file"), "1").unwrap();
+        for path in [&root, &root.join("file")] {
+            if rfs::setxattr(path, "user.left", b"over", rfs::XattrFlags::CREATE).is_err() {
+                return println!("no extended attributes here: not tried");
+            }
+        }
+        canonicalise(
+            &root,
+            &CanonicalOptions::default(),
+            &mut InodesSeen::default(),
+        )
+        .unwrap();
+        for path in [&root, &root.join("file")] {
+            let mut names = [0; 4096];
+            let size = rfs::listxattr(path, &mut names[..]).unwrap();
+            let names = String::from_utf8_lossy(&names[..size]);
+            assert!(!names.contains("user."), "{names}");
+        }
         crate::remove::remove_tree(&root).unwrap();
     }
 

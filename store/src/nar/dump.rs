@@ -4,8 +4,6 @@
 //! followed below the root, whatever happens to the tree meanwhile.
 
 use std::ffi::CString;
-use std::fs::File;
-use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +11,7 @@ use std::rc::Rc;
 
 use rustix::fs::{self as rfs, AtFlags, FileType, Mode, OFlags};
 
-use super::{CASE_HACK_SUFFIX, MAX_DEPTH, NarError, Writer};
+use super::{CASE_HACK_SUFFIX, MAX_DEPTH, NarError, Sink, Writer};
 
 /// What a file is, as filters see it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,24 +53,20 @@ impl From<FileType> for FileKind {
 pub type Filter<'a> = dyn FnMut(&Path, FileKind) -> Option<bool> + 'a;
 
 /// Writes the archive of the file, link or directory at `path`.
-pub fn dump<W: Write>(path: &Path, out: W) -> Result<W, NarError> {
+pub fn dump<W: Sink>(path: &Path, out: W) -> Result<W, NarError> {
     Dumper::new(path, out, None)?.run()
 }
 
 /// Writes the archive of a tree that was unpacked with [`super::RestoreOptions::case_hack`]: the suffixes that kept
 /// names apart are removed again.
-pub fn dump_case_hacked<W: Write>(path: &Path, out: W) -> Result<W, NarError> {
+pub fn dump_case_hacked<W: Sink>(path: &Path, out: W) -> Result<W, NarError> {
     let mut dumper = Dumper::new(path, out, None)?;
     dumper.case_hack = true;
     dumper.run()
 }
 
 /// Writes the archive of the entries below `path` that the filter keeps.
-pub fn dump_filtered<W: Write>(
-    path: &Path,
-    out: W,
-    filter: &mut Filter<'_>,
-) -> Result<W, NarError> {
+pub fn dump_filtered<W: Sink>(path: &Path, out: W, filter: &mut Filter<'_>) -> Result<W, NarError> {
     Dumper::new(path, out, Some(filter))?.run()
 }
 
@@ -90,25 +84,20 @@ struct Entry {
     kind: FileType,
 }
 
-struct Dumper<'a, 'f, W: Write> {
+struct Dumper<'a, 'f, W: Sink> {
     writer: Writer<W>,
     path: PathBuf,
     levels: Vec<Level>,
-    buffer: Vec<u8>,
     filter: Option<&'a mut Filter<'f>>,
     case_hack: bool,
 }
 
-/// A file up to this size is read with one call.
-const READ: usize = 1 << 17;
-
-impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
+impl<'a, 'f, W: Sink> Dumper<'a, 'f, W> {
     fn new(path: &Path, out: W, filter: Option<&'a mut Filter<'f>>) -> Result<Self, NarError> {
         Ok(Dumper {
             writer: Writer::new(out),
             path: path.to_owned(),
             levels: Vec::new(),
-            buffer: vec![0; READ],
             filter,
             case_hack: false,
         })
@@ -235,21 +224,16 @@ impl<'a, 'f, W: Write> Dumper<'a, 'f, W> {
         }
         let size = stat.st_size as u64;
         self.writer.file(name, stat.st_mode & 0o100 != 0, size)?;
-        let mut file = File::from(fd);
         let mut left = size;
         while left > 0 {
-            let want = self
-                .buffer
-                .len()
-                .min(usize::try_from(left).unwrap_or(usize::MAX));
-            let n = match file.read(&mut self.buffer[..want]) {
-                Ok(0) => return Err(NarError::Changed(self.path.display().to_string())),
-                Ok(n) => n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(NarError::file("reading", &self.path, e)),
-            };
-            self.writer.contents(&self.buffer[..n])?;
-            left -= n as u64;
+            let read = self.writer.contents_of(fd.as_fd()).map_err(|e| match e {
+                NarError::Io(e) => NarError::file("reading", &self.path, e),
+                other => other,
+            })?;
+            if read == 0 {
+                return Err(NarError::Changed(self.path.display().to_string()));
+            }
+            left -= read as u64;
         }
         Ok(())
     }
@@ -272,4 +256,41 @@ pub(crate) fn read_directory(fd: BorrowedFd<'_>) -> rustix::io::Result<Vec<(CStr
         }
     }
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{RestoreOptions, restore};
+    use super::*;
+    use crate::hash::{Algorithm, Hash};
+    use crate::parallel_hash::{HashedBlocks, ParallelHasher};
+
+    #[test]
+    fn files_of_all_sizes_arrive_whole_whatever_the_archive_goes_to() {
+        let place = tempfile::tempdir().unwrap();
+        let tree = place.path().join("tree");
+        std::fs::create_dir(&tree).unwrap();
+        let mut sizes: Vec<usize> = vec![0, 1, 7, 8, 9, 4096];
+        for edge in [1 << 16, 1 << 17, 1 << 19, (1 << 19) * 3] {
+            sizes.extend([edge - 300, edge - 1, edge, edge + 1]);
+        }
+        // Small ones between large ones, so that blocks end anywhere.
+        for (number, size) in sizes.iter().chain(&sizes).enumerate() {
+            let contents: Vec<u8> = (0..*size).map(|n| ((n * 7 + number) % 251) as u8).collect();
+            std::fs::write(tree.join(format!("{:03}", number * 37 % 101)), contents).unwrap();
+        }
+        let archive = dump(&tree, Vec::new()).unwrap();
+        let blocks = HashedBlocks(ParallelHasher::new(Algorithm::Sha256));
+        let hasher = dump(&tree, blocks).unwrap().0.finish().unwrap();
+        assert_eq!(hasher.bytes(), archive.len() as u64);
+        assert_eq!(hasher.finish(), Hash::of(Algorithm::Sha256, &archive));
+        let copy = place.path().join("copy");
+        restore(&archive[..], &copy, RestoreOptions::default()).unwrap();
+        for entry in std::fs::read_dir(&tree).unwrap() {
+            let name = entry.unwrap().file_name();
+            let same = std::fs::read(tree.join(&name)).unwrap()
+                == std::fs::read(copy.join(&name)).unwrap();
+            assert!(same, "{}", name.display());
+        }
+    }
 }

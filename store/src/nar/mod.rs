@@ -37,7 +37,7 @@ pub use read::{Event, Reader};
 pub(crate) use restore::STORE_TIME;
 pub use restore::{RestoreOptions, restore, restore_at, restore_events};
 pub use tree::{Tree, TreeParseError};
-pub use write::Writer;
+pub use write::{Sink, Writer};
 
 /// The first word.
 pub const MAGIC: &[u8] = b"nix-archive-1";

@@ -1,11 +1,33 @@
 //! Events to bytes.
 
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+
+use rustix::buffer::spare_capacity;
 
 use super::{MAGIC, MAX_DEPTH, NarError, check_entry_name, padding};
 
+/// Where an archive goes, in blocks: files are read into them, so what is only hashed is never copied.
+pub trait Sink {
+    /// About how much is handed over at once.
+    const BLOCK: usize;
+
+    /// Takes what a block holds and leaves an empty one there, the same or another.
+    fn take(&mut self, block: &mut Vec<u8>) -> io::Result<()>;
+}
+
+impl<W: Write> Sink for W {
+    const BLOCK: usize = 1 << 17;
+
+    fn take(&mut self, block: &mut Vec<u8>) -> io::Result<()> {
+        self.write_all(block)?;
+        block.clear();
+        Ok(())
+    }
+}
+
 /// Writes one archive, event after event, and refuses what a reader would refuse.
-pub struct Writer<W: Write> {
+pub struct Writer<W: Sink> {
     out: W,
     buffer: Vec<u8>,
     /// The last name in every open directory.
@@ -17,14 +39,15 @@ pub struct Writer<W: Write> {
     done: bool,
 }
 
-const BUFFER: usize = 1 << 16;
+/// Less room than this is not worth a call, unless the rest of a file fits into it.
+const ROOM: usize = 1 << 16;
 
-impl<W: Write> Writer<W> {
+impl<W: Sink> Writer<W> {
     /// Begins an archive.
     pub fn new(out: W) -> Self {
         let mut writer = Writer {
             out,
-            buffer: Vec::with_capacity(BUFFER),
+            buffer: Vec::with_capacity(W::BLOCK),
             open: Vec::new(),
             owed: 0,
             pad: 0,
@@ -50,9 +73,11 @@ impl<W: Write> Writer<W> {
     }
 
     fn flush_buffer(&mut self) -> io::Result<()> {
-        self.out.write_all(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
+        if self.buffer.is_empty() {
+            Ok(())
+        } else {
+            self.out.take(&mut self.buffer)
+        }
     }
 
     fn begin(&mut self, name: &[u8]) -> Result<(), NarError> {
@@ -83,7 +108,7 @@ impl<W: Write> Writer<W> {
         } else {
             self.words(&[")"]);
         }
-        if self.buffer.len() >= BUFFER / 2 {
+        if self.buffer.len() >= W::BLOCK - W::BLOCK / 8 {
             self.flush_buffer()?;
         }
         Ok(())
@@ -136,15 +161,16 @@ impl<W: Write> Writer<W> {
         if !self.in_file || data.len() as u64 > self.owed {
             return Err(NarError::Order);
         }
-        if self.buffer.len() + data.len() > BUFFER {
-            self.flush_buffer()?;
-            if data.len() >= BUFFER / 2 {
-                self.out.write_all(data)?;
-            } else {
-                self.buffer.extend_from_slice(data);
+        let mut rest = data;
+        while !rest.is_empty() {
+            let room = W::BLOCK.saturating_sub(self.buffer.len());
+            if room == 0 {
+                self.flush_buffer()?;
+                continue;
             }
-        } else {
-            self.buffer.extend_from_slice(data);
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.buffer.extend_from_slice(now);
+            rest = later;
         }
         self.owed -= data.len() as u64;
         if self.owed == 0 {
@@ -152,6 +178,34 @@ impl<W: Write> Writer<W> {
         } else {
             Ok(())
         }
+    }
+
+    /// Adds contents that a file gives, as much as one call reads; 0 at its end.
+    pub(super) fn contents_of(&mut self, file: BorrowedFd<'_>) -> Result<usize, NarError> {
+        if !self.in_file {
+            return Err(NarError::Order);
+        }
+        let wanted = usize::try_from(self.owed).unwrap_or(usize::MAX);
+        let room = self.buffer.capacity() - self.buffer.len();
+        if room < wanted.min(ROOM) {
+            self.flush_buffer()?;
+            self.buffer.reserve(W::BLOCK);
+        }
+        let before = self.buffer.len();
+        let read = loop {
+            match rustix::io::read(file, spare_capacity(&mut self.buffer)) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(NarError::Io(error.into())),
+                Ok(read) => break read.min(wanted),
+            }
+        };
+        // A file that has grown meanwhile ends where its size said.
+        self.buffer.truncate(before + read);
+        self.owed -= read as u64;
+        if self.owed == 0 {
+            self.end_file()?;
+        }
+        Ok(read)
     }
 
     fn end_file(&mut self) -> Result<(), NarError> {
