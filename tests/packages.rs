@@ -284,11 +284,21 @@ fn moment(place: &Place, outcome: Outcome) -> Moment {
         .filter(|name| name != ".links" && !name.ends_with(".lock"))
         .collect();
     Moment {
-        out: without_dates(&outcome.out),
+        out: without_dates(&without_colours(&outcome.out)),
         code: outcome.code,
         places,
         store,
     }
+}
+
+/// The text without the escapes of colours, which we send to terminals only.
+fn without_colours(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        out += piece.split_once('m').map_or(piece, |(_, rest)| rest);
+    }
+    out
 }
 
 /// The text with all dates and times alike.
