@@ -296,8 +296,10 @@ in
   };
   config.version = own.version;
   config.system.build.toplevel = make "nixos-system-${own.version}" ''
-    mkdir -p $out/kernel-modules/lib/modules/6.1 $out/specialisation/small
+    mkdir -p $out/kernel-modules/lib/modules/6.1 $out/specialisation/small $out/bin
     echo ${own.version} > $out/nixos-version
+    printf '#!/bin/sh\necho "$1 ${own.version} $NIXOS_INSTALL_BOOTLOADER"\n' > $out/bin/switch-to-configuration
+    chmod +x $out/bin/switch-to-configuration
     ln -s ${make (own.extra or "extra-1") "echo > $out"} $out/extra
   '';
 }
@@ -358,6 +360,41 @@ fn a_system_is_evaluated_planned_and_built() {
         next.err
     );
     assert!(next.err.contains("extra: 1 → 2"), "{}", next.err);
+}
+
+#[test]
+fn a_system_is_switched_to_tried_and_rolled_back() {
+    let home = Home::new();
+    let place = &home.place;
+    place.write("nixpkgs/nixos/default.nix", SYSTEM);
+    let include = format!("-I nixpkgs={}", place.work().join("nixpkgs").display());
+    let rx = |line: &str| place.line(&format!("rx os {line} -f system.nix {include}"));
+    let current = || {
+        let list = place.line("rx os list-generations --json").success();
+        let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+        let all = list.as_array().unwrap();
+        let current = all.iter().find(|one| one["current"] == true);
+        let version = current.map(|one| one["nixosVersion"].as_str().unwrap().to_owned());
+        (all.len(), version.unwrap_or_default())
+    };
+    std::fs::create_dir_all(place.root().join("var/nix/profiles")).unwrap();
+    place.write("system.nix", "{ version = \"1\"; }");
+    assert_eq!(rx("dry-activate").success(), "dry-activate 1 0\n");
+    assert_eq!(current(), (0, String::new()));
+    assert_eq!(rx("switch").success(), "switch 1 0\n");
+    assert_eq!(current(), (1, "1".to_owned()));
+    place.write("system.nix", "{ version = \"2\"; }");
+    assert_eq!(rx("test").success(), "test 2 0\n");
+    assert_eq!(current(), (1, "1".to_owned()));
+    let boot = rx("boot --install-bootloader");
+    assert!(boot.err.contains("nixos-system: 1 → 2"), "{}", boot.err);
+    assert_eq!(boot.success(), "boot 2 1\n");
+    assert_eq!(current(), (2, "2".to_owned()));
+    assert_eq!(rx("switch --rollback").success(), "switch 1 0\n");
+    assert_eq!(current(), (2, "1".to_owned()));
+    let error = rx("switch --specialisation none").failure();
+    assert!(error.contains("has no specialisation 'none'"), "{error}");
+    assert_eq!(current(), (2, "1".to_owned()));
 }
 
 #[test]

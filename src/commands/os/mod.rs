@@ -1,5 +1,8 @@
-//! `rx os`: configurations of NixOS systems, evaluated and built. Switching a machine to one is the business of
-//! the system itself (`result/bin/switch-to-configuration`).
+//! `rx os`: configurations of NixOS systems: evaluated, built, and made what the machine runs.
+
+mod switch;
+
+pub use switch::{OsBoot, OsDryActivate, OsSwitch, OsTest};
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
