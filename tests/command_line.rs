@@ -114,7 +114,10 @@ fn configuration_comes_from_files_then_the_environment_then_the_line() {
     place.configure("cores = 2 # two\nlog-lines = 2\ntimeout = 2\nnonsense = 1\n");
     let outcome = place.line("rx config show --timeout 4 timeout");
     assert_eq!(outcome.out, "4\n");
-    assert_eq!(outcome.err, "warning: unknown setting 'nonsense'\n");
+    assert_eq!(
+        outcome.err,
+        "warning: unknown setting 'nonsense', at DIR/conf/nix.conf:4\n"
+    );
     assert_eq!(place.line("rx config show log-lines").out, "3\n");
     assert_eq!(place.line("rx config show cores").out, "2\n");
     assert_eq!(

@@ -7,10 +7,12 @@ const MOST: usize = 5;
 
 /// The names nearest to `wrong`, best first.
 pub(crate) fn similar<'a>(wrong: &[u8], names: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
+    // Half of a short name is not a typing mistake.
+    let farthest = if wrong.len() < 4 { 1 } else { FARTHEST };
     let mut found = names
-        .filter(|name| name.len().abs_diff(wrong.len()) <= FARTHEST)
+        .filter(|name| name.len().abs_diff(wrong.len()) <= farthest)
         .map(|name| (distance(wrong, name), name))
-        .filter(|&(distance, _)| distance > 0 && distance <= FARTHEST)
+        .filter(|&(distance, _)| distance > 0 && distance <= farthest)
         .collect::<Vec<_>>();
     found.sort();
     found.truncate(MOST);

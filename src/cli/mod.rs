@@ -132,7 +132,7 @@ fn program_name(path: &OsString) -> String {
 
 fn run(program: &str, mut args: Vec<OsString>) -> Result<(), Failure> {
     let mut builder = SettingsBuilder::load(Places::from_env())
-        .map_err(|error| UsageError::new(error.to_string()))?;
+        .map_err(|error| Failure::message(error.to_string()))?;
     let hook = &mut builder.settings_mut().build_hook;
     if hook.first().is_some_and(|program| program == "nix")
         && let Ok(own) = std::env::current_exe()

@@ -352,7 +352,8 @@ fn unknown_command(word: &str, group: &str, entries: &[Entry]) -> UsageError {
         .filter_map(|rest| rest.split(' ').next());
     match suggest::nearest(word, known) {
         Some(found) => error.hint(format!("did you mean '{prefix}{found}'?")),
-        None => error,
+        None if group.is_empty() => error.hint("'rx help' lists all commands"),
+        None => error.hint(format!("'rx help {group}' lists what there is")),
     }
 }
 

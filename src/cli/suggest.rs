@@ -1,10 +1,28 @@
 //! What a person may have meant.
 
-use rx_store::settings::INFOS;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use rx_store::settings::{INFOS, SettingInfo};
 
 /// The long flags of all settings.
 pub fn setting_flags() -> impl Iterator<Item = &'static str> {
-    INFOS.iter().map(|info| info.name)
+    INFOS
+        .iter()
+        .flat_map(|info| [Some(info.name), info.appendable.then(|| extra(info))])
+        .flatten()
+}
+
+/// The flag that adds to a setting.
+fn extra(info: &'static SettingInfo) -> &'static str {
+    static NAMES: OnceLock<BTreeMap<&'static str, String>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| {
+        let appendable = INFOS.iter().filter(|info| info.appendable);
+        appendable
+            .map(|info| (info.name, format!("extra-{}", info.name)))
+            .collect()
+    });
+    names.get(info.name).map_or(info.name, String::as_str)
 }
 
 /// The candidate that differs least from `word`, if that is little enough to be a typing mistake.

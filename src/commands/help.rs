@@ -37,7 +37,7 @@ impl Subcommand for Help {
         let names = commands::modern().iter().map(|entry| entry.path);
         Err(match suggest::nearest(&path, names) {
             Some(name) => error.hint(format!("did you mean '{name}'?")).into(),
-            None => error.into(),
+            None => error.hint("'rx help' lists all commands").into(),
         })
     }
 }

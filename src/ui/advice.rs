@@ -1,6 +1,6 @@
 //! What to do next, for errors whose message does not say it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rx_eval::ErrorKind;
 
@@ -72,6 +72,10 @@ const EVALUATION: &[Advice] = &[
                or '--argstr NAME TEXT'",
     },
     Advice {
+        phrase: "function 'outputs' called with unexpected argument 'self'",
+        help: "a flake's 'outputs' always gets the flake itself: '{ self, … }: …', or '{ ... }: …'",
+    },
+    Advice {
         phrase: "called with unexpected argument",
         help: "remove it, or let the function accept more with '...'",
     },
@@ -113,6 +117,10 @@ const EVALUATION: &[Advice] = &[
                '--arg pkgs \"import <nixpkgs> { }\"', or give it a default: '{ NAME ? VALUE }'",
     },
     Advice {
+        phrase: "undefined variable 'or'",
+        help: "'or' stands behind an attribute that may be missing: 'set.name or default'",
+    },
+    Advice {
         phrase: "undefined variable",
         help: "a name is bound by 'let', as an argument of the function ('{ stdenv, NAME }:'), by 'rec', or comes from a \
                set with 'with'",
@@ -124,6 +132,38 @@ const EVALUATION: &[Advice] = &[
     Advice {
         phrase: "expected a set but found a list",
         help: "elements of a list are counted from 0: 'builtins.elemAt list 0'; of all sets in it, 'map (x: x.name) list'",
+    },
+    Advice {
+        phrase: "expected a set but found a string",
+        help: "only sets have attributes; what stands before the dot is a text",
+    },
+    Advice {
+        phrase: "expected a set but found a path",
+        help: "only sets have attributes; the file's value is had with 'import'",
+    },
+    Advice {
+        phrase: "expected a set but found an integer",
+        help: "only sets have attributes; what stands before the dot is a number",
+    },
+    Advice {
+        phrase: "expected a set but found null",
+        help: "only sets have attributes; what stands before the dot has no value here: 'set.name or default' does without",
+    },
+    Advice {
+        phrase: "Is a directory",
+        help: "a file is wanted here; 'builtins.readDir' lists a directory",
+    },
+    Advice {
+        phrase: "cannot read directory",
+        help: "a directory is wanted here; 'builtins.readFile' reads a file",
+    },
+    Advice {
+        phrase: "but got a thunk",
+        help: "'description' and 'inputs' of a flake are written out as they are: texts, numbers and sets, nothing that has to be evaluated",
+    },
+    Advice {
+        phrase: "different lengths",
+        help: "there must be as many texts to put in as texts to look for",
     },
     Advice {
         phrase: "expected a set but found a function",
@@ -206,6 +246,18 @@ pub fn for_syntax(report: &Report) -> Option<String> {
     None
 }
 
+/// `a-b` is one name.
+pub fn for_difference(message: &str, suggestions: &[Vec<u8>]) -> Option<String> {
+    let name = between(message, "undefined variable '", "'")?;
+    let (left, right) = name.split_once('-').filter(|(left, _)| !left.is_empty())?;
+    let other = suggestions.iter().any(|name| name != left.as_bytes());
+    (!other).then(|| {
+        format!(
+            "a name may have '-' in it; for a difference, put spaces around it: '{left} - {right}'"
+        )
+    })
+}
+
 /// What to do about an evaluation error.
 pub fn for_evaluation(kind: ErrorKind, report: &Report) -> Option<String> {
     let message = &report.message;
@@ -214,12 +266,27 @@ pub fn for_evaluation(kind: ErrorKind, report: &Report) -> Option<String> {
         // The author of the expression has said what there is to say.
         return None;
     }
+    if let Some(name) = between(message, "attribute '", "' missing")
+        && let Some(builtin) = rx_eval::builtins::all().find(|builtin| builtin.name == name)
+        && let Some(feature) = builtin.feature
+    {
+        return Some(format!(
+            "'builtins.{name}' is there with '--extra-experimental-features {feature}'"
+        ));
+    }
     EVALUATION
         .iter()
         .find(|advice| message.contains(advice.phrase))
         .map(|advice| advice.help.to_owned())
         // The store and the network have their mistakes also while something is evaluated.
         .or_else(|| for_message(message))
+        .or_else(|| {
+            let missing = message.starts_with("path '") && message.ends_with("' does not exist");
+            missing.then(|| match report.labels.first() {
+                Some(_) => "relative paths start at the file that they are written in".to_owned(),
+                None => "relative paths start at the directory that you are in".to_owned(),
+            })
+        })
 }
 
 const OTHER: &[Advice] = &[
@@ -237,12 +304,65 @@ const OTHER: &[Advice] = &[
         help: "free space with 'rx-collect-garbage -d', or move the build directory with '--build-dir'",
     },
     Advice {
+        phrase: "/.tmp",
+        help: "temporary files are made in the directory that the variable TMPDIR names: is it there, and may it be written?",
+    },
+    Advice {
+        phrase: "creating directory '",
+        help: "it cannot be made there; give another place, that may be written",
+    },
+    Advice {
         phrase: "Read-only file system",
         help: "the store must be writable; another one can be given with '--store'",
     },
     Advice {
         phrase: "hash mismatch",
         help: "if the new content is what you want, put the hash after 'got:' into the expression",
+    },
+    Advice {
+        phrase: "flake-registry.json",
+        help: "names like 'nixpkgs' are looked up in a list on the network: give a full reference ('github:OWNER/REPOSITORY', './path'), or \
+               enter the name with 'rx registry add NAME REFERENCE'",
+    },
+    Advice {
+        phrase: "lacks attribute 'outputs'",
+        help: "a flake is a set with 'outputs', a function: '{ outputs = { self, … }: { packages = …; }; }'",
+    },
+    Advice {
+        phrase: "does not provide attribute",
+        help: "'rx flake show' lists what the flake has; packages stand below the system: 'packages.x86_64-linux.NAME'",
+    },
+    Advice {
+        phrase: "does not include a type",
+        help: "say which kind of hash it is: '--hash-algo sha256', or 'sha256:…' as a part of it",
+    },
+    Advice {
+        phrase: "unable to execute",
+        help: "'meta.mainProgram' of a package names its program; 'rx shell … --command PROGRAM' runs any of them",
+    },
+    Advice {
+        phrase: "unexpected end-of-file",
+        help: "the input ends too early: is it complete, and of the right kind?",
+    },
+    Advice {
+        phrase: "input doesn't look like a Nix archive",
+        help: "an archive as 'rx nar pack' or 'rx-store --dump' writes it is wanted",
+    },
+    Advice {
+        phrase: "input doesn't look like something created by 'nix-store --export'",
+        help: "an export holds references and signatures beside the archives: 'rx-store --export' makes one",
+    },
+    Advice {
+        phrase: "invalid channel URL",
+        help: "a channel is a URL such as 'https://nixos.org/channels/nixos-unstable'",
+    },
+    Advice {
+        phrase: "don't know how to open Nix store",
+        help: "a store is 'auto', 'local', a directory, or the URL of a binary cache: 'file:///…', 'https://…', 's3://…'",
+    },
+    Advice {
+        phrase: "you must pass '--from' and/or '--to'",
+        help: "'--to STORE' copies to another store ('file:///DIRECTORY' is a binary cache), '--from STORE' from it",
     },
     Advice {
         phrase: "Could not resolve host",
@@ -335,8 +455,7 @@ const OTHER: &[Advice] = &[
     },
     Advice {
         phrase: "lock file \"",
-        help: "the store belongs to somebody else: use it through its daemon with '--store daemon', or take one of your own \
-               with '--store DIRECTORY'",
+        help: "the store belongs to somebody else: take one of your own with '--store DIRECTORY'",
     },
     Advice {
         phrase: "Permission denied",
@@ -372,8 +491,36 @@ const OTHER: &[Advice] = &[
         help: "name a file, or packages with '-p' (which takes them from <nixpkgs>)",
     },
     Advice {
+        phrase: "should be 'auto' or an integer",
+        help: "as in 'max-jobs = 4'; 'rx doc SETTING' explains a setting",
+    },
+    Advice {
+        phrase: "has invalid value",
+        help: "'rx doc SETTING' explains a setting and says what it may be",
+    },
+    Advice {
+        phrase: "included from",
+        help: "with '!include' a file may be missing",
+    },
+    Advice {
         phrase: "syntax error in configuration line",
         help: "a line is 'NAME = VALUE'; what follows '#' is a comment",
+    },
+    Advice {
+        phrase: "to be a derivation or path but found",
+        help: "name an attribute that is a package; 'rx eval' shows any value",
+    },
+    Advice {
+        phrase: "should have type 'derivation' or 'app'",
+        help: "'rx run' wants a package or '{ type = \"app\"; program = …; }'; 'rx eval' shows any value",
+    },
+    Advice {
+        phrase: "profile version",
+        help: "'--list-generations' of 'rx-env' and 'rx profile history' list what there is",
+    },
+    Advice {
+        phrase: "no generation older than",
+        help: "'--list-generations' of 'rx-env' and 'rx profile history' list what there is",
     },
     Advice {
         phrase: "matches no derivations",
@@ -381,12 +528,81 @@ const OTHER: &[Advice] = &[
     },
 ];
 
+/// What to do when the network is reached through a proxy and cannot be reached.
+fn for_proxy(message: &str) -> Option<String> {
+    let url = between(message, "unable to download '", "'")?;
+    let unreachable = [
+        "Could not connect",
+        "Could not resolve",
+        "(5)",
+        "(7)",
+        "(97)",
+    ];
+    if !unreachable.iter().any(|phrase| message.contains(phrase)) {
+        return None;
+    }
+    let scheme = url.split("://").next()?;
+    let names = [
+        format!("{scheme}_proxy"),
+        format!("{}_PROXY", scheme.to_uppercase()),
+        "all_proxy".to_owned(),
+        "ALL_PROXY".to_owned(),
+    ];
+    let (name, proxy) = names
+        .iter()
+        .filter(|name| *name != "HTTP_PROXY")
+        .find_map(|name| Some((name, std::env::var(name).ok().filter(|it| !it.is_empty())?)))?;
+    let host = url.split("://").nth(1)?.split(['/', ':']).next()?;
+    let direct = ["no_proxy", "NO_PROXY"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .any(|list| {
+            list.split(',')
+                .any(|it| it == "*" || host.ends_with(it.trim()))
+        });
+    (!direct).then(|| {
+        format!("the variable {name} sends this through '{proxy}': does that answer? 'no_proxy={host}' goes around it")
+    })
+}
+
+/// How references to flakes begin.
+const SCHEMES: [&str; 16] = [
+    "flake",
+    "path",
+    "file",
+    "git",
+    "git+file",
+    "git+http",
+    "git+https",
+    "git+ssh",
+    "github",
+    "gitlab",
+    "sourcehut",
+    "hg+https",
+    "http",
+    "https",
+    "tarball+http",
+    "tarball+https",
+];
+
 /// What to do about an error of the store, the network or the system.
 pub fn for_message(message: &str) -> Option<String> {
     // What stands in a log or expression is not what is wrong.
     let first = message.lines().next().unwrap_or_default();
-    if let Some(path) = between(first, "path '", "' does not exist") {
-        return Some(for_missing_file(Path::new(path)));
+    if let Some(path) = between(first, "path '", "' does not exist")
+        .or_else(|| between(first, "getting status of \"", "\": No such file"))
+    {
+        return for_missing_file(Path::new(path));
+    }
+    if let Some(help) = for_proxy(first) {
+        return Some(help);
+    }
+    if let Some(reference) = between(first, "input '", "' is unsupported")
+        && let Some((scheme, rest)) = reference.split_once(':')
+        && let Some(near) = suggest::nearest(scheme, SCHEMES.into_iter())
+        && near != scheme
+    {
+        return Some(format!("did you mean '{near}:{rest}'?"));
     }
     OTHER
         .iter()
@@ -421,22 +637,23 @@ fn for_failed_builder(message: &str) -> Option<String> {
 }
 
 /// What may have been meant by a file that is not there.
-fn for_missing_file(path: &Path) -> String {
-    const WHERE: &str = "relative paths start at the file that they are written in; in a git tree, flakes see only files \
-                         that git knows";
-    let Some((parent, name)) = path.parent().zip(path.file_name()) else {
-        return WHERE.to_owned();
+fn for_missing_file(path: &Path) -> Option<String> {
+    let (parent, name) = path.parent().zip(path.file_name())?;
+    let here = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
     };
-    let names: Vec<String> = std::fs::read_dir(parent)
+    let names: Vec<String> = std::fs::read_dir(here)
         .into_iter()
         .flatten()
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
-    if name == "default.nix" && parent.is_dir() {
+    if name == "default.nix" && here.is_dir() {
         let mut files: Vec<_> = names.iter().filter(|name| name.ends_with(".nix")).collect();
         files.sort();
-        return match files.first() {
+        return Some(match files.first() {
             Some(file) => format!(
                 "of a directory, its 'default.nix' is read; name the file that is meant, such as '{}'",
                 parent.join(file).display()
@@ -444,21 +661,16 @@ fn for_missing_file(path: &Path) -> String {
             None => {
                 "of a directory, its 'default.nix' is read; there is no Nix file in it".to_owned()
             }
-        };
+        });
     }
     if let Some(near) = suggest::nearest(&name.to_string_lossy(), names.iter().map(String::as_str))
     {
-        return format!("did you mean '{}'?", parent.join(near).display());
+        return Some(format!("did you mean '{}'?", parent.join(near).display()));
     }
-    let missing: PathBuf = path
+    let missing = path
         .ancestors()
         .skip(1)
-        .take_while(|ancestor| !ancestor.exists())
-        .last()
-        .unwrap_or(path)
-        .into();
-    if missing != path {
-        return format!("there is no directory '{}'; {WHERE}", missing.display());
-    }
-    WHERE.to_owned()
+        .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
+        .last()?;
+    Some(format!("there is no directory '{}'", missing.display()))
 }

@@ -7,7 +7,7 @@ use rx_store::interrupt::Interrupted;
 
 use super::advice;
 use super::failure::Failure;
-use super::report::{Frame, Label, Report, Source};
+use super::report::{Frame, Label, Report, Source, without_numbers};
 
 /// What ends a command whose evaluation failed.
 pub fn eval_failure(evaluator: &Evaluator, error: &Error) -> Failure {
@@ -31,11 +31,8 @@ pub fn eval_report(evaluator: &Evaluator, error: &Error) -> Report {
         },
         None => {
             let message = String::from_utf8_lossy(&error.message);
-            let message = message.split(" (os error").next().unwrap_or_default();
-            let (message, help) = match missing_in_tree(evaluator, message) {
-                Some((message, help)) => (message, help),
-                None => (message.to_owned(), None),
-            };
+            let message = without_numbers(&message);
+            let (message, help) = missing_in_tree(evaluator, &message).unwrap_or((message, None));
             let mut report = Report::new(message);
             report.help.extend(help);
             report.labels.extend(label(evaluator, error.pos));
@@ -48,7 +45,13 @@ pub fn eval_report(evaluator: &Evaluator, error: &Error) -> Report {
         .map(|frame| show_frame(evaluator, frame))
         .collect();
     settle_place(&mut report);
-    report.help.extend(did_you_mean(error));
+    let difference = advice::for_difference(&report.message, &error.suggestions);
+    report
+        .help
+        .extend(difference.or_else(|| did_you_mean(error)));
+    if report.help.is_empty() {
+        report.help.extend(selected_too_early(&report));
+    }
     if report.help.is_empty() {
         report
             .help
@@ -176,6 +179,23 @@ fn builtin_usage(report: &Report) -> Option<String> {
         "it is called as '{0} {arguments}'; 'rx doc {0}' explains it",
         builtin.name
     ))
+}
+
+/// `f { … }.name` selects from the argument.
+fn selected_too_early(report: &Report) -> Option<String> {
+    let name = report.message.strip_prefix("attribute '")?;
+    let name = name.strip_suffix("' missing")?;
+    let label = report.labels.first()?;
+    let (before, from) = label.source.text.split_at_checked(label.span.start)?;
+    let literal = from.starts_with('{') || from.starts_with("rec ");
+    let called = before
+        .trim_end()
+        .ends_with(|last: char| last.is_alphanumeric() || ")'_-".contains(last));
+    (literal && called && before.ends_with(char::is_whitespace)).then(|| {
+        format!(
+            "'.{name}' is taken from this set; of what the call gives, it is '(f {{ … }}).{name}'"
+        )
+    })
 }
 
 fn did_you_mean(error: &Error) -> Option<String> {

@@ -280,8 +280,9 @@ fn snippet(label: &Label, style: Style) -> String {
 }
 
 /// Without the numbers of system errors, which their texts explain.
-fn without_numbers(message: &str) -> String {
-    let mut text = message.to_owned();
+pub(super) fn without_numbers(message: &str) -> String {
+    // In these words the standard library says that its input ended.
+    let mut text = message.replace("failed to fill whole buffer", "unexpected end-of-file");
     while let Some(start) = text.find(" (os error ") {
         let Some(length) = text[start..].find(')') else {
             break;

@@ -29,8 +29,17 @@ let
   notForBuilder = [ "passthru" "meta" "hostTools" "phaseTools" "env" ];
 
   checkAttrs = attrs:
-    if attrs ? name || attrs ? pname then attrs
-    else throw "mkDerivation: a package needs 'name', or 'pname' and 'version'";
+    let
+      # A version without quotes is a number, or no Nix at all.
+      wrong = builtins.filter (name: attrs ? ${name} && !lib.isString attrs.${name}) [ "name" "pname" "version" ];
+      first = lib.head wrong;
+      place = builtins.unsafeGetAttrPos first attrs;
+    in
+    if !(attrs ? name || attrs ? pname) then throw "mkDerivation: a package needs 'name', or 'pname' and 'version'"
+    else if wrong != [ ] then throw "mkDerivation: '${first}' must be a text, but is ${lib.describe attrs.${first}}${
+      lib.optionalString (place != null) ", at ${place.file}:${toString place.line}"
+    }"
+    else attrs;
 
   checkInputs = attrs: name:
     map (input:

@@ -149,9 +149,10 @@ pub(super) fn read(vm: &mut Vm, dir: &[u8], root: &[String], shown: &FlakeRef) -
         (manifest.inputs, manifest.self_attrs) = dir.inputs(vm, value, at, true)?;
     }
     let Some((outputs, at)) = find(b"outputs") else {
-        return Err(Error::other(format!(
-            "flake '{shown}' lacks attribute 'outputs'"
-        )));
+        let error = Error::other(format!("flake '{shown}' lacks attribute 'outputs'"));
+        let entries = flake.entries(&mut vm.heap);
+        let names = entries.names().iter().map(|&name| symbol::name(name));
+        return Err(error.suggest(crate::suggest::similar(b"outputs", names)));
     };
     let outputs = written(vm, outputs)?;
     let function = outputs

@@ -35,6 +35,11 @@ pub(super) fn lambda_name(lambda: &LambdaCode) -> Vec<u8> {
 impl Vm {
     /// Calls a function with at least one argument.
     pub fn call(&mut self, function: Value, arguments: &[Value]) -> Result {
+        self.call_at(function, arguments, Pos::NONE)
+    }
+
+    /// The same for a call that stands somewhere.
+    fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Result {
         let mut function = self.force(function)?;
         let mut rest = arguments;
         loop {
@@ -73,8 +78,13 @@ impl Vm {
             }
             let now = &given[..arity];
             let value = match callee.view() {
-                FunctionView::Lambda(code, captures) => self.call_lambda(code, captures, now)?,
-                FunctionView::Builtin(builtin) => self.call_builtin(builtin, now, self.call_pos)?,
+                FunctionView::Lambda(code, captures) => {
+                    self.call_lambda(code, captures, now, pos)?
+                }
+                FunctionView::Builtin(builtin) => {
+                    let pos = if pos.is_none() { self.call_pos } else { pos };
+                    self.call_builtin(builtin, now, pos)?
+                }
                 FunctionView::Partial(_) => return Ok(function),
             };
             rest = &rest[arity - taken..];
@@ -117,6 +127,7 @@ impl Vm {
         code: &'static LambdaCode,
         captures: usize,
         arguments: &[Value],
+        pos: Pos,
     ) -> Result {
         let (fp, depth) = (self.sp, self.depth);
         self.sp += code.frame as usize;
@@ -134,7 +145,7 @@ impl Vm {
         });
         self.sp = fp;
         self.depth = depth;
-        result.map_err(|error| super::in_call(error, code, Pos::NONE))
+        result.map_err(|error| super::in_call(error, code, pos))
     }
 
     fn call_builtin(&mut self, builtin: &'static Builtin, arguments: &[Value], pos: Pos) -> Result {
@@ -237,8 +248,8 @@ impl Vm {
             .iter()
             .map(|&a| self.delay(a, env))
             .collect::<Arguments>();
-        self.call_pos = site.pos;
-        self.call(function, &arguments).map_err(|e| e.at(site.pos))
+        self.call_at(function, &arguments, site.pos)
+            .map_err(|e| e.at(site.pos))
     }
 
     /// Takes the argument of a set pattern apart into the words of its formals.

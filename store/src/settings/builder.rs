@@ -1,11 +1,11 @@
 //! Collects settings from all their sources, in the reference's order: the system's file, the
 //! user's files, `NIX_CONFIG`, the command line. The result does not change any more.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::features::Feature;
-use super::files::{self, FileError};
+use super::files::{self, Assignment, FileError};
 use super::kinds::{Diagnose, SandboxMode, ValueError};
 use super::places::{Places, split_nix_path};
 use super::table::{INFOS, SettingInfo, Settings};
@@ -17,8 +17,13 @@ pub enum ConfigError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A value does not fit.
-    #[error(transparent)]
-    Value(#[from] ValueError),
+    #[error("{error}\n       at {place}")]
+    Value {
+        /// What is wrong with it.
+        error: ValueError,
+        /// The file, or `NIX_CONFIG`, and the line.
+        place: String,
+    },
 }
 
 /// The setting of this name or alias.
@@ -43,7 +48,8 @@ pub fn resolve(name: &str) -> Option<(&'static SettingInfo, bool)> {
 #[derive(Debug)]
 pub struct SettingsBuilder {
     settings: Settings,
-    unknown: BTreeSet<String>,
+    /// Names that no setting has, with the place in a file where they stand.
+    unknown: BTreeMap<String, Option<String>>,
     notices: Vec<String>,
 }
 
@@ -52,7 +58,7 @@ impl SettingsBuilder {
     pub fn new(places: Places) -> SettingsBuilder {
         SettingsBuilder {
             settings: Settings::with_defaults(places),
-            unknown: BTreeSet::new(),
+            unknown: BTreeMap::new(),
             notices: Vec::new(),
         }
     }
@@ -61,7 +67,7 @@ impl SettingsBuilder {
     pub fn amend(settings: Settings) -> SettingsBuilder {
         SettingsBuilder {
             settings,
-            unknown: BTreeSet::new(),
+            unknown: BTreeMap::new(),
             notices: Vec::new(),
         }
     }
@@ -99,23 +105,40 @@ impl SettingsBuilder {
         let is_feature =
             |name: &str| name == "experimental-features" || name == "extra-experimental-features";
         // Features first: they decide which other settings count.
-        for (name, value) in assignments.iter().filter(|(name, _)| is_feature(name)) {
-            self.set(name, value)?;
+        for one in assignments.iter().filter(|one| is_feature(&one.name)) {
+            self.assign(one)?;
         }
-        for (name, value) in assignments.iter().filter(|(name, _)| !is_feature(name)) {
-            let search_path = name == "nix-path" || name == "extra-nix-path";
+        for one in assignments.iter().filter(|one| !is_feature(&one.name)) {
+            let search_path = one.name == "nix-path" || one.name == "extra-nix-path";
             if search_path && self.settings.places.nix_path.is_some() {
                 continue;
             }
-            self.set(name, value)?;
+            self.assign(one)?;
         }
         Ok(())
+    }
+
+    fn assign(&mut self, one: &Assignment) -> Result<(), ConfigError> {
+        if resolve(&one.name).is_none() {
+            let place = Some(one.place.clone());
+            self.unknown.insert(one.name.clone(), place);
+            return Ok(());
+        }
+        let noticed = self.notices.len();
+        let set = self.set(&one.name, &one.value);
+        for notice in &mut self.notices[noticed..] {
+            *notice += &format!(", at {}", one.place);
+        }
+        set.map_err(|error| ConfigError::Value {
+            error,
+            place: one.place.clone(),
+        })
     }
 
     /// Sets one setting. An unknown name is remembered and warned about at the end.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), ValueError> {
         let Some((info, append)) = resolve(name) else {
-            self.unknown.insert(name.to_owned());
+            self.unknown.entry(name.to_owned()).or_default();
             return Ok(());
         };
         if let Some(feature) = info.feature
@@ -166,16 +189,27 @@ impl SettingsBuilder {
     /// The settings and the warnings that collecting them gave.
     pub fn finish(mut self) -> (Settings, Vec<String>) {
         self.notices
-            .extend(self.unknown.iter().map(|name| match nearest_setting(name) {
-                Some(near) => format!("unknown setting '{name}' (did you mean '{near}'?)"),
-                None => format!("unknown setting '{name}'"),
+            .extend(self.unknown.iter().map(|(name, place)| {
+                let near = nearest_setting(name)
+                    .map(|near| format!(" (did you mean '{near}'?)"))
+                    .unwrap_or_default();
+                let place = place.as_ref().map(|place| format!(", at {place}"));
+                format!(
+                    "unknown setting '{name}'{near}{}",
+                    place.unwrap_or_default()
+                )
             }));
         (self.settings, self.notices)
     }
 }
 
-/// The setting that was probably meant: one or two letters differ, at the same place from the beginning or the end.
+/// The setting that was probably meant.
 fn nearest_setting(name: &str) -> Option<&'static str> {
+    nearest(name, super::INFOS.iter().map(|info| info.name))
+}
+
+/// The name that was probably meant: one or two letters differ, at the same place from the beginning or the end.
+pub(super) fn nearest<'a>(name: &str, mut known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let alike = |known: &&str| {
         let (a, b) = (known.as_bytes(), name.as_bytes());
         let before = a.iter().zip(b).take_while(|(a, b)| a == b).count();
@@ -188,7 +222,7 @@ fn nearest_setting(name: &str) -> Option<&'static str> {
         let longer = a.len().max(b.len());
         longer > 4 && longer - (before + after).min(longer) <= 2
     };
-    super::INFOS.iter().map(|info| info.name).find(alike)
+    known.find(alike)
 }
 
 impl Settings {
@@ -313,8 +347,8 @@ mod tests {
             notices,
             [
                 "Ignoring setting 'impure-env' because experimental feature \
-                 'configurable-impure-env' is not enabled",
-                "unknown setting 'foo'"
+                 'configurable-impure-env' is not enabled, at test:2",
+                "unknown setting 'foo', at test:1"
             ]
         );
     }

@@ -37,8 +37,17 @@ fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display())
 }
 
-/// A name and its value, in the order of the text.
-pub(super) type Assignments = Vec<(String, Vec<u8>)>;
+/// A name and its value.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    pub name: String,
+    pub value: Vec<u8>,
+    /// Where it stands, as in `/etc/nix/nix.conf:3`.
+    pub place: String,
+}
+
+/// In the order of the text.
+pub(super) type Assignments = Vec<Assignment>;
 
 /// Parses `contents`, which stand in `file` (or in a variable of that name).
 pub(super) fn parse(contents: &[u8], file: &Path) -> Result<Assignments, FileError> {
@@ -56,7 +65,7 @@ fn parse_into(
     if depth > MAX_DEPTH {
         return Err(FileError::TooDeep(file.to_owned()));
     }
-    for line in contents.split(|byte| *byte == b'\n') {
+    for (number, line) in contents.split(|byte| *byte == b'\n').enumerate() {
         let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
         let tokens: Vec<&[u8]> = words(line).collect();
         let syntax = || FileError::Syntax {
@@ -82,10 +91,11 @@ fn parse_into(
                 }
             }
             [name, b"=", value @ ..] => {
-                found.push((
-                    String::from_utf8_lossy(name).into_owned(),
-                    value.join(&b' '),
-                ));
+                found.push(Assignment {
+                    name: String::from_utf8_lossy(name).into_owned(),
+                    value: value.join(&b' '),
+                    place: format!("{}:{}", file.display(), number + 1),
+                });
             }
             _ => return Err(syntax()),
         }
@@ -101,7 +111,7 @@ mod tests {
         parse(text.as_bytes(), Path::new("nix.conf"))
             .unwrap()
             .into_iter()
-            .map(|(name, value)| (name, String::from_utf8(value).unwrap()))
+            .map(|it| (it.name, String::from_utf8(it.value).unwrap()))
             .collect()
     }
 
@@ -130,8 +140,11 @@ mod tests {
         std::fs::write(dir.path().join("more.conf"), "cores = 4\n").unwrap();
         let text = b"include more.conf\n!include nothing.conf\ntimeout = 1\n";
         let found = parse(text, &dir.path().join("nix.conf")).unwrap();
-        let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<_> = found.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, ["cores", "timeout"]);
+        let place = |file: &str| dir.path().join(file).display().to_string();
+        assert_eq!(found[0].place, place("more.conf:1"));
+        assert_eq!(found[1].place, place("nix.conf:3"));
         assert!(parse(b"include nothing.conf", &dir.path().join("nix.conf")).is_err());
     }
 

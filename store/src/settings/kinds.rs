@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::builder::nearest;
 use super::features::Feature;
 use super::places::clean;
 
@@ -324,7 +325,13 @@ impl Kind for BTreeSet<Feature> {
                     "experimental feature '{word}' has been stabilized and renamed; \
                      use 'lint-url-literals = fatal' setting instead"
                 )),
-                None => notices.push(format!("unknown experimental feature '{word}'")),
+                None => {
+                    let known = Feature::ALL.iter().map(|feature| feature.name());
+                    let near = nearest(&word, known)
+                        .map(|near| format!(" (did you mean '{near}'?)"))
+                        .unwrap_or_default();
+                    notices.push(format!("unknown experimental feature '{word}'{near}"));
+                }
             }
         }
         Ok(features)
