@@ -447,3 +447,29 @@ fn who_types_exit_is_told_how() {
     assert!(answer("exit").contains("':q' or Ctrl-D ends the session"));
     assert_eq!(answer("exit = 3\nexit"), "\n3");
 }
+
+#[test]
+fn a_package_is_installed_and_its_build_looked_into_from_a_session() {
+    let place = place();
+    let Some(mut session) = Session::start(&place) else {
+        return;
+    };
+    let script = "mkdir $out; echo hi > $out/greeting";
+    let drv = format!(
+        "drv = derivation {{ name = \"greeting\"; system = builtins.currentSystem; builder = \"/bin/sh\"; \
+         PATH = \"/bin:/usr/bin\"; args = [ \"-c\" \"{script}\" ]; }}\r"
+    );
+    session.type_keys(&drv);
+    session.ask(":i drv\r", "installing 'greeting");
+    session.insist("40 + 2\r", "42");
+    if std::path::Path::new("/bin/bash").exists() {
+        session.ask(":sh drv\r", "nix-shell:");
+        session.ask("echo \"it is $name\"; exit\r", "it is greeting");
+        session.insist("40 + 3\r", "43");
+    } else {
+        eprintln!("skipped in part: there is no bash");
+    }
+    session.end();
+    let installed = place.line("rx-env -q").success();
+    assert!(installed.contains("greeting"), "{installed}");
+}

@@ -230,9 +230,10 @@ impl<'a> Repl<'a> {
         for (name, value) in entries.iter() {
             self.scope.bind(name, value);
         }
-        let mut names = entries.names().to_vec();
-        names.sort_by(|a, b| by_number(symbol::name(*a), symbol::name(*b)));
-        self.last_loaded = Some(names.clone());
+        let names = entries.names();
+        let mut all = names.to_vec();
+        all.sort_by(|a, b| by_number(symbol::name(*a), symbol::name(*b)));
+        self.last_loaded = Some(all);
         self.say(&format!("Added {} variables.", names.len()));
         const SHOWN: usize = 20;
         let shown: Vec<_> = names.iter().take(SHOWN).map(|&name| shown(name)).collect();
