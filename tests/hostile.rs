@@ -719,3 +719,96 @@ fn a_directory_for_temporary_files_that_cannot_be_used_is_not_missed() {
         assert_eq!(run.code, 0, "{line}: {}", run.err);
     }
 }
+
+#[test]
+fn a_server_whose_certificate_nobody_vouches_for_is_not_believed() {
+    let place = place();
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args([
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+            "-keyout",
+            "key.pem",
+            "-out",
+            "certificate.pem",
+        ])
+        .current_dir(place.work())
+        .output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        println!("no openssl to make certificates with: not tried");
+        return;
+    }
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    place.write("file", "some contents");
+    let mut server = Command::new("openssl")
+        .args([
+            "s_server",
+            "-WWW",
+            "-quiet",
+            "-key",
+            "key.pem",
+            "-cert",
+            "certificate.pem",
+        ])
+        .args(["-accept", &format!("127.0.0.1:{port}")])
+        .current_dir(place.work())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the server answers", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let url = format!("https://localhost:{port}/file");
+    let hash = rx_store::hash::Hash::of(rx_store::hash::Algorithm::Sha256, b"some contents").sri();
+    place.write(
+        "default.nix",
+        &format!(
+            "derivation {{ name = \"file\"; system = \"builtin\"; builder = \"builtin:fetchurl\"; url = \"{url}\"; outputHash = \"{hash}\"; outputHashMode = \"flat\"; executable = false; unpack = false; }}"
+        ),
+    );
+    // Neither where the hash would tell a lie, nor where it would not.
+    let built = place.run(
+        "rx-build",
+        ["--no-out-link", "--option", "download-attempts", "1"],
+    );
+    let fetched = place.run(
+        "rx-prefetch-url",
+        [&url, "--option", "download-attempts", "1"],
+    );
+    let certificate = place.work().join("certificate.pem").display().to_string();
+    let trusted = place.run(
+        "rx-prefetch-url",
+        [&url, "--option", "ssl-cert-file", &certificate],
+    );
+    server.kill().unwrap();
+    server.wait().unwrap();
+    for run in [built, fetched] {
+        assert_ne!(run.code, 0);
+        assert!(
+            run.err.to_lowercase().contains("certificate"),
+            "{}",
+            run.err
+        );
+    }
+    trusted.success();
+}

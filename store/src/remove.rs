@@ -202,6 +202,46 @@ mod tests {
     }
 
     #[test]
+    fn directories_that_become_links_meanwhile_lead_nowhere() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let temp = tempfile::tempdir().unwrap();
+        let outside = temp.path().join("outside");
+        fs::create_dir_all(outside.join("d")).unwrap();
+        for number in 0..20 {
+            fs::write(outside.join("d").join(number.to_string()), "x").unwrap();
+        }
+        let tree = temp.path().join("tree");
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (tree, outside, over) = (&tree, &outside, &over);
+            // Somebody who may write there changes directories for links all the time.
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let (here, aside) = (tree.join("a"), tree.join("aside"));
+                    let _ = fs::rename(&here, &aside);
+                    let _ = std::os::unix::fs::symlink(outside, &here);
+                    let _ = fs::remove_file(&here);
+                    let _ = fs::rename(&aside, &here);
+                }
+            });
+            for _ in 0..25 {
+                for directory in ["a/d", "b/d"] {
+                    let directory = tree.join(directory);
+                    let _ = fs::create_dir_all(&directory);
+                    for number in 0..20 {
+                        let _ = fs::write(directory.join(number.to_string()), "x");
+                    }
+                }
+                // Whether it gets to an end does not matter here.
+                let _ = remove_tree(tree);
+                // Writing through such a link may add there, but nothing may be lost.
+                assert!((0..20).all(|number| outside.join("d").join(number.to_string()).exists()));
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
     fn a_tree_deeper_than_paths_may_be_long_goes() {
         let temp = tempfile::tempdir().unwrap();
         let flags = OFlags::DIRECTORY | OFlags::RDONLY;
