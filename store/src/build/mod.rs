@@ -14,7 +14,7 @@
 //! | `layout`, `environment` | what a builder sees: files and variables |
 //! | `outputs`, `checks`, `copy` | from what it left to valid paths |
 //! | `builtin` | builders that are part of this program |
-//! | `local` | all this for the store on this machine's disk |
+//! | `local`, `plan` | all this for the store on this machine's disk, and what it would take |
 //! | `external` | programs that build for other systems |
 //! | `cgroup` | a control group for a build |
 //! | `hooks`, `log`, `cancel`, `options`, `error` | the rest, by name |
@@ -35,6 +35,7 @@ mod local;
 pub mod log;
 pub mod options;
 mod outputs;
+mod plan;
 mod report;
 pub mod sandbox;
 mod scheduler;
