@@ -33,8 +33,6 @@ pub struct EvalSettings {
     pub restricted: bool,
     /// `allow-import-from-derivation`
     pub import_from_derivation: bool,
-    /// `trace-function-calls`
-    pub trace_function_calls: bool,
     /// `trace-verbose`
     pub trace_verbose: bool,
     /// `trace-import-from-derivation`
@@ -76,7 +74,6 @@ impl Default for EvalSettings {
             pure: false,
             restricted: false,
             import_from_derivation: true,
-            trace_function_calls: false,
             trace_verbose: false,
             trace_import_from_derivation: false,
             abort_on_warn: false,

@@ -26,6 +26,7 @@ pub mod text;
 pub mod track;
 pub mod value;
 pub mod vm;
+pub mod watch;
 
 pub use error::{Error, ErrorKind, Result};
 pub use evaluator::{EvalSettings, Evaluator};

@@ -55,6 +55,8 @@ pub struct Vm {
     native_limit: usize,
     /// The debugger, if there is one.
     pub(crate) debugging: Option<Box<crate::debug::Debugging>>,
+    /// Who watches calls, if somebody does.
+    pub(crate) watch: Option<Box<crate::watch::Watch>>,
     /// What values depend on, if somebody wants to know.
     pub(crate) tracker: Option<Box<crate::track::Tracker>>,
     /// Compiled regular expressions.
@@ -100,6 +102,7 @@ impl Vm {
             max_depth: ev.settings.max_call_depth,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             debugging: None,
+            watch: None,
             tracker: None,
             names: Vec::new(),
             symbols: vec![

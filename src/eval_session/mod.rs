@@ -4,6 +4,7 @@ mod args;
 mod flake_config;
 mod flakes;
 mod stats;
+mod watching;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -76,13 +77,16 @@ fn run_session<T>(
             let debugger = crate::commands::repl::debugger(&session);
             session.vm.set_debugger(debugger);
         }
+        watching::begin(&mut session.vm, &invocation.settings)?;
         let evaluating = rx_store::evaluation::begin();
         let result = run(&mut session);
         drop(evaluating);
         let flushed = session.vm.ev.io.store().flush();
         stats::show(&session.vm);
+        let profiled = watching::end(&mut session.vm, &invocation.settings);
         let value = result?;
         session.check(flushed)?;
+        profiled?;
         Ok(value)
     })
 }
@@ -323,7 +327,6 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
         pure: settings.pure_eval,
         restricted: settings.restrict_eval,
         import_from_derivation: settings.allow_import_from_derivation,
-        trace_function_calls: settings.trace_function_calls,
         trace_verbose: settings.trace_verbose,
         trace_import_from_derivation: settings.trace_import_from_derivation,
         abort_on_warn: settings.abort_on_warn,
@@ -335,8 +338,7 @@ fn eval_settings(invocation: &Invocation, options: &EvalOptions) -> Result<EvalS
             .map(|feature| feature.name().to_owned())
             .collect(),
         // What is pure cannot depend on whose home it is.
-        home: (!settings.pure_eval)
-            .then(|| settings.places.home.as_os_str().as_bytes().to_vec()),
+        home: (!settings.pure_eval).then(|| settings.places.home.as_os_str().as_bytes().to_vec()),
         store_dir: store_dir(settings),
         search_path,
         exact: options.exact,

@@ -1,7 +1,11 @@
 //! `NIX_SHOW_STATS=1`: what an evaluation took, as JSON on standard error or in `NIX_SHOW_STATS_PATH`.
 
-use rx_eval::Vm;
-use serde_json::json;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use rx_eval::watch::Counts;
+use rx_eval::{Origin, Pos, Vm};
+use serde_json::{Map, Value, json};
 
 /// Prints the counters if they were asked for.
 pub(super) fn show(vm: &Vm) {
@@ -10,9 +14,7 @@ pub(super) fn show(vm: &Vm) {
     }
     let stats = &vm.stats;
     let cpu = cpu_seconds();
-    let text = format!(
-        "{:#}\n",
-        json!({
+    let mut all = json!({
             "cpuTime": cpu,
             "time": { "cpu": cpu, "parse": stats.parse_micros as f64 / 1e6, "compile": stats.compile_micros as f64 / 1e6 },
             "files": stats.files,
@@ -27,8 +29,14 @@ pub(super) fn show(vm: &Vm) {
             "sets": { "number": stats.sets },
             "symbols": { "number": rx_lang::Symbols::global().len() },
             "heap": { "bytes": vm.heap.allocated(), "code": vm.heap.code_bytes(), "peakResident": peak_resident() },
-        })
-    );
+    });
+    if let (Some(counts), Some(all)) = (
+        vm.watching().and_then(|watch| watch.counts.as_ref()),
+        all.as_object_mut(),
+    ) {
+        all.extend(counted(vm, counts));
+    }
+    let text = format!("{all:#}\n");
     match std::env::var_os("NIX_SHOW_STATS_PATH") {
         Some(path) => {
             if let Err(error) = std::fs::write(&path, text) {
@@ -40,6 +48,47 @@ pub(super) fn show(vm: &Vm) {
         }
         None => eprint!("{text}"),
     }
+}
+
+/// What `NIX_COUNT_CALLS` counted, the most used first.
+fn counted(vm: &Vm, counts: &Counts) -> Map<String, Value> {
+    let place = |object: &mut Map<String, Value>, pos: Pos| {
+        let Some(at) = vm.ev.sources.locate(pos) else {
+            return;
+        };
+        if let Origin::File(path) = &at.source.origin {
+            object.insert("file".into(), String::from_utf8_lossy(path).into());
+        }
+        object.insert("line".into(), at.line.into());
+        object.insert("column".into(), at.column.into());
+    };
+    let mut functions: Vec<_> = counts.functions.iter().collect();
+    functions.sort_by_key(|&(pos, (_, count))| (Reverse(count), pos));
+    let functions = functions.into_iter().map(|(&pos, &(name, count))| {
+        let mut object = Map::new();
+        let name = name.map(|name| name.to_string());
+        object.insert("name".into(), name.into());
+        place(&mut object, pos);
+        object.insert("count".into(), count.into());
+        Value::Object(object)
+    });
+    let mut attributes: Vec<_> = counts.attributes.iter().collect();
+    attributes.sort_by_key(|&(pos, count)| (Reverse(count), pos));
+    let attributes = attributes.into_iter().map(|(&pos, &count)| {
+        let mut object = Map::new();
+        place(&mut object, pos);
+        object.insert("count".into(), count.into());
+        Value::Object(object)
+    });
+    let builtins: BTreeMap<_, _> = counts.builtins.iter().collect();
+    let all = [
+        ("primops", json!(builtins)),
+        ("functions", functions.collect()),
+        ("attributes", attributes.collect()),
+    ];
+    all.map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 /// Seconds of processor time that this process has used.

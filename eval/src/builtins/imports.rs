@@ -51,19 +51,24 @@ fn import(vm: &mut Vm, args: &[Value]) -> Result {
 
 fn scoped_import(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
-    let what = "while evaluating the first argument passed to builtins.scopedImport";
-    let scope = vm.expect_attrs(args[0], pos, what)?;
     let path = vm.realise_path(args[1], pos)?;
-    import_path(vm, &path, Some(scope), pos)
+    import_path(vm, &path, Some(args[0]), pos)
 }
 
-fn import_path(vm: &mut Vm, path: &[u8], scope: Option<Attrs>, pos: Pos) -> Result {
+fn import_path(vm: &mut Vm, path: &[u8], scope: Option<Value>, pos: Pos) -> Result {
     if path.ends_with(b".drv")
         && let Ok(object) = vm.ev.store_dir.parse(path)
         && vm.ev.io.store().is_valid(&object).unwrap_or(false)
     {
         return imported_derivation(vm, &object).map_err(|e| e.at(pos));
     }
+    let scope = match scope {
+        None => None,
+        Some(scope) => {
+            let what = "while evaluating the first argument passed to builtins.scopedImport";
+            Some(vm.expect_attrs(scope, pos, what)?)
+        }
+    };
     let path = resolve_expr_path(&*vm.ev.io, path).map_err(|e| e.at(pos))?;
     match scope {
         None => vm.eval_file(&path),

@@ -134,6 +134,9 @@ impl Vm {
             let error = self.missing_attribute(attrs, select.name, select.pos);
             return Err(self.with_definition(error, select.base, env));
         };
+        if self.watch.is_some() {
+            self.count_selection(attrs, select.name);
+        }
         let value = Value::from_word(heap::load(word));
         if !value.is_thunk() {
             return Ok(value);
@@ -259,12 +262,22 @@ impl Vm {
                     })
                 };
             };
+            if self.watch.is_some() {
+                self.count_selection(attrs, name);
+            }
             value = self
                 .force_word(word)
                 .map_err(|e| in_attribute(e, attrs, name))?;
             last = Some((attrs, name));
         }
         Ok(Some(value))
+    }
+
+    #[cold]
+    fn count_selection(&mut self, attrs: Attrs, name: Symbol) {
+        if let Some(counts) = self.watch.as_mut().and_then(|watch| watch.counts.as_mut()) {
+            counts.attribute(attrs.pos(name));
+        }
     }
 
     pub(super) fn has_attr(&mut self, site: &'static HasAttr, env: Env) -> Result {

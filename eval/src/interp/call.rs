@@ -35,11 +35,14 @@ pub(super) fn lambda_name(lambda: &LambdaCode) -> Vec<u8> {
 impl Vm {
     /// Calls a function with at least one argument.
     pub fn call(&mut self, function: Value, arguments: &[Value]) -> Result {
+        if self.watch.is_some() {
+            return self.call_watched(function, arguments, Pos::NONE);
+        }
         self.call_at(function, arguments, Pos::NONE)
     }
 
-    /// The same for a call that stands somewhere.
-    fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Result {
+    /// The same for a call that stands somewhere, unwatched.
+    pub(crate) fn call_at(&mut self, function: Value, arguments: &[Value], pos: Pos) -> Result {
         let mut function = self.force(function)?;
         let mut rest = arguments;
         loop {
@@ -138,6 +141,9 @@ impl Vm {
         let env = Env { fp, captures };
         let result = self.enter_call().and_then(|()| {
             self.stats.calls += 1;
+            if let Some(counts) = self.watch.as_mut().and_then(|w| w.counts.as_mut()) {
+                counts.lambda(code);
+            }
             if let Some(formals) = code.formals {
                 self.bind_formals(code, formals, env)?;
             }
@@ -152,6 +158,9 @@ impl Vm {
         let depth = self.depth;
         self.enter_call()?;
         self.stats.builtin_calls += 1;
+        if let Some(counts) = self.watch.as_mut().and_then(|w| w.counts.as_mut()) {
+            counts.builtin(builtin);
+        }
         self.call_pos = pos;
         let result = if self.native_stack_is_low() {
             self.on_new_stack(|vm| (builtin.run)(vm, arguments))
@@ -188,6 +197,9 @@ impl Vm {
     ) -> Result<Begun> {
         let function = self.eval(site.function, env)?;
         let count = site.arguments.len();
+        if self.watch.is_some() {
+            return self.begin_watched(function, site, env).map(Begun::Done);
+        }
         if let Some(function) = function.as_function() {
             match function.view() {
                 FunctionView::Lambda(code, captures) if code.arity as usize == count => {
@@ -214,21 +226,7 @@ impl Vm {
                     return Ok(Begun::Enter(code.body, env));
                 }
                 FunctionView::Builtin(builtin) if builtin.arity as usize == count => {
-                    let mut arguments = Arguments::new();
-                    for (i, &argument) in site.arguments.iter().enumerate() {
-                        let argument = if builtin.strict >> i & 1 == 1
-                            && !matches!(argument.expr(), Expr::Thunk(_) | Expr::Selection(_))
-                        {
-                            self.eval(argument, env)
-                                .map_err(|e| in_builtin(e, builtin, site.pos))?
-                        } else {
-                            self.delay(argument, env)
-                        };
-                        arguments.push(argument);
-                    }
-                    return Ok(Begun::Done(
-                        self.call_builtin(builtin, &arguments, site.pos)?,
-                    ));
+                    return Ok(Begun::Done(self.call_builtin_at(builtin, site, env)?));
                 }
                 _ => {}
             }
@@ -236,9 +234,51 @@ impl Vm {
         self.call_generally(function, site, env).map(Begun::Done)
     }
 
+    /// Calls a builtin with all of its arguments. What it evaluates anyway may be no node that can be delayed.
+    #[inline(always)]
+    fn call_builtin_at(
+        &mut self,
+        builtin: &'static Builtin,
+        site: &'static Call,
+        env: Env,
+    ) -> Result {
+        let mut arguments = Arguments::new();
+        for (i, &argument) in site.arguments.iter().enumerate() {
+            let argument = if builtin.strict >> i & 1 == 1
+                && !matches!(argument.expr(), Expr::Thunk(_) | Expr::Selection(_))
+            {
+                self.eval(argument, env)
+                    .map_err(|e| in_builtin(e, builtin, site.pos))?
+            } else {
+                self.delay(argument, env)
+            };
+            arguments.push(argument);
+        }
+        self.call_builtin(builtin, &arguments, site.pos)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin_watched(&mut self, function: Value, site: &'static Call, env: Env) -> Result {
+        if let Some(FunctionView::Builtin(builtin)) = function.as_function().map(|f| f.view())
+            && builtin.arity as usize == site.arguments.len()
+        {
+            let known = match site.arguments {
+                [argument] if matches!(argument.expr(), Expr::Local(_) | Expr::Capture(_)) => {
+                    vec![self.delay(*argument, env)]
+                }
+                _ => Vec::new(),
+            };
+            return self.watched(function, &known, site.pos, |vm| {
+                vm.call_builtin_at(builtin, site, env)
+            });
+        }
+        self.call_generally(function, site, env)
+    }
+
     #[inline(never)]
     fn call_generally(&mut self, function: Value, site: &'static Call, env: Env) -> Result {
-        let function = if function.as_function().is_some() {
+        let function = if function.as_function().is_some() || self.watch.is_some() {
             function
         } else {
             self.call_functor(function, site.pos)?
@@ -248,6 +288,10 @@ impl Vm {
             .iter()
             .map(|&a| self.delay(a, env))
             .collect::<Arguments>();
+        if self.watch.is_some() {
+            let result = self.call_watched(function, &arguments, site.pos);
+            return result.map_err(|e| e.at(site.pos));
+        }
         self.call_at(function, &arguments, site.pos)
             .map_err(|e| e.at(site.pos))
     }
