@@ -244,3 +244,53 @@ fn of_several_outputs_only_those_that_are_wanted_are_fetched() {
     fetch("^second").success();
     assert!(is_there("-several-second"));
 }
+
+#[test]
+fn what_needs_a_path_whose_archive_has_vanished_is_built_with_it() {
+    let place = Place::new();
+    place.configure(CONFIG);
+    place.write(
+        "pair.nix",
+        "let make = name: text: derivation { inherit name; system = builtins.currentSystem; \
+         builder = \"/bin/sh\"; args = [ \"-c\" text ]; }; \
+         low = make \"low\" \"echo low > $out\"; in make \"high\" \"echo ${low} > $out\"",
+    );
+    let built = place.line("rx-build --no-out-link pair.nix").success();
+    let cache = place.work().join("cache");
+    let path = built
+        .trim()
+        .replace("DIR", &place.root().display().to_string());
+    let to = format!("file://{}", cache.display());
+    place.run("rx", ["copy", "--to", &to, &path]).success();
+    place.line("rx-store --gc").success();
+    let archive_of = |name: &str| {
+        let infos = std::fs::read_dir(&cache).unwrap();
+        let texts = infos.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
+        let info = texts
+            .filter(|text| text.contains("StorePath: "))
+            .find(|text| {
+                let store_path = text.lines().next().unwrap_or_default();
+                store_path.ends_with(&format!("-{name}"))
+            });
+        let info = info.unwrap();
+        let url = info.lines().find_map(|line| line.strip_prefix("URL: "));
+        format!("/{}", url.unwrap())
+    };
+    let lost = archive_of("low");
+    let server = Server::of_directory(&cache, move |path, body| body.filter(|_| path != lost));
+    let url = server.url();
+    let again = place.run(
+        "rx-build",
+        [
+            "--no-out-link",
+            "pair.nix",
+            "--no-require-sigs",
+            "--substituters",
+            &url,
+        ],
+    );
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(again.out, built);
+    assert!(again.err.contains("-low.drv'..."), "{again:?}");
+    assert!(!again.err.contains("error:"), "{again:?}");
+}
