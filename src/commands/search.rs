@@ -17,7 +17,7 @@ use crate::search::{
 use crate::ui::{self, Failure, UsageError};
 
 /// How long a search for people may take when something has changed: a third of a second is felt.
-const PATIENCE: Duration = Duration::from_millis(210);
+const PATIENCE: Duration = Duration::from_millis(230);
 /// Names another number of milliseconds.
 const PATIENCE_VARIABLE: &str = "RX_SEARCH_PATIENCE";
 /// So many packages are named that are shown as they were.
@@ -200,7 +200,7 @@ fn tell_what_is_old(roots: &[Root], answers: &[Answer], hits: &[Shown<'_>]) {
             _ => format!("{} are shown as they were", named.join(", ")),
         };
         progress::info(format_args!(
-            "{} has changed, {} being looked at again in the background; {shown} (--wait waits)",
+            "{} changed, {} being looked at again in the background; {shown} (--wait waits)",
             cause(behind),
             if behind.all {
                 "all packages are".to_owned()
@@ -218,8 +218,8 @@ fn tell_what_is_old(roots: &[Root], answers: &[Answer], hits: &[Shown<'_>]) {
 fn cause(behind: &Behind) -> String {
     let cause = format!("'{}'", text(&behind.cause));
     match behind.more {
-        0 => cause,
-        more => format!("{cause} and {more} more"),
+        0 => format!("{cause} has"),
+        more => format!("{cause} and {more} more have"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! It is the same command line once more, in a session of its own, with low priority and without a terminal; the
 //! environment names the root. There is one for each index: who finds its lock taken has nothing to do.
 
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,7 +17,9 @@ use crate::ui::Failure;
 /// Names the root.
 const ROOT: &str = "RX_SEARCH_BACKGROUND";
 /// Added to the process's niceness.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
+/// What changes while an index is brought up to date is looked at afterwards, so many times.
+const ROUNDS: usize = 8;
 
 /// Has an index brought up to date, unless somebody is at it.
 pub(super) fn start(root: usize, file: &Path) {
@@ -62,7 +65,18 @@ pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
     };
     let lock = open_lock_file(&file.with_extension("lock"))?;
     if try_lock(&lock, LockKind::Write)? {
-        searcher.index_in_turn(root, &file)?;
+        for _ in 0..ROUNDS {
+            // An index is written under a new name, and only if something was to be done.
+            let before = inode(&file);
+            searcher.index_in_turn(root, &file)?;
+            if before == inode(&file) {
+                break;
+            }
+        }
     }
     Ok(true)
+}
+
+fn inode(file: &Path) -> Option<u64> {
+    file.metadata().ok().map(|meta| meta.ino())
 }
