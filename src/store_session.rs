@@ -103,6 +103,13 @@ fn single_path(store: &dyn Store, text: &OsStr) -> Result<SingleDerivedPath, Fai
     Ok(SingleDerivedPath::parse(store.dir(), &text, '^')?)
 }
 
+/// The absolute name of a file without `.`, `..` and slashes at its end: a link named with one is still a link.
+pub fn canonical_name(path: &Path) -> Result<PathBuf, Failure> {
+    let absolute = std::path::absolute(path)?.into_os_string().into_vec();
+    let name = rx_store::path::canonical(&absolute)?;
+    Ok(PathBuf::from(OsString::from_vec(name)))
+}
+
 /// A store path as it is printed.
 pub fn shown(store: &dyn Store, path: &StorePath) -> PathBuf {
     PathBuf::from(OsString::from_vec(store.dir().print(path)))

@@ -372,3 +372,32 @@ fn what_is_built_during_evaluation_is_found_in_the_store_that_it_is_built_in() {
         .count();
     assert_eq!(outputs, 2);
 }
+
+#[test]
+fn a_slash_behind_the_name_of_a_link_does_not_lead_through_it() {
+    let place = place();
+    std::os::unix::fs::symlink("tree", place.work().join("link")).unwrap();
+    let same = |line: &str| {
+        let plain = place.line(&line.replace("NAME", "link")).success();
+        for name in ["link/", "./link/", "tree/../link/."] {
+            assert_eq!(
+                place.line(&line.replace("NAME", name)).success(),
+                plain,
+                "{line} {name}"
+            );
+        }
+        plain
+    };
+    let link = same("rx hash path NAME");
+    let tree = place.line("rx hash path tree").success();
+    assert_ne!(link, tree);
+    same("rx-hash --type sha256 NAME");
+    same("rx-store --dump NAME");
+    same("rx nar pack NAME");
+    let added = place.line("rx-store --add link/").success();
+    assert_eq!(added, place.line("rx-store --add link").success());
+    assert_eq!(
+        place.line("rx store add tree/").success(),
+        place.line("rx-store --add tree").success()
+    );
+}

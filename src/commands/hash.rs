@@ -11,6 +11,7 @@ use rx_store::parallel_hash::{HashedBlocks, ParallelHasher};
 use rx_store::settings::Feature;
 
 use crate::cli::{Category, ClassicCommand, Flag, Invocation, Options, Subcommand};
+use crate::store_session::canonical_name;
 use crate::ui::{self, Failure, FeatureDisabled, UsageError};
 
 /// What of a path is hashed.
@@ -63,10 +64,11 @@ fn hash_path(
             let file = File::open(path).map_err(error)?;
             Ok(Hash::of_reader(algorithm, file).map_err(error)?.0)
         }
-        Method::Git => Ok(git_hash::hash_path(algorithm, path)?),
+        Method::Git => Ok(git_hash::hash_path(algorithm, &canonical_name(path)?)?),
         Method::Nar => {
+            let path = &canonical_name(path)?;
             if path.symlink_metadata().is_err() {
-                return Err(NoPath(path.to_owned()).into());
+                return Err(NoPath(path.clone()).into());
             }
             let hasher = HashedBlocks(ParallelHasher::new(algorithm));
             let hasher = if invocation.settings.use_case_hack {

@@ -9,6 +9,7 @@ use rx_store::nar::{self, Listing, ListingKind, Lookup, Reader};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Category, Invocation, JsonOptions, Subcommand};
+use crate::store_session::canonical_name;
 use crate::ui::{self, Failure, UsageError};
 
 /// A path is not there.
@@ -22,8 +23,9 @@ struct NoPath(PathBuf);
 struct NoFile(PathBuf);
 
 fn write_archive(path: &Path) -> Result<(), Failure> {
+    let path = &canonical_name(path)?;
     if path.symlink_metadata().is_err() {
-        return Err(NoPath(path.to_owned()).into());
+        return Err(NoPath(path.clone()).into());
     }
     nar::dump(path, ui::stdout())?.flush()?;
     Ok(())

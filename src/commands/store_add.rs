@@ -12,7 +12,7 @@ use rx_store::store::memory::compute_path;
 
 use super::store::{add_path, base_name};
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::store_session::{lines, open_store};
+use crate::store_session::{canonical_name, lines, open_store};
 use crate::ui::{self, Failure, FeatureDisabled};
 
 /// What all ways of adding have.
@@ -46,7 +46,7 @@ impl Common {
                 .as_os_str()
                 .as_encoded_bytes();
             let dir = StoreDir::new(dir)?;
-            let absolute = std::path::absolute(&self.path)?;
+            let absolute = canonical_name(&self.path)?;
             let contents = Contents::Path(&absolute);
             let none = BTreeSet::new();
             let (path, _) = compute_path(&dir, &name, contents, method, algorithm, &none)?;

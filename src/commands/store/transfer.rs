@@ -14,7 +14,7 @@ use rx_store::store::{AddFlags, Contents, Store};
 
 use super::{StoreCommand, algorithm_of};
 use crate::cli::Invocation;
-use crate::store_session::{lines, open_store, store_path};
+use crate::store_session::{canonical_name, lines, open_store, store_path};
 use crate::ui::{self, Failure, UsageError};
 
 /// The last component of a path, however it is written.
@@ -32,7 +32,7 @@ pub fn add_path(
     method: Method,
     algorithm: Algorithm,
 ) -> Result<StorePath, Failure> {
-    let absolute = std::path::absolute(path)?;
+    let absolute = canonical_name(path)?;
     let contents = Contents::Path(&absolute);
     let none = BTreeSet::new();
     Ok(store.add_to_store(
@@ -147,7 +147,7 @@ fn destination(path: &OsStr) -> Result<PathBuf, Failure> {
             )));
         }
     }
-    Ok(std::path::absolute(path)?)
+    canonical_name(Path::new(path))
 }
 
 /// Writes the archive of a file or tree to standard output.
@@ -155,7 +155,7 @@ fn dump_to_stdout(path: &Path, invocation: &Invocation) -> Result<(), Failure> {
     let mut out = if invocation.settings.use_case_hack {
         nar::dump_case_hacked(path, ui::stdout())?
     } else {
-        nar::dump(path, ui::stdout())?
+        nar::dump(&canonical_name(Path::new(path))?, ui::stdout())?
     };
     out.flush()?;
     Ok(())
