@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fmt::Write;
 
 use clap::Command;
+use rx_eval::builtins;
 use rx_store::settings::{INFOS, SettingsBuilder};
 
 use super::attributes::{self, Root};
@@ -82,6 +83,7 @@ impl Answer {
             }
             Some(entry) if entry.path == "config show" => answer.settings(""),
             Some(entry) if entry.path == "help" => answer.commands(""),
+            Some(entry) if entry.path == "doc" => answer.documented(),
             Some(entry) if entry.path == "flake update" && !after_value_flag(before) => {
                 answer.inputs(line, builder);
             }
@@ -181,6 +183,16 @@ impl Answer {
                 }
             }
         }
+    }
+
+    /// What `rx doc` explains.
+    fn documented(&mut self) {
+        let builtins = builtins::all().map(|it| (it.name.to_owned(), String::new()));
+        let library = commands::doc::library::entries()
+            .into_iter()
+            .map(|it| (it.name, String::new()));
+        self.candidates.extend(builtins.chain(library));
+        self.settings("");
     }
 
     fn flags(&mut self, command: &Command) {

@@ -11,7 +11,7 @@ mod copy;
 mod derivation;
 mod develop;
 pub mod diff_closures;
-mod doc;
+pub mod doc;
 mod doctor;
 mod edit;
 pub mod env;

@@ -1,6 +1,6 @@
 //! `rx doc NAME`: what a builtin, a function of `<rx>`, a setting or an experimental feature is for.
 
-mod library;
+pub mod library;
 
 use rx_eval::builtins::{self, Builtin, CONSTANTS, Constant};
 use rx_store::settings::{Feature, INFOS, SettingInfo, info};

@@ -1,4 +1,7 @@
 //! `rx completions` and `rx man`: files for shells and for `man`, from the commands' own tables.
+//!
+//! The scripts for rx ask the running program (`cli/complete.rs`), so attributes of what is named on the line are completed,
+//! too; those of the classic commands list the options.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +11,13 @@ use clap_complete::Shell;
 use crate::cli::{Category, Invocation, Subcommand, docs};
 use crate::commands;
 use crate::ui::{self, Failure, UsageError};
+
+/// The scripts for rx itself.
+const SCRIPTS: [(Shell, &str); 3] = [
+    (Shell::Bash, include_str!("rx.bash")),
+    (Shell::Zsh, include_str!("rx.zsh")),
+    (Shell::Fish, include_str!("rx.fish")),
+];
 
 /// Arguments of `rx completions`.
 #[derive(clap::Args)]
@@ -39,6 +49,10 @@ impl Subcommand for Completions {
                 return Err(error.hint("known are bash, zsh, fish and elvish").into());
             }
         };
+        let whole = self.command.as_deref().is_none_or(|name| name == "rx");
+        if whole && let Some((_, script)) = SCRIPTS.iter().find(|(name, _)| *name == shell) {
+            return ui::print(script);
+        }
         let (name, mut command) = match self.command.as_deref() {
             None | Some("rx") => ("rx".to_owned(), docs::command_tree()),
             Some(name) => {
