@@ -39,6 +39,11 @@ speed DIR *ARGS:
     cargo build --release
     benches/speed {{DIR}} {{ARGS}}
 
+# Parsed programs beside a reference's: `files TREE`, `large TREE FILE`, `time FILE`.
+parse *ARGS:
+    cargo build --release
+    benches/parse {{ARGS}}
+
 # All interleavings of the thunk protocol.
 threads:
     RUSTFLAGS='--cfg rx_loom' cargo test --manifest-path eval/model/Cargo.toml --target-dir target/model

@@ -66,7 +66,11 @@ fn in_pieces<'a>(source: &'a [u8], options: &'a ParseOptions<'a>) -> Outcome<Com
         let lexing = move || {
             let mut pieces = Pieces::new(source, options, PIECE);
             loop {
-                let mut tokens = buffers.try_recv().unwrap_or_default();
+                let mut tokens = buffers.try_recv().unwrap_or_else(|_| Tokens {
+                    // A piece ends some time after it is full.
+                    list: Vec::with_capacity(PIECE + PIECE / 2),
+                    ..Tokens::default()
+                });
                 pieces.next(&mut tokens);
                 let last = tokens.list.last().is_some_and(|token| token.kind == K::Eof);
                 // Nobody reads on after a mistake.

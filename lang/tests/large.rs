@@ -1,6 +1,7 @@
 //! Large programs, which are read in pieces, are understood as small ones are.
 
 use rx_lang::print::{Paths, parse_form};
+use rx_lang::tree::Tree;
 use rx_lang::{ParseFailure, ParseOptions, parse};
 
 /// Bytes from which on a program is certainly large.
@@ -109,6 +110,36 @@ fn an_open_string_in_a_large_program_is_told() {
             labels[0].range.start as usize,
             text.len() - "\"open ]".len()
         );
+    }
+}
+
+#[test]
+fn a_damaged_large_program_is_what_its_tree_says() {
+    let text = list(&large()).into_bytes();
+    let mut random = 7_u64;
+    for round in 0..6 {
+        let mut damaged = text.clone();
+        for _ in 0..=round {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let at = (random >> 33) as usize % damaged.len();
+            damaged[at] = b" {}()[]\"';:$x/#"[(random >> 20) as usize % 15];
+        }
+        let options = ParseOptions {
+            two_threads: round % 2 == 0,
+            ..ParseOptions::default()
+        };
+        let tree = Tree::parse(&damaged, &options).expect("short enough");
+        match (parse(&damaged, &options), tree.lower(&options)) {
+            (Ok(one), Ok(other)) => {
+                assert!(
+                    parse_form(&one, &Paths::AsWritten) == parse_form(&other, &Paths::AsWritten)
+                );
+            }
+            (Err(_), Err(_)) => {}
+            _ => panic!("one way accepts what the other refuses"),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 
 /// Pieces that can wait to be written.
-const WAITING: usize = 64;
+const WAITING: usize = 32;
 
 /// Takes what one thread makes; every write is a piece.
 pub struct Maker {

@@ -81,7 +81,13 @@ impl NameCache {
     }
 
     fn grow(&mut self) {
-        let larger = vec![EMPTY; 4 * self.slots.len()];
+        // The larger the table, the dearer the memory that is not used.
+        let times = if self.slots.len() < MOST_AT_FIRST {
+            4
+        } else {
+            2
+        };
+        let larger = vec![EMPTY; times * self.slots.len()];
         let mask = larger.len() - 1;
         let old = std::mem::replace(&mut self.slots, larger);
         for slot in old.into_iter().filter(|slot| slot.len != 0) {
