@@ -401,3 +401,22 @@ fn a_slash_behind_the_name_of_a_link_does_not_lead_through_it() {
         place.line("rx-store --add tree").success()
     );
 }
+
+#[test]
+fn a_path_that_is_built_is_a_source_whatever_its_name() {
+    let place = place();
+    place.write("paths.nix", "{ bare = ./tree; inside = \"${./tree}\"; }");
+    let build = |name: &str| {
+        let all = [
+            "build",
+            "--no-link",
+            "--print-out-paths",
+            "-f",
+            "paths.nix",
+            name,
+        ];
+        place.run("rx", all).success()
+    };
+    assert!(build("bare").ends_with("-source\n"));
+    assert!(build("inside").ends_with("-tree\n"));
+}

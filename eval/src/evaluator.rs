@@ -484,6 +484,28 @@ fn undefined_variables(all: Vec<crate::compile::Undefined>) -> Box<Error> {
 }
 
 impl Vm {
+    /// The store path of a copy of a file or tree under another name than its own.
+    pub fn copy_path_as(&mut self, path: &[u8], name: &[u8]) -> Result<Vec<u8>> {
+        let (real, _) = self.real_place(path)?;
+        let io = &self.ev.io;
+        let added = io.add_tree(&mut crate::io::TreeSource::plain(name, &real))?;
+        Ok(self.ev.store_dir.print(&added))
+    }
+
+    /// Where something is, links on the way followed but not itself, and its name.
+    fn real_place<'a>(&mut self, path: &'a [u8]) -> Result<(Vec<u8>, &'a [u8])> {
+        let (parent, name) = match path.iter().rposition(|&b| b == b'/') {
+            Some(slash) if slash + 1 < path.len() => (&path[..slash.max(1)], &path[slash + 1..]),
+            _ => (path, &b"source"[..]),
+        };
+        let mut real = self.ev.io.resolve(parent)?;
+        if parent.len() < path.len() {
+            real = crate::compile::canonical(&[&real, &b"/"[..], name].concat());
+        }
+        self.must_exist(&real)?;
+        Ok((real, name))
+    }
+
     /// The store path that a path becomes when it is used in a string, with its context.
     pub fn copy_path_to_store(&mut self, path: &[u8]) -> Result<(Vec<u8>, crate::value::Context)> {
         if let Some(known) = self.ev.copied.lock().get(path) {
@@ -493,16 +515,8 @@ impl Vm {
         if path.ends_with(b".drv") {
             return Err(Error::other("file names are not allowed to end in '.drv'"));
         }
-        let (parent, name) = match path.iter().rposition(|&b| b == b'/') {
-            Some(slash) if slash + 1 < path.len() => (&path[..slash.max(1)], &path[slash + 1..]),
-            _ => (path, &b"source"[..]),
-        };
+        let (real, name) = self.real_place(path)?;
         let io = &self.ev.io;
-        let mut real = io.resolve(parent)?;
-        if parent.len() < path.len() {
-            real = crate::compile::canonical(&[&real, &b"/"[..], name].concat());
-        }
-        self.must_exist(&real)?;
         let added = io.add_tree(&mut crate::io::TreeSource::plain(name, &real))?;
         let store_path = self.ev.store_dir.print(&added);
         io.allow(&store_path);

@@ -399,8 +399,9 @@ fn single_path(
     let value = session.check(forced)?;
     let dir = session.vm.ev.store_dir.clone();
     if let View::Path(path) = value.view() {
-        let copied = session.vm.copy_path_to_store(path.as_bytes());
-        let (path, _) = session.check(copied)?;
+        // What is named by its path alone is a source, whatever it is called.
+        let copied = session.vm.copy_path_as(path.as_bytes(), b"source");
+        let path = session.check(copied)?;
         return Ok(Some(DerivedPath::Opaque(dir.parse(&path)?)));
     }
     if !matches!(value.view(), View::Str(_)) {
