@@ -259,7 +259,7 @@ impl Evaluator {
     /// A path as people know it: files of a fetched tree where they came from.
     pub fn shown_path(&self, path: &[u8]) -> Vec<u8> {
         match self.provenance(path) {
-            Some((tree, rest)) if rest.is_empty() => tree.shown.into_bytes(),
+            Some((tree, [])) => tree.shown.into_bytes(),
             Some((tree, rest)) => [tree.shown.as_bytes(), b"/", rest].concat(),
             None => path.to_vec(),
         }

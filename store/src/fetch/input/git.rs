@@ -440,10 +440,11 @@ impl Fetcher {
             })?;
             input.attrs.set("lastModified", time);
         }
-        if !input.attrs.flag("shallow")? && !input.attrs.has("revCount") {
-            if let Some(count) = self.git_revision_count(repo, &revision)? {
-                input.attrs.set("revCount", count);
-            }
+        if !input.attrs.flag("shallow")?
+            && !input.attrs.has("revCount")
+            && let Some(count) = self.git_revision_count(repo, &revision)?
+        {
+            input.attrs.set("revCount", count);
         }
         crate::progress::talkative(format_args!(
             "using revision {revision} of repo '{}'",
