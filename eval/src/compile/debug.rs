@@ -30,7 +30,7 @@ impl Compiler<'_> {
     pub(super) fn begin_debugging(&mut self) {
         let given = self.environment.extra.map(|extra| {
             let (names, words) = extra.iter().map(|(&name, &word)| (name, word)).unzip();
-            &*self.make(Level {
+            self.make(Level {
                 names: self.slice(names),
                 kind: LevelKind::Given(self.slice(words)),
                 outer: None,
@@ -59,7 +59,7 @@ impl Compiler<'_> {
         let around = self.debug.as_ref()?.open.last().copied();
         let outer = around.map(|(_, place)| self.scope.var(place));
         let given = self.debug.as_ref()?.given;
-        let level = &*self.make(Level {
+        let level = self.make(Level {
             kind,
             names: self.slice(names),
             outer: around.map(|(level, _)| level).or(given),

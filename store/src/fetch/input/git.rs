@@ -610,9 +610,11 @@ impl Fetcher {
         if self.cache.get("gitRevCount", &key).is_none() && repo.is_shallow()? {
             return Ok(None);
         }
-        self.cached_number("gitRevCount", revision, || {
-            Ok(repo.count_commits(revision)?)
-        })
+        self.cached_number(
+            "gitRevCount",
+            revision,
+            || Ok(repo.count_commits(revision)?),
+        )
         .map(Some)
     }
 
