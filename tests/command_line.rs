@@ -287,3 +287,28 @@ fn colours_are_for_terminals_unless_they_are_wanted_elsewhere() {
     assert!(!escape(&show(&[("FORCE_COLOR", "0")])));
     assert!(!escape(&show(&[("FORCE_COLOR", "1"), ("NO_COLOR", "1")])));
 }
+
+#[test]
+fn the_doctor_sees_a_damaged_database_a_store_of_nobodys_and_an_address_that_is_none() {
+    let place = Place::new();
+    let finding = |line: &str, subject: &str| {
+        let report = place.line(line).out;
+        let findings: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let found = findings.as_array().unwrap().iter();
+        let found = found.clone().find(|one| one["subject"] == subject).cloned();
+        let found = found.unwrap();
+        assert_ne!(found["verdict"], "good", "{found}");
+        found.to_string()
+    };
+    let database = place.work().join("mine/nix/var/nix/db");
+    std::fs::create_dir_all(&database).unwrap();
+    std::fs::write(database.join("db.sqlite"), "this is no database at all").unwrap();
+    let line = "rx doctor --offline --json --store ./mine";
+    assert!(finding(line, "database").contains("rx store fsck"));
+    std::fs::write(database.join("schema"), "99").unwrap();
+    assert!(finding(line, "database").contains("newer program"));
+    let line = "rx doctor --offline --json --store /dev/null/store";
+    assert!(finding(line, "store").contains("cannot be written"));
+    let line = "rx doctor --offline --json --store nonsense";
+    assert!(finding(line, "store").contains("NIX_REMOTE"));
+}

@@ -1,12 +1,16 @@
 //! `rx doctor`: looks at what builds and installations need, and says what to do where it is missing.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rx_store::build::sandbox::namespaces_supported;
 use rx_store::fetch::download::{Downloader, Request};
 use rx_store::progress;
 use rx_store::settings::{SandboxMode, Settings, machine};
+use rx_store::store::address::{StoreAddress, Target};
+use rx_store::store::local::{LocalConfig, SCHEMA};
 use serde_json::{Value, json};
 
 use crate::cli::{Category, Invocation, Subcommand};
@@ -103,7 +107,12 @@ fn examine(invocation: &Invocation, as_json: bool) -> Result<(), Failure> {
         store(settings),
         database(settings),
         isolation(settings),
-        disk("disk of the store", &settings.places.store_dir),
+        disk(
+            "disk of the store",
+            &local_store(settings).map_or(settings.places.store_dir.clone(), |config| {
+                config.real_store_dir
+            }),
+        ),
         disk(
             "disk for builds",
             settings
@@ -186,7 +195,7 @@ fn configuration(settings: &Settings) -> Finding {
 }
 
 fn writable(path: &Path) -> bool {
-    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+    path.is_dir() && rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
 }
 
 /// The nearest directory of a path that exists.
@@ -196,43 +205,99 @@ fn existing(path: &Path) -> &Path {
         .unwrap_or(Path::new("/"))
 }
 
-fn store(settings: &Settings) -> Finding {
-    let dir = &settings.places.store_dir;
-    if settings.store != "auto" && settings.store != "local" {
-        return Finding::good("store", format!("{} ({})", dir.display(), settings.store));
+/// The store on this machine that the settings name; nothing if it is elsewhere.
+fn local_store(settings: &Settings) -> Option<LocalConfig> {
+    let address = StoreAddress::parse(&settings.store).ok()?;
+    match address.target {
+        Target::Auto | Target::Local(_) => LocalConfig::from_settings(settings, &address).ok(),
+        _ => None,
     }
+}
+
+fn store(settings: &Settings) -> Finding {
+    let shown = settings.places.store_dir.display();
+    let Some(config) = local_store(settings) else {
+        return match StoreAddress::parse(&settings.store) {
+            Ok(address) => Finding::good("store", format!("{shown} ({address})")),
+            Err(error) => Finding::bad(
+                "store",
+                error.to_string(),
+                "correct the setting 'store', the variable NIX_REMOTE or the option '--store'",
+            ),
+        };
+    };
+    let dir = &config.real_store_dir;
+    let kept = match &config.root {
+        Some(root) => format!("{shown}, kept in {}", root.display()),
+        None => shown.to_string(),
+    };
     if dir.exists() && writable(dir) {
-        return Finding::good("store", format!("{}, writable", dir.display()));
+        return Finding::good("store", format!("{kept}, writable"));
     }
     if !dir.exists() && writable(existing(dir)) {
-        return Finding::good("store", format!("{}, will be made", dir.display()));
+        return Finding::good("store", format!("{kept}, will be made"));
     }
     let socket = settings.places.state_dir.join("daemon-socket/socket");
-    if socket.exists() {
-        return Finding::good("store", format!("{}, through the daemon", dir.display()));
+    if config.root.is_none() && socket.exists() {
+        return Finding::good("store", format!("{kept}, through the daemon"));
     }
-    if namespaces_supported().user {
-        let private = settings.places.data_dir.join("root");
-        return Finding::good(
-            "store",
-            format!("{}, kept in {}", dir.display(), private.display()),
-        );
-    }
+    let advice = match &config.root {
+        // The directory comes from the account where HOME is not the user's own.
+        Some(_) => {
+            "let HOME be a directory of yours, or name one that you may write with '--store'"
+        }
+        None => {
+            "let an administrator make it writable for you, or take a directory of yours with '--store'"
+        }
+    };
     Finding::bad(
         "store",
-        format!("{} cannot be written", dir.display()),
-        "let an administrator make it writable for you, or allow user namespaces",
+        format!("{} cannot be written", existing(dir).display()),
+        advice,
     )
 }
 
+/// How a file with a database begins.
+const DATABASE: &[u8; 16] = b"SQLite format 3\0";
+
 fn database(settings: &Settings) -> Finding {
-    let file = settings.places.state_dir.join("db/db.sqlite");
-    match std::fs::metadata(&file) {
-        Ok(meta) => Finding::good(
+    let Some(config) = local_store(settings) else {
+        return Finding::good("database", "that of the other store");
+    };
+    let file = config.state_dir.join("db/db.sqlite");
+    let shown = file.display();
+    let mut begin = [0; 16];
+    let opened = File::open(&file).and_then(|mut file| {
+        let size = file.metadata()?.len();
+        if size > 0 {
+            file.read_exact(&mut begin)?;
+        }
+        Ok(size)
+    });
+    let schema = std::fs::read_to_string(config.state_dir.join("db/schema"));
+    let schema = schema.ok().and_then(|text| text.trim().parse::<u64>().ok());
+    match opened {
+        Ok(_) if schema.is_some_and(|number| number > SCHEMA) => Finding::bad(
             "database",
-            format!("{}, {}", file.display(), render_size(meta.len())),
+            format!("{shown}, written by a newer program"),
+            "use that program, or another store with '--store'",
         ),
-        Err(_) => Finding::good("database", format!("{}, will be made", file.display())),
+        Ok(size) if size == 0 || begin == *DATABASE => {
+            Finding::good("database", format!("{shown}, {}", render_size(size)))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Finding::good("database", format!("{shown}, will be made"))
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Finding::bad(
+            "database",
+            format!("{shown} cannot be read"),
+            "it belongs to somebody else: take a store of your own with '--store DIRECTORY'",
+        ),
+        _ => Finding::bad(
+            "database",
+            format!("{shown} is damaged"),
+            "'rx store fsck' sets it aside and makes a new one from what is in the store",
+        ),
     }
 }
 
@@ -296,6 +361,13 @@ fn disk(subject: &'static str, path: &Path) -> Finding {
             subject,
             format!("{} is read-only", there.display()),
             "mount it writable, or choose another place",
+        );
+    }
+    if free < 16 << 20 {
+        return Finding::bad(
+            subject,
+            format!("full: {found}"),
+            "'rx-collect-garbage -d' frees what is not used; '--build-dir' moves builds elsewhere",
         );
     }
     if free < 1 << 30 || (stat.f_files > 0 && stat.f_favail < 10_000) {

@@ -68,6 +68,7 @@ use crate::nar;
 use crate::path::{StoreDir, StorePath};
 
 pub use config::LocalConfig;
+pub use db::SCHEMA;
 use db::{Database, Mode};
 pub use usage::{RootUsage, Usage};
 pub use verify::FsckReport;
