@@ -44,6 +44,16 @@ fn a_prefetched_file_is_in_the_store_with_its_hash() {
         .trim_end()
         .replace("DIR", &place.root().display().to_string());
     assert_eq!(std::fs::read_to_string(file).unwrap(), "hi\n");
+    // The name is the end of the URL's path, decoded.
+    place.write("a+b", "hi\n");
+    for (end, name) in [
+        ("hi?x=1", "-hi\n"),
+        ("hi#there", "-hi\n"),
+        ("a%2Bb", "-a+b\n"),
+    ] {
+        let out = place.run("rx-prefetch-url", ["--print-path", &url(&place, end)]);
+        assert!(out.success().ends_with(name), "{end}");
+    }
     let wrong = "0".repeat(52);
     let error = place
         .run("rx-prefetch-url", [&url(&place, "hi"), &wrong])

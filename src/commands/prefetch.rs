@@ -8,6 +8,7 @@ use rx_eval::Origin;
 use rx_store::content_address::{ContentAddress, Method, References};
 use rx_store::fetch::download::{Downloader, Request};
 use rx_store::fetch::unpack::{Limits, unpack};
+use rx_store::fetch::url::percent_decode;
 use rx_store::hash::{Algorithm, Format, Hash, Hasher};
 use rx_store::path::{StorePath, check_name};
 use rx_store::progress;
@@ -43,22 +44,24 @@ struct Prefetch<'a> {
 }
 
 impl Prefetch<'_> {
-    fn name(&self) -> Result<&str, Failure> {
+    /// The name in the store: what is asked for, or the end of the URL's path, decoded.
+    fn name(&self) -> Result<String, Failure> {
         let name = match self.name {
-            Some(name) => name,
-            None => self
-                .url
-                .trim_end_matches('/')
-                .rsplit('/')
-                .next()
-                .unwrap_or_default(),
+            Some(name) => name.to_owned(),
+            None => {
+                let path = self.url.split('#').next().unwrap_or_default();
+                let path = path.split('?').next().unwrap_or_default();
+                let last = path.trim_end_matches('/').rsplit('/').next();
+                percent_decode(last.unwrap_or_default())?
+            }
         };
         if name.is_empty() {
             return Err(
                 UsageError::new(format!("cannot figure out file name for '{}'", self.url)).into(),
             );
         }
-        Ok(check_name(name.as_bytes())?)
+        check_name(name.as_bytes())?;
+        Ok(name)
     }
 
     fn run(
@@ -66,7 +69,7 @@ impl Prefetch<'_> {
         invocation: &Invocation,
         store: &dyn Store,
     ) -> Result<(StorePath, Hash), Failure> {
-        let name = self.name()?;
+        let name = &*self.name()?;
         let method = if self.unpack || self.executable {
             Method::NixArchive
         } else {
