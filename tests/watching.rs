@@ -122,3 +122,13 @@ fn watching_changes_no_value() {
     // The file of a profile is by default in the working directory.
     assert!(place.work().join("nix.profile").exists());
 }
+
+#[test]
+fn a_whole_trace_names_functions_that_end_with_a_call() {
+    let place = Place::new();
+    let text = "let inner = x: x + 1; outer = z: inner z; in outer { }";
+    let shown = place.run("nix-instantiate", ["--eval", "--show-trace", "-E", text]);
+    let told = shown.failure();
+    assert!(told.contains("while calling 'inner'"), "{told}");
+    assert!(told.contains("while calling 'outer'"), "{told}");
+}

@@ -18,7 +18,7 @@ use crate::value::Value;
 use crate::value::function::FunctionView;
 use crate::vm::Vm;
 
-/// Who watches the calls of one evaluator thread.
+/// Who watches the calls of one evaluator thread. That somebody does has an effect of its own: errors name every call.
 #[derive(Debug, Default)]
 pub struct Watch {
     /// Every call and its end are told.
@@ -172,6 +172,10 @@ impl Vm {
         pos: Pos,
         run: impl FnOnce(&mut Vm) -> Result,
     ) -> Result {
+        let told = |watch: &Watch| watch.trace || watch.profile.is_some();
+        if !self.watch.as_deref().is_some_and(told) {
+            return self.deeper(run);
+        }
         let frame = self.frame_of(function, arguments, pos);
         let (Frame::Function(_, at)
         | Frame::Builtin(_, at)

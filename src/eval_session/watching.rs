@@ -35,7 +35,8 @@ pub(super) fn begin(vm: &mut Vm, settings: &Settings) -> Result<(), Failure> {
         }
     };
     let counting = std::env::var_os("NIX_COUNT_CALLS").is_some_and(|value| value != "0");
-    if settings.trace_function_calls || counting || profile.is_some() {
+    // A call that took its caller's place is missing in the trace of an error.
+    if settings.show_trace || settings.trace_function_calls || counting || profile.is_some() {
         vm.watch(Watch {
             trace: settings.trace_function_calls,
             counts: counting.then(Counts::default),
