@@ -312,3 +312,24 @@ fn the_doctor_sees_a_damaged_database_a_store_of_nobodys_and_an_address_that_is_
     let line = "rx doctor --offline --json --store nonsense";
     assert!(finding(line, "store").contains("NIX_REMOTE"));
 }
+
+#[test]
+fn manual_pages_are_set_without_a_warning() {
+    let place = Place::new();
+    let pages = place.line("rx man pages").success();
+    let mut groff = std::process::Command::new("groff");
+    groff.args(["-Kutf8", "-man", "-Tutf8", "-ww", "-z"]);
+    for page in pages.lines() {
+        groff.arg(page.replace("DIR", &place.root().display().to_string()));
+    }
+    let Ok(output) = groff.current_dir(place.work()).output() else {
+        eprintln!("skipped: no groff");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("cannot open") || said.contains("can't find") {
+        eprintln!("skipped: groff has no macros for pages here: {said}");
+        return;
+    }
+    assert_eq!(said, "");
+}
