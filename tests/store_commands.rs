@@ -420,3 +420,29 @@ fn a_path_that_is_built_is_a_source_whatever_its_name() {
     assert!(build("bare").ends_with("-source\n"));
     assert!(build("inside").ends_with("-tree\n"));
 }
+
+#[test]
+fn archives_of_a_cache_that_were_looked_into_can_stay_here() {
+    let place = place();
+    std::fs::write(place.work().join("tree/empty"), "").unwrap();
+    let path = real(&place, &place.line("rx store add tree").success());
+    let cache = cache(&place);
+    place.run("rx", ["copy", "--to", &cache, &path]).success();
+    let file = format!("{path}/below/file");
+    let kept = format!(
+        "{cache}?local-nar-cache={}",
+        place.work().join("kept").display()
+    );
+    let cat = |store: &str| place.run("rx", ["store", "cat", "--store", store, &file]);
+    assert_eq!(cat(&kept).success(), "data\n");
+    std::fs::remove_dir_all(place.work().join("cache/nar")).unwrap();
+    assert_eq!(cat(&kept).success(), "data\n");
+    assert_ne!(cat(&cache).code, 0);
+    // Every file of a listing says where it begins, also one without contents.
+    let listed = place.run(
+        "rx",
+        ["store", "ls", "--json", "-R", "--store", &kept, &path],
+    );
+    let listed = json(&listed.success());
+    assert!(listed["entries"]["empty"]["narOffset"].is_u64(), "{listed}");
+}

@@ -1,7 +1,9 @@
 //! A binary cache as a store.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -44,6 +46,8 @@ pub struct CacheOptions {
     pub index_debug_info: bool,
     /// `secret-key` and `secret-keys`: who signs what is added.
     pub keys: Vec<SecretKey>,
+    /// `local-nar-cache`: a directory where archives that were looked into stay.
+    pub local_archives: Option<PathBuf>,
     /// `trusted`: signatures of its paths are not checked.
     pub trusted: bool,
     /// `want-mass-query`, if not what the cache says.
@@ -61,6 +65,7 @@ impl Default for CacheOptions {
             write_listing: false,
             index_debug_info: false,
             keys: Vec::new(),
+            local_archives: None,
             trusted: false,
             want_mass_query: None,
             priority: None,
@@ -98,6 +103,9 @@ impl CacheOptions {
         }
         options.write_listing = take("write-nar-listing").is_some_and(|value| flag(&value));
         options.index_debug_info = take("index-debug-info").is_some_and(|value| flag(&value));
+        options.local_archives = take("local-nar-cache")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from);
         options.trusted = take("trusted").is_some_and(|value| flag(&value));
         options.want_mass_query = take("want-mass-query").map(|value| flag(&value));
         if let Some(priority) = take("priority") {
@@ -121,7 +129,6 @@ impl CacheOptions {
             "store",
             "path-info-cache-size",
             "system-features",
-            "local-nar-cache",
             "narinfo-compression",
             "ls-compression",
             "log-compression",
@@ -345,6 +352,31 @@ impl BinaryCacheStore {
             128 * 1024,
             decoded.take(info.info.nar_size),
         )))
+    }
+
+    /// Writes the archive of a path, which must have the hash that is announced.
+    fn fetch_archive(&self, info: &NarInfo, out: &mut dyn Write) -> Result<(), StoreError> {
+        let mut nar = self.open_nar(info)?;
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        loop {
+            let data = nar.fill_buf()?;
+            if data.is_empty() {
+                break;
+            }
+            hasher.update(data);
+            out.write_all(data)?;
+            let n = data.len();
+            nar.consume(n);
+        }
+        let found = hasher.finish();
+        if found != info.info.nar_hash {
+            return Err(StoreError::HashMismatch {
+                path: self.dir.display(&info.info.path).to_string(),
+                specified: info.info.nar_hash.format(crate::hash::Format::Nix32, true),
+                found: found.format(crate::hash::Format::Nix32, true),
+            });
+        }
+        Ok(())
     }
 
     /// Compresses an archive into the cache; the `.narinfo` is not written yet.
@@ -704,26 +736,23 @@ impl Store for BinaryCacheStore {
 
     fn nar_from_path(&self, path: &StorePath, out: &mut dyn Write) -> Result<(), StoreError> {
         let info = self.nar_info(path)?.ok_or_else(|| self.missing(path))?;
-        let mut nar = self.open_nar(&info)?;
-        let mut hasher = Hasher::new(Algorithm::Sha256);
-        loop {
-            let data = nar.fill_buf()?;
-            if data.is_empty() {
-                break;
+        let Some(directory) = &self.options.local_archives else {
+            return self.fetch_archive(&info, out);
+        };
+        let kept = directory.join(format!("{}.nar", path.hash_part().as_str()));
+        let mut file = match File::open(&kept) {
+            Ok(file) => file,
+            Err(_) => {
+                let fail = |e| StoreError::file("writing", &kept, e);
+                std::fs::create_dir_all(directory).map_err(fail)?;
+                let mut new = tempfile::NamedTempFile::new_in(directory).map_err(fail)?;
+                self.fetch_archive(&info, &mut BufWriter::new(new.as_file_mut()))?;
+                let mut file = new.persist(&kept).map_err(|e| fail(e.error))?;
+                file.rewind()?;
+                file
             }
-            hasher.update(data);
-            out.write_all(data)?;
-            let n = data.len();
-            nar.consume(n);
-        }
-        let found = hasher.finish();
-        if found != info.info.nar_hash {
-            return Err(StoreError::HashMismatch {
-                path: self.dir.display(path).to_string(),
-                specified: info.info.nar_hash.format(crate::hash::Format::Nix32, true),
-                found: found.format(crate::hash::Format::Nix32, true),
-            });
-        }
+        };
+        io::copy(&mut file, out)?;
         Ok(())
     }
 

@@ -41,6 +41,9 @@ pub enum Lookup<'a> {
     Missing,
 }
 
+/// What the token `)` takes in an archive.
+const END: u64 = 16;
+
 impl Listing {
     /// Reads an archive through and notes what is where.
     pub fn read<R: BufRead>(reader: &mut Reader<R>) -> Result<Self, NarError> {
@@ -64,8 +67,13 @@ impl Listing {
                     size,
                 } => {
                     let name = name.to_vec();
-                    // An empty file's end is already read here; its place is never used.
-                    let offset = if size == 0 { 0 } else { reader.position() };
+                    // The end of an empty file, and of its entry in a directory, is already read here.
+                    let read = match (size, open.is_empty()) {
+                        (0, true) => END,
+                        (0, false) => 2 * END,
+                        _ => 0,
+                    };
+                    let offset = reader.position().saturating_sub(read);
                     (
                         name,
                         ListingKind::Regular {
