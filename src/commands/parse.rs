@@ -222,7 +222,7 @@ fn print_large(
         // It goes away with this closure, so that the maker does not wait for ever.
         let mut made = made;
         let printing = move || {
-            print::write_form(ast, paths, &mut maker).ok();
+            print::pieces_of_form(ast, paths, &mut |piece| maker.give(piece)).ok();
         };
         let started = thread::Builder::new().spawn_scoped(scope, printing).is_ok();
         let undefined = resolver.undefined(ast);

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 /// Pieces that can wait to be written.
 const WAITING: usize = 32;
 
-/// Takes what one thread makes; every write is a piece.
+/// Takes what one thread makes.
 pub struct Maker {
     made: SyncSender<Vec<u8>>,
     emptied: Receiver<Vec<u8>>,
@@ -30,19 +30,15 @@ pub fn channel() -> (Maker, Made) {
     (maker, made)
 }
 
-impl Write for Maker {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut piece = self.emptied.try_recv().unwrap_or_default();
-        piece.clear();
-        piece.extend_from_slice(bytes);
-        match self.made.send(piece) {
-            Ok(()) => Ok(bytes.len()),
-            Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+impl Maker {
+    /// Takes a piece and leaves an empty buffer for it. Fails when nobody writes any more.
+    pub fn give(&mut self, piece: &mut Vec<u8>) -> io::Result<()> {
+        let empty = self.emptied.try_recv();
+        let mut empty = empty.unwrap_or_else(|_| Vec::with_capacity(piece.capacity()));
+        empty.clear();
+        self.made
+            .send(std::mem::replace(piece, empty))
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -67,7 +63,9 @@ mod tests {
         let (mut maker, mut made) = channel();
         let making = std::thread::spawn(move || {
             for line in 0..1000 {
-                writeln!(maker, "{line}").expect("somebody reads");
+                let mut piece = format!("{line}\n").into_bytes();
+                maker.give(&mut piece).expect("somebody reads");
+                assert!(piece.is_empty());
             }
         });
         let mut out = Vec::new();
@@ -81,6 +79,6 @@ mod tests {
     fn making_fails_when_nobody_reads() {
         let (mut maker, made) = channel();
         drop(made);
-        assert!(maker.write_all(b"x").is_err());
+        assert!(maker.give(&mut b"x".to_vec()).is_err());
     }
 }
