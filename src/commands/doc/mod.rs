@@ -12,7 +12,7 @@ use crate::ui::{self, Failure, UsageError};
 /// Arguments of `rx doc`.
 #[derive(clap::Args)]
 pub struct Doc {
-    /// A builtin (map, builtins.fetchurl), a function of <rx> (mkDerivation, lib.range), a setting (max-jobs) or an
+    /// A builtin (map, builtins.fetchurl), a function of `<rx>` (mkDerivation, lib.range), a setting (max-jobs) or an
     /// experimental feature (flakes); all names are listed if this is missing.
     name: Option<String>,
 }
