@@ -161,7 +161,7 @@ fn proxy_that_does_not_answer() {
 
 #[test]
 fn directory_for_temporary_files_that_is_missing() {
-    let place = place().with("TMPDIR", "/no-such-directory");
+    let place = Place::new().with("TMPDIR", "/no-such-directory");
     let outcome = place.line("rx-build <rx> -A handbook --host-tools");
     assert_ne!(outcome.code, 0);
     assert!(
@@ -173,7 +173,7 @@ fn directory_for_temporary_files_that_is_missing() {
 
 /// A flake in a git repository; nothing where there is no git.
 fn flake(text: &str) -> Option<Place> {
-    let place = place();
+    let place = Place::new();
     place.configure("substituters =\nbuild-users-group =\nextra-experimental-features = flakes\nwarn-dirty = false\nsystem = x86_64-linux\n");
     place.write("project/flake.nix", text);
     place.write("project/hello.nix", "1");

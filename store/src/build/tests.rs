@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::*;
-use crate::content_address::ContentAddress;
 use crate::cache::Fetched;
+use crate::content_address::ContentAddress;
 use crate::derivation::{BasicDerivation, Derivation, InputOutputs, Output};
 use crate::fetch::download::Downloader;
 use crate::hash::Hash;
