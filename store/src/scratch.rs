@@ -26,8 +26,11 @@ impl Scratch {
         remove_dead(&place, kind);
         loop {
             let directory = tempfile::Builder::new().prefix(kind).tempdir_in(&place)?;
-            let file = open_directory(directory.path())?;
-            // Somebody may have taken it for a dead one before it was locked.
+            // Somebody may take it for a dead one before it is locked, and even before it is opened.
+            let file = match open_directory(directory.path()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file?,
+            };
             if try_lock(&file, LockKind::Write)? && is_at(&file, directory.path()) {
                 return Ok(Scratch {
                     directory,
@@ -127,6 +130,20 @@ mod tests {
         assert!(there.is_dir());
         drop(scratch);
         assert!(!there.exists());
+    }
+
+    #[test]
+    fn many_make_directories_at_once_and_none_takes_that_of_another() {
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let scratch = Scratch::new("rx-test-crowd-").unwrap();
+                        fs::write(scratch.path().join("mine"), "").unwrap();
+                    }
+                });
+            }
+        });
     }
 
     #[test]
