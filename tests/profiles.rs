@@ -342,6 +342,25 @@ fn adding_a_package_again_upgrades_it() {
 }
 
 #[test]
+fn what_can_be_removed_is_completed() {
+    let place = place();
+    let paths = objects(&place, &["editor-1", "tool-1"]);
+    for path in &paths {
+        place.run("rx", ["profile", "add", &show(path)]).success();
+    }
+    let place = place.with("NIX_GET_COMPLETIONS", "3");
+    let complete = |word: &str| {
+        let out = place.run("rx", ["profile", "remove", word]).success();
+        let words = out
+            .lines()
+            .map(|line| line.split('\t').next().unwrap_or(""));
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete(""), ["normal", "editor", "tool"]);
+    assert_eq!(complete("to"), ["normal", "tool"]);
+}
+
+#[test]
 fn a_switch_says_before_what_it_changes() {
     let place = place();
     let paths = objects(&place, &["tool-1", "tool-2", "other-3"]);

@@ -87,6 +87,12 @@ impl Answer {
             Some(entry) if entry.path == "flake update" && !after_value_flag(before) => {
                 answer.inputs(line, builder);
             }
+            Some(entry)
+                if ["profile remove", "profile upgrade"].contains(&entry.path)
+                    && !after_value_flag(before) =>
+            {
+                answer.candidates.extend(commands::profile::complete());
+            }
             Some(_) => answer.things(line, builder),
             None if word.starts_with('-') => answer.settings("--"),
             None => answer.commands(&path),
