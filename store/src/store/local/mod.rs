@@ -14,6 +14,8 @@
 //! |---|---|
 //! | `config` | where the store is and how it behaves |
 //! | `db` | the database |
+//! | `layout` | directories, reserved space, schema: what is there before the database |
+//! | `graph` | closures and orders over references |
 //! | `add` | adding objects |
 //! | `spool` | archives of unknown size on their way into the store |
 //! | `temp_roots` | objects that running processes need |
@@ -30,6 +32,8 @@ mod config;
 mod crash_tests;
 pub mod db;
 mod gc;
+mod graph;
+mod layout;
 mod logs;
 mod optimise;
 mod roots;
@@ -45,7 +49,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -111,24 +115,20 @@ struct Syncs {
     done: Mutex<u64>,
 }
 
-fn create_dirs(path: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(path).map_err(|e| StoreError::file("creating directory", path, e))
-}
-
 impl LocalStore {
     /// Opens the store, and makes it if there is none.
     pub fn open(config: LocalConfig) -> Result<Self, StoreError> {
         let db_dir = config.state_dir.join("db");
         let mut big_lock = None;
         if !config.read_only {
-            prepare_directories(&config, &db_dir)?;
+            layout::prepare_directories(&config, &db_dir)?;
         }
         if !config.allow_symlinks {
-            refuse_symlinks(&config.real_store_dir)?;
+            layout::refuse_symlinks(&config.real_store_dir)?;
         }
         let schema_file = db_dir.join("schema");
         if !config.read_only {
-            reserve_space(&db_dir.join("reserved"), config.reserved_space);
+            layout::reserve_space(&db_dir.join("reserved"), config.reserved_space);
             let path = db_dir.join("big-lock");
             let file = open_lock_file(&path).map_err(|e| match e.kind() {
                 std::io::ErrorKind::PermissionDenied => StoreError::NotOurs {
@@ -140,7 +140,7 @@ impl LocalStore {
             lock(&file, LockKind::Read).map_err(|e| StoreError::file("locking", &path, e))?;
             big_lock = Some(file);
         }
-        let schema = read_schema(&schema_file)?;
+        let schema = layout::read_schema(&schema_file)?;
         let mode = match schema {
             None if config.read_only => {
                 return Err(StoreError::ReadOnly(
@@ -165,7 +165,7 @@ impl LocalStore {
         let mut db = open();
         // Even reading takes some pages beside the database; collecting garbage must not fail for these.
         while db.as_ref().is_err_and(StoreError::is_full)
-            && release_some(&db_dir.join("reserved"), config.reserved_space)
+            && layout::release_some(&db_dir.join("reserved"), config.reserved_space)
         {
             db = open();
         }
@@ -177,7 +177,7 @@ impl LocalStore {
             other => other?,
         };
         if mode == Mode::Create {
-            write_synced(&schema_file, db::SCHEMA.to_string().as_bytes())?;
+            layout::write_synced(&schema_file, db::SCHEMA.to_string().as_bytes())?;
         }
         if config.ca_derivations && mode != Mode::Immutable {
             db.enable_realisations()?;
@@ -371,273 +371,6 @@ impl LocalStore {
         }
         Ok(())
     }
-
-    /// The closure in rows of the database: small ones by index, large ones over the whole graph.
-    fn reference_closure(
-        &self,
-        paths: &BTreeSet<StorePath>,
-        reverse: bool,
-    ) -> Result<BTreeSet<StorePath>, StoreError> {
-        self.with_db(|db| {
-            let limit = (db.approximate_count()? / 16).max(64) as usize;
-            let mut seen: FxHashSet<i64> = FxHashSet::default();
-            let mut todo = Vec::new();
-            // Nobody refers to what is not there: against references that is an answer, along them an error.
-            let mut strangers = BTreeSet::new();
-            for path in paths {
-                match db.row_of(path) {
-                    Ok(row) if seen.insert(row) => todo.push(row),
-                    Ok(_) => {}
-                    Err(StoreError::InvalidPath(_)) if reverse => {
-                        strangers.insert(path.clone());
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            while let Some(row) = todo.pop() {
-                if seen.len() > limit {
-                    let mut closure = graph_closure(&db.graph(reverse)?, paths)?;
-                    closure.append(&mut strangers);
-                    return Ok(closure);
-                }
-                for next in db.reference_ids(row, reverse)? {
-                    if seen.insert(next) {
-                        todo.push(next);
-                    }
-                }
-            }
-            let mut closure: BTreeSet<StorePath> = seen
-                .into_iter()
-                .map(|row| db.path_of_row(row))
-                .collect::<Result<_, _>>()?;
-            closure.append(&mut strangers);
-            Ok(closure)
-        })
-    }
-}
-
-fn graph_closure(
-    graph: &db::Graph,
-    paths: &BTreeSet<StorePath>,
-) -> Result<BTreeSet<StorePath>, StoreError> {
-    let mut seen = vec![false; graph.paths.len()];
-    let mut todo = Vec::new();
-    for path in paths {
-        if let Some(&node) = graph.nodes.get(path)
-            && !std::mem::replace(&mut seen[node as usize], true)
-        {
-            todo.push(node);
-        }
-    }
-    while let Some(node) = todo.pop() {
-        for &next in graph.neighbours(node) {
-            if !std::mem::replace(&mut seen[next as usize], true) {
-                todo.push(next);
-            }
-        }
-    }
-    Ok(seen
-        .iter()
-        .zip(&graph.paths)
-        .filter(|(seen, _)| **seen)
-        .map(|(_, path)| path.clone())
-        .collect())
-}
-
-/// Sets from this size on are sorted in the whole graph, which is read at once.
-const LARGE_SET: usize = 1000;
-
-/// The order of [`super::closure::topological_order`], found with numbers instead of paths.
-fn sort_in_graph(
-    graph: &db::Graph,
-    paths: &BTreeSet<StorePath>,
-) -> Result<Vec<StorePath>, StoreError> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
-        Outside,
-        New,
-        Open,
-        Done,
-    }
-    // Nodes are numbered anew in the order of their paths, which is the order in which neighbours are visited.
-    let nodes: Vec<u32> = paths
-        .iter()
-        .filter_map(|p| graph.nodes.get(p).copied())
-        .collect();
-    if nodes.len() != paths.len() {
-        // Something is not valid any more; then there is nothing to gain.
-        return Err(StoreError::Format(
-            "a path became invalid while it was sorted",
-        ));
-    }
-    let mut rank = vec![u32::MAX; graph.paths.len()];
-    for (n, &node) in nodes.iter().enumerate() {
-        rank[node as usize] = n as u32;
-    }
-    let mut marks = vec![Mark::Outside; graph.paths.len()];
-    for &node in &nodes {
-        marks[node as usize] = Mark::New;
-    }
-    let neighbours = |node: u32| {
-        let mut next: Vec<u32> = graph
-            .neighbours(node)
-            .iter()
-            .copied()
-            .filter(|&n| n != node && rank[n as usize] != u32::MAX)
-            .collect();
-        next.sort_unstable_by_key(|&n| rank[n as usize]);
-        next.into_iter()
-    };
-    let mut order = Vec::with_capacity(nodes.len());
-    let mut stack = Vec::new();
-    for &start in &nodes {
-        if marks[start as usize] != Mark::New {
-            continue;
-        }
-        marks[start as usize] = Mark::Open;
-        stack.push((start, neighbours(start)));
-        while let Some((node, rest)) = stack.last_mut() {
-            match rest.next() {
-                None => {
-                    marks[*node as usize] = Mark::Done;
-                    order.push(*node);
-                    stack.pop();
-                }
-                Some(next) => match marks[next as usize] {
-                    Mark::New => {
-                        marks[next as usize] = Mark::Open;
-                        let rest = neighbours(next);
-                        stack.push((next, rest));
-                    }
-                    Mark::Open => {
-                        return Err(StoreError::Cycle {
-                            path: graph.paths[next as usize].to_string(),
-                            parent: graph.paths[*node as usize].to_string(),
-                        });
-                    }
-                    Mark::Done | Mark::Outside => {}
-                },
-            }
-        }
-    }
-    Ok(order
-        .into_iter()
-        .rev()
-        .map(|node| graph.paths[node as usize].clone())
-        .collect())
-}
-
-fn prepare_directories(config: &LocalConfig, db_dir: &Path) -> Result<(), StoreError> {
-    create_dirs(&config.real_store_dir)?;
-    create_dirs(&config.real_store_dir.join(".links"))?;
-    create_dirs(&config.state_dir.join("temproots"))?;
-    create_dirs(db_dir)?;
-    for dir in ["profiles", "gcroots"] {
-        let per_user = config.state_dir.join(dir).join("per-user");
-        create_dirs(&per_user)?;
-        if fs::metadata(&per_user).is_ok_and(|m| m.mode() & 0o7777 != 0o755) {
-            // Not ours to change when somebody else owns it; then it is theirs to get right.
-            let _ = fs::set_permissions(&per_user, fs::Permissions::from_mode(0o755));
-        }
-    }
-    if rustix::process::geteuid().is_root()
-        && !config.build_users_group.is_empty()
-        && let Some(gid) = group_id(&config.build_users_group)
-        && let Ok(stat) = fs::metadata(&config.real_store_dir)
-        && (stat.uid(), stat.gid(), stat.mode() & 0o7777) != (0, gid, 0o1775)
-    {
-        let dir = &config.real_store_dir;
-        std::os::unix::fs::chown(dir, Some(0), Some(gid))
-            .map_err(|e| StoreError::file("changing owner of", dir, e))?;
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o1775))
-            .map_err(|e| StoreError::file("changing mode of", dir, e))?;
-    }
-    Ok(())
-}
-
-fn group_id(name: &str) -> Option<u32> {
-    let groups = fs::read_to_string("/etc/group").ok()?;
-    groups.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(name))
-            .then(|| fields.nth(1)?.parse().ok())
-            .flatten()
-    })
-}
-
-fn refuse_symlinks(store_dir: &Path) -> Result<(), StoreError> {
-    for path in store_dir.ancestors() {
-        if fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_symlink()) {
-            return Err(StoreError::SymlinkedStore(path.display().to_string()));
-        }
-    }
-    Ok(())
-}
-
-/// Sets disk space aside that a collection can free first, if there is plenty; failing to do so is no error.
-fn reserve_space(path: &Path, size: u64) {
-    use std::os::unix::fs::MetadataExt;
-    let is_whole = |meta: fs::Metadata| meta.len() == size && meta.blocks() * 512 >= size;
-    if fs::metadata(path).is_ok_and(is_whole) {
-        return;
-    }
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    let Ok(file) = file else {
-        return;
-    };
-    let _ = file.set_len(size);
-    // On a disk that is nearly full others need the rest.
-    let is_plenty = rustix::fs::fstatvfs(&file)
-        .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) / 4 > size);
-    if is_plenty {
-        let flags = rustix::fs::FallocateFlags::empty();
-        let _ = rustix::fs::fallocate(&file, flags, 0, size.max(1));
-    }
-}
-
-/// Gives back an eighth of what was set aside, if there still is some.
-fn release_some(path: &Path, size: u64) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let Ok(file) = fs::OpenOptions::new().write(true).open(path) else {
-        return false;
-    };
-    let Ok(meta) = file.metadata() else {
-        return false;
-    };
-    let allocated = meta.len().min(meta.blocks() * 512);
-    allocated > 0
-        && file
-            .set_len(allocated.saturating_sub(size.max(8) / 8))
-            .is_ok()
-}
-
-fn read_schema(path: &Path) -> Result<Option<u64>, StoreError> {
-    match fs::read_to_string(path) {
-        Ok(text) => match text.trim().parse() {
-            Ok(0) => Ok(None),
-            Ok(schema) => Ok(Some(schema)),
-            Err(_) => Err(StoreError::SchemaFile(path.display().to_string())),
-        },
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(StoreError::file("reading file", path, e)),
-    }
-}
-
-/// Replaces a small file so that it is either old or new, whatever happens.
-fn write_synced(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
-    let temp = path.with_extension(format!("tmp-{}", std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temp)?;
-        file.write_all(contents)?;
-        file.sync_all()?;
-        fs::rename(&temp, path)
-    };
-    write().map_err(|e| StoreError::file("writing file", path, e))
 }
 
 /// Opens a regular file for reading; anything else is refused before it can block.
@@ -763,11 +496,11 @@ impl Store for LocalStore {
         &self,
         paths: &BTreeSet<StorePath>,
     ) -> Result<Vec<StorePath>, StoreError> {
-        if paths.len() < LARGE_SET {
+        if paths.len() < graph::LARGE_SET {
             return super::closure::sort_by_walking(self, paths);
         }
         let graph = self.with_db(|db| db.graph(false))?;
-        sort_in_graph(&graph, paths)
+        graph::sort_in_graph(&graph, paths)
     }
 
     fn query_valid_derivers(&self, path: &StorePath) -> Result<BTreeSet<StorePath>, StoreError> {
