@@ -3,7 +3,7 @@
 //! The first SIGINT, SIGTERM or SIGHUP sets a flag and makes a file descriptor readable; work
 //! polls one or the other and ends in order. The second SIGINT ends the process at once.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,12 @@ pub struct Interrupted;
 static FLAG: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// Becomes readable at the first signal and stays so until [`clear`].
-static WAKE: OnceLock<UnixStream> = OnceLock::new();
+static WAKE: OnceLock<Wake> = OnceLock::new();
+
+struct Wake {
+    reader: UnixStream,
+    writer: UnixStream,
+}
 
 /// What ends the process at the second Ctrl-C.
 static SHUTDOWN: Mutex<Option<SigId>> = Mutex::new(None);
@@ -35,12 +40,13 @@ pub fn install() -> io::Result<()> {
     }
     let (reader, writer) = UnixStream::pair()?;
     reader.set_nonblocking(true)?;
+    writer.set_nonblocking(true)?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&FLAG))?;
         signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
     }
     // A second installation keeps the first descriptor, which its own handlers feed.
-    let _ = WAKE.set(reader);
+    let _ = WAKE.set(Wake { reader, writer });
     Ok(())
 }
 
@@ -73,19 +79,23 @@ pub fn flag() -> &'static AtomicBool {
 /// A descriptor that becomes readable at the first signal, to be polled beside others.
 /// Nothing must be read from it. `None` before [`install`].
 pub fn descriptor() -> Option<BorrowedFd<'static>> {
-    WAKE.get().map(AsFd::as_fd)
+    WAKE.get().map(|wake| wake.reader.as_fd())
 }
 
 /// Asks to stop, as a signal would.
 pub fn trigger() {
-    FLAG.store(true, Ordering::Relaxed);
+    FLAG.store(true, Ordering::SeqCst);
+    if let Some(wake) = WAKE.get() {
+        // A pipe that is full is readable already.
+        let _ = (&wake.writer).write(&[0]);
+    }
 }
 
 /// Forgets an interrupt; the REPL does so after each expression.
 pub fn clear() {
-    if let Some(mut wake) = WAKE.get() {
+    if let Some(wake) = WAKE.get() {
         let mut sink = [0; 64];
-        while wake.read(&mut sink).is_ok_and(|count| count > 0) {}
+        while (&wake.reader).read(&mut sink).is_ok_and(|count| count > 0) {}
     }
-    FLAG.store(false, Ordering::Relaxed);
+    FLAG.store(false, Ordering::SeqCst);
 }

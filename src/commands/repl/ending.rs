@@ -6,28 +6,34 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, OnceLock};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rx_store::interrupt;
 use signal_hook::consts::{SIGHUP, SIGTERM};
 
 /// The exit status of a session that has been told to end; zero when it has not.
 static TOLD: AtomicU8 = AtomicU8::new(0);
 /// The session waits for keys.
 static WAITING: AtomicBool = AtomicBool::new(false);
+/// How the terminal was before the session.
+static BEFORE: OnceLock<Option<Termios>> = OnceLock::new();
 
 /// Listens for being told to end, from now on.
 pub(super) fn listen() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    let mut first = false;
+    BEFORE.get_or_init(|| {
+        first = true;
+        tcgetattr(std::io::stdin()).ok()
+    });
+    if first {
         // Without this a session ends later than it could, which is no reason not to have one.
         let _ = install();
-    });
+    }
 }
 
 fn install() -> std::io::Result<()> {
     let (mut reader, writer) = UnixStream::pair()?;
-    let terminal = tcgetattr(std::io::stdin()).ok();
     let signals = [(SIGHUP, 129), (SIGTERM, 143)];
     let flags = signals.map(|(signal, status)| (signal, status, Arc::new(AtomicBool::new(false))));
     for (signal, _, flag) in &flags {
@@ -41,9 +47,12 @@ fn install() -> std::io::Result<()> {
                 .iter()
                 .find(|(_, _, flag)| flag.load(Ordering::SeqCst));
             let status = told.map_or(1, |(_, status, _)| *status);
+            // Before the look at WAITING: `waiting` looks in the other order, so that one of the two sees the other.
             TOLD.store(status, Ordering::SeqCst);
+            // The interrupt of the signal itself may be forgotten by a session that begins or ends an evaluation right now.
+            interrupt::trigger();
             if WAITING.load(Ordering::SeqCst) {
-                end(terminal.as_ref(), status);
+                end(status);
             }
         }
     })?;
@@ -51,8 +60,8 @@ fn install() -> std::io::Result<()> {
 }
 
 /// Ends the process. Nothing is under way.
-fn end(terminal: Option<&Termios>, status: u8) {
-    if let Some(terminal) = terminal {
+fn end(status: u8) -> ! {
+    if let Some(Some(terminal)) = BEFORE.get() {
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, terminal);
         let _ = writeln!(std::io::stdout());
     }
@@ -64,9 +73,21 @@ pub(super) fn told() -> Option<u8> {
     Some(TOLD.load(Ordering::SeqCst)).filter(|&status| status > 0)
 }
 
+/// Forgets an interrupt, unless it is the one that ends the session.
+pub(super) fn forget_interrupt() {
+    interrupt::clear();
+    if told().is_some() {
+        interrupt::trigger();
+    }
+}
+
 /// Waits for keys, during which the session can be ended at once.
 pub(super) fn waiting<T>(wait: impl FnOnce() -> T) -> T {
     WAITING.store(true, Ordering::SeqCst);
+    // Who was told before that is not waited for by anybody.
+    if let Some(status) = told() {
+        end(status);
+    }
     let result = wait();
     WAITING.store(false, Ordering::SeqCst);
     result

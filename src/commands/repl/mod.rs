@@ -136,7 +136,7 @@ fn run(repl: &RefCell<Repl<'_>>, interactive: bool, rest: Vec<u8>) -> Result<End
             return Err(Failure::Status(status));
         }
         let typed = reader.read(&pending)?;
-        interrupt::clear();
+        ending::forget_interrupt();
         let (text, complete) = match typed {
             Typed::Line(line) => (std::mem::take(&mut pending) + &line + "\n", false),
             Typed::Interrupt => {
@@ -151,7 +151,7 @@ fn run(repl: &RefCell<Repl<'_>>, interactive: bool, rest: Vec<u8>) -> Result<End
             Typed::End => (std::mem::take(&mut pending), true),
         };
         let outcome = repl.borrow_mut().process_safely(&text, complete)?;
-        interrupt::clear();
+        ending::forget_interrupt();
         match outcome {
             Outcome::More if !complete => {
                 pending = text;

@@ -110,7 +110,7 @@ impl Pipe {
             searched = buffer.len();
             drop(buffer);
             if !ending::waiting(wait_for_input)? {
-                interrupt::clear();
+                ending::forget_interrupt();
                 return Ok(Typed::Interrupt);
             }
             let mut piece = [0; 16 * 1024];
