@@ -134,7 +134,7 @@ fn a_broken_configuration_file_is_named_with_the_line() {
     place.configure("cores: 3\n");
     insta::assert_snapshot!(place.line("rx config show").failure(), @r#"
     error: syntax error in configuration line 'cores: 3' in "DIR/conf/nix.conf"
-    help: a line is 'NAME = VALUE'; what follows '#' is a comment
+    help: a line is 'NAME = VALUE', with spaces around '='; what follows '#' is a comment
     "#);
 }
 

@@ -204,13 +204,61 @@ fn the_command_line_says_what_is_loaded() {
     assert!(loaded(&["-f", "f.nix", "-A", "s"], "y\n").starts_with('2'));
     assert!(loaded(&["--expr", "{ q = 9; }"], "q\n").starts_with('9'));
     assert!(loaded(&["f.nix"], "x\n").starts_with('1'));
-    let expr = loaded(&["--expr", "{ x ? 1 }: { }"], "1\n");
-    assert!(
-        expr.contains("expected a set but found a function"),
-        "{expr}"
-    );
+    for wrong in [
+        &["--expr", "{ x ? 1 }: { }"][..],
+        &["-f", "f.nix", "q"],
+        &["g.nix"],
+    ] {
+        let run = place.feed("rx", &[&["repl"], wrong].concat(), "1\n");
+        assert_eq!((run.code, run.out.as_str()), (1, ""), "{}", run.err);
+    }
     let own = place.feed("rx-repl", &["--expr", "{ q = 9; }"], "q\n");
     assert_eq!(own.out.trim(), "9");
+}
+
+#[test]
+fn flakes_on_the_command_line_are_found_as_everywhere_else() {
+    let place = place().with(
+        "NIX_CONFIG",
+        "experimental-features = flakes\nsystem = x86_64-linux",
+    );
+    place.write(
+        "flake/flake.nix",
+        "{ outputs = { self }: { a = 1; b.c = 2; packages.x86_64-linux.a.d = 3; }; }",
+    );
+    std::fs::create_dir(place.work().join("flake/below")).unwrap();
+    let said = |what: &str| {
+        let run = place.feed("nix", &["repl", what], "");
+        let lines: Vec<&str> = run.err.lines().skip(2).collect();
+        (run.code, lines.join("\n"))
+    };
+    let names = |what: &str| said(what).1.lines().last().unwrap().to_owned();
+    assert_eq!(names("./flake"), "a, b, packages");
+    assert_eq!(names("./flake/below"), "a, b, packages");
+    assert_eq!(names("./flake#b"), "c");
+    assert_eq!(names("./flake#a"), "d");
+    let (code, text) = said("./flake#.a");
+    assert!(code == 1 && text.contains("expected a set"), "{text}");
+    let (code, text) = said("./flake#bb");
+    assert!(
+        code == 1 && text.ends_with("help: did you mean 'b'?"),
+        "{text}"
+    );
+    let lines = place.feed("nix", &["repl"], ":lf ./flake\nb.c\n").out;
+    assert_eq!(lines.trim(), "2");
+}
+
+#[test]
+fn called_as_nix_an_argument_is_a_flake_even_if_it_is_a_file() {
+    let place = place();
+    place.write("f.nix", "{ x = 1; }");
+    assert_eq!(place.feed("rx", &["repl", "f.nix"], "x\n").out.trim(), "1");
+    let run = place.feed("nix", &["repl", "./f.nix"], "x\n");
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    insta::assert_snapshot!(complaints(&run.err).trim(), @r#"
+    error: path "DIR/work/f.nix" is not a flake (because it's not a directory)
+    help: a flake is a directory with a 'flake.nix'; an expression in a file is given with '--file FILE'
+    "#);
 }
 
 #[test]
@@ -218,7 +266,8 @@ fn documentation_of_builtins_functions_and_attributes() {
     let place = place();
     place.write(
         "d.nix",
-        "{\n  /**\n    Doubles *x*.\n  */\n  double = x: x * 2;\n  /** The answer. */\n  answer = 42;\n  curried =\n    a:\n    /** Inner. */\n    b: a;\n  called.__functor = self: x: x;\n}\n",
+        "{\n  /**\n    Doubles *x*.\n  */\n  double = x: x * 2;\n  /** The answer. */\n  answer = 42;\n  curried =\n    a:\n    /** Inner. */\n    b: a;\n  called.__functor = self: x: x;\n\
+         \x20 endless = let f = x: { __functor = self: f (x + 1); }; in f 1;\n}\n",
     );
     let doc = |expression: &str| {
         let run = repl(&place, &format!(":l d.nix\n:doc {expression}\n"));
@@ -235,6 +284,11 @@ fn documentation_of_builtins_functions_and_attributes() {
     );
     assert!(doc("curried 1").contains("Inner."));
     assert!(doc("called").contains("d.nix:12:28"));
+    let text = doc("endless");
+    assert!(
+        text.contains("max-call-depth exceeded\n       at DIR/work/d.nix:13:"),
+        "{text}"
+    );
     assert!(doc("map").contains("`builtins.map` *f* *list*"));
     assert!(doc("answer").contains("value does not have documentation"));
 }

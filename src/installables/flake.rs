@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rx_eval::flakes::LockedFlake;
 use rx_eval::print::PrintOptions;
-use rx_eval::{Error, ErrorKind, Pos, Value};
+use rx_eval::{Error, ErrorKind, Pos, Value, Vm};
 use rx_lang::symbol;
 use rx_store::fetch::flake_ref::FlakeRef;
 use rx_store::store::{DerivedPath, OutputsSpec, SingleDerivedPath};
@@ -51,21 +51,10 @@ impl FlakeInstallable {
         lookup: &Lookup,
         wish: LockWish,
     ) -> FlakeInstallable {
-        let attr_paths = match fragment.strip_prefix('.') {
-            Some(exact) => vec![exact.to_owned()],
-            None if fragment.is_empty() => lookup.defaults.clone(),
-            None => {
-                let prefixed = lookup
-                    .prefixes
-                    .iter()
-                    .map(|prefix| format!("{prefix}{fragment}"));
-                prefixed.chain([fragment.to_owned()]).collect()
-            }
-        };
         FlakeInstallable {
             what,
             reference,
-            attr_paths,
+            attr_paths: lookup.attr_paths(fragment),
             outputs,
             wish,
             locked: RefCell::new(None),
@@ -86,39 +75,8 @@ impl FlakeInstallable {
     pub fn find_all(&self, session: &mut EvalSession) -> Result<Vec<Found>, Failure> {
         let locked = self.locked(session)?;
         let outputs = flake_outputs(session, &locked)?;
-        let mut found = Vec::new();
-        let mut similar: BTreeSet<Vec<u8>> = BTreeSet::new();
-        for attr_path in &self.attr_paths {
-            match session.vm.find_plain(attr_path.as_bytes(), outputs) {
-                Ok(Ok((value, pos))) => found.push(Found {
-                    value,
-                    pos,
-                    attr_path: attr_path.clone(),
-                }),
-                Ok(Err(names)) => similar.extend(names),
-                // What has no attributes cannot have this one.
-                Err(error) if error.kind == ErrorKind::Type => {}
-                Err(error) => return Err(session.failure(error)),
-            }
-        }
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        let mut shown = String::new();
-        for (i, path) in self.attr_paths.iter().enumerate() {
-            shown += match i {
-                0 => "",
-                i if i + 1 == self.attr_paths.len() => " or ",
-                _ => ", ",
-            };
-            shown += &format!("'{path}'");
-        }
-        let message = format!(
-            "flake '{}' does not provide attribute {shown}",
-            self.reference
-        );
-        let error = Error::other(message).suggest(similar.into_iter().collect());
-        Err(session.failure(error))
+        let found = find_all(&mut session.vm, outputs, &self.attr_paths, &self.reference);
+        session.check(found)
     }
 
     /// The first attribute path that exists, with its value.
@@ -188,6 +146,44 @@ impl FlakeInstallable {
             outputs: self.outputs.clone(),
         })
     }
+}
+
+/// What there is at the attribute paths in a flake's outputs, in their order: something, or it is an error.
+pub fn find_all(
+    vm: &mut Vm,
+    outputs: Value,
+    attr_paths: &[String],
+    reference: &FlakeRef,
+) -> rx_eval::Result<Vec<Found>> {
+    let mut found = Vec::new();
+    let mut similar: BTreeSet<Vec<u8>> = BTreeSet::new();
+    for attr_path in attr_paths {
+        match vm.find_plain(attr_path.as_bytes(), outputs) {
+            Ok(Ok((value, pos))) => found.push(Found {
+                value,
+                pos,
+                attr_path: attr_path.clone(),
+            }),
+            Ok(Err(names)) => similar.extend(names),
+            // What has no attributes cannot have this one.
+            Err(error) if error.kind == ErrorKind::Type => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let mut shown = String::new();
+    for (i, path) in attr_paths.iter().enumerate() {
+        shown += match i {
+            0 => "",
+            i if i + 1 == attr_paths.len() => " or ",
+            _ => ", ",
+        };
+        shown += &format!("'{path}'");
+    }
+    let message = format!("flake '{reference}' does not provide attribute {shown}");
+    Err(Error::other(message).suggest(similar.into_iter().collect()))
 }
 
 /// The value of a flake's outputs.

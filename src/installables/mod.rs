@@ -27,7 +27,7 @@ use rx_store::path::StoreDir;
 use rx_store::store::{DerivedPath, OutputsSpec, SingleDerivedPath};
 use serde_json::json;
 
-pub use flake::{FlakeInstallable, flake_outputs};
+pub use flake::{FlakeInstallable, find_all, flake_outputs};
 pub use locking::{LockOptions, LockWish, flake_with_fragment, lock_flake, parse_flake_ref};
 
 use crate::cli::Invocation;
@@ -106,6 +106,21 @@ impl Lookup {
             .concat(),
             prefixes: [vec![format!("devShells.{system}.")], prefixes].concat(),
         }
+    }
+
+    /// The attribute paths that may be meant by what follows `#`.
+    pub fn attr_paths(&self, fragment: &str) -> Vec<String> {
+        if let Some(exact) = fragment.strip_prefix('.') {
+            return vec![exact.to_owned()];
+        }
+        if fragment.is_empty() {
+            return self.defaults.clone();
+        }
+        let prefixed = self
+            .prefixes
+            .iter()
+            .map(|prefix| format!("{prefix}{fragment}"));
+        prefixed.chain([fragment.to_owned()]).collect()
     }
 }
 

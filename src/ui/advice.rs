@@ -478,6 +478,10 @@ const OTHER: &[Advice] = &[
         help: "nothing of this name is in the store: it was not built or fetched here, or has been collected as garbage",
     },
     Advice {
+        phrase: "is not a flake (because it's not a directory)",
+        help: "a flake is a directory with a 'flake.nix'; an expression in a file is given with '--file FILE'",
+    },
+    Advice {
         phrase: "could not find a flake.nix file",
         help: "name what is meant: '-f FILE ATTRIBUTE' for a file ('-f \"<rx>\" hello' is a package that rx brings), or go to a \
                directory that has a 'flake.nix'",
@@ -504,7 +508,7 @@ const OTHER: &[Advice] = &[
     },
     Advice {
         phrase: "syntax error in configuration line",
-        help: "a line is 'NAME = VALUE'; what follows '#' is a comment",
+        help: "a line is 'NAME = VALUE', with spaces around '='; what follows '#' is a comment",
     },
     Advice {
         phrase: "to be a derivation or path but found",

@@ -3,7 +3,7 @@
 use rx_eval::code::LambdaCode;
 use rx_eval::value::View;
 use rx_eval::value::function::FunctionView;
-use rx_eval::{Pos, Value};
+use rx_eval::{Error, Pos, Value};
 use rx_lang::ast::Expr;
 use rx_lang::lexer::lex;
 use rx_lang::symbol::{self, known};
@@ -46,14 +46,7 @@ impl Repl<'_> {
                     return Ok(None);
                 };
                 // The function that is left after the set itself is what users see.
-                let partial = self
-                    .vm
-                    .nested(|vm| vm.call(functor, &[value]))
-                    .and_then(|value| self.vm.force(value))
-                    .map_err(|error| {
-                        let text = "while partially calling '__functor' to retrieve documentation";
-                        error.frame(Pos::NONE, text)
-                    });
+                let partial = self.apply_to_itself(functor, value);
                 let partial = self.check(partial)?;
                 if matches!(partial.view(), View::Attrs(other) if other.same(set)) {
                     return Ok(None);
@@ -64,9 +57,17 @@ impl Repl<'_> {
         }
     }
 
+    fn apply_to_itself(&mut self, functor: Value, value: Value) -> rx_eval::Result<Value> {
+        self.vm
+            .nested(|vm| vm.call(functor, &[value]))
+            .and_then(|value| self.vm.force(value))
+            .map_err(of_functor)
+    }
+
     /// A chain of sets that call each other is followed as far as one that ends would reasonably go.
     fn deeper_documentation(&mut self, value: Value) -> Result<Option<String>, Failure> {
         let mut value = value;
+        let mut pos = Pos::NONE;
         for _ in 0..1000 {
             let View::Attrs(set) = value.view() else {
                 return self.documentation(value);
@@ -74,13 +75,12 @@ impl Repl<'_> {
             let Some(functor) = set.get(known::FUNCTOR) else {
                 return Ok(None);
             };
-            let next = self.vm.call(functor, &[value]);
-            let next = next.and_then(|value| self.vm.force(value));
+            pos = set.pos(known::FUNCTOR);
+            let next = self.apply_to_itself(functor, value);
             value = self.check(next)?;
         }
-        Err(Failure::message(
-            "stack overflow; '__functor' leads to another one without end",
-        ))
+        let endless = Error::other("stack overflow; max-call-depth exceeded").at(pos);
+        self.check(Err(of_functor(endless)))
     }
 
     fn lambda_documentation(&self, code: &'static LambdaCode, arguments: usize) -> String {
@@ -167,4 +167,10 @@ fn markdown(text: &str) -> String {
         return text.to_owned();
     }
     ui::render_markdown(&text.replace("\\\n", "\n"))
+}
+
+/// The error, told as one of a set that is called.
+fn of_functor(error: Box<Error>) -> Box<Error> {
+    let text = "while partially calling '__functor' to retrieve documentation";
+    error.frame(Pos::NONE, text)
 }

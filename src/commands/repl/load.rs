@@ -5,11 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rx_eval::{Origin, Value};
+use rx_lang::symbol;
+use rx_store::fetch::flake_ref::{FlakeRef, ParseOptions};
 use rx_store::settings::Feature;
 
 use super::memory::Step;
 use super::session::Repl;
 use crate::eval_session;
+use crate::installables::{Lookup, find_all};
 use crate::ui::{Failure, FeatureDisabled};
 
 /// What is loaded at the beginning.
@@ -21,6 +24,8 @@ pub(super) struct Start {
     pub expr: Option<OsString>,
     /// Attribute paths in one of these, or files and flakes.
     pub what: Vec<OsString>,
+    /// Somebody is there who can mend what does not load, and say ':r'. A script is told by the status.
+    pub attended: bool,
 }
 
 impl Start {
@@ -30,23 +35,21 @@ impl Start {
 }
 
 impl Repl<'_> {
-    /// Loads what the command line names. What does not evaluate is said; what is not there ends the command.
+    /// Loads what the command line names.
     pub fn load_start(&mut self) -> Result<(), Failure> {
         let start = &self.host.start;
         if start.has_root() {
-            self.load_values();
-            return Ok(());
+            return self.load_values();
         }
         for what in &start.what {
-            if is_file(what) {
+            if self.opens(what) {
                 self.say(&format!("Loading {what:?}..."));
                 if let Err(failure) = self.load_file(what) {
                     self.files.push(what.clone());
-                    self.report(&failure);
+                    self.unloaded(failure)?;
                 }
             } else {
                 let reference = what.to_string_lossy();
-                self.say(&format!("Loading installable '{reference}'..."));
                 self.load_installable(&reference)?;
             }
         }
@@ -69,11 +72,16 @@ impl Repl<'_> {
             }
         }
         if self.host.start.has_root() {
-            self.load_values();
+            if let Err(failure) = self.load_values() {
+                self.report(&failure);
+            }
         } else {
-            for what in self.host.start.what.iter().filter(|what| !is_file(what)) {
+            let host = self.host;
+            for what in &host.start.what {
+                if self.opens(what) {
+                    continue;
+                }
                 let reference = what.to_string_lossy();
-                self.say(&format!("Loading installable '{reference}'..."));
                 if let Err(failure) = self.load_installable(&reference) {
                     self.report(&failure);
                 }
@@ -88,8 +96,22 @@ impl Repl<'_> {
         }
     }
 
+    /// Whether an argument is a file to load. Called as Nix, it is a flake whatever it names.
+    fn opens(&self, what: &OsStr) -> bool {
+        self.host.invocation.base_program() != "nix" && is_file(what)
+    }
+
+    /// What becomes of something on the command line that does not load.
+    fn unloaded(&self, failure: Failure) -> Result<(), Failure> {
+        if !self.host.start.attended {
+            return Err(failure);
+        }
+        self.report(&failure);
+        Ok(())
+    }
+
     /// The values of `--file` and `--expr`.
-    fn load_values(&mut self) {
+    fn load_values(&mut self) -> Result<(), Failure> {
         let whole = [OsString::from(".")];
         let what = match &self.host.start.what[..] {
             [] => &whole[..],
@@ -104,9 +126,10 @@ impl Repl<'_> {
                 .and_then(|value| self.add_attributes(value));
             match loaded {
                 Ok(()) => self.steps.push(Step::Value(name.to_owned())),
-                Err(failure) => self.report(&failure),
+                Err(failure) => self.unloaded(failure)?,
             }
         }
+        Ok(())
     }
 
     /// The value at an attribute path of `--file` or `--expr`. Functions of files are called.
@@ -172,7 +195,12 @@ impl Repl<'_> {
                 "cannot use ':load-flake' without a path specified. (Use '.' for the current working directory.)",
             ));
         }
-        let flake = self.flake(reference)?;
+        let options = ParseOptions {
+            allow_missing: true,
+            ..ParseOptions::default()
+        };
+        let (parsed, _) = self.parse_flake_ref(reference, options)?;
+        let flake = self.flake(&parsed)?;
         self.add_attributes(flake)?;
         self.flakes.retain(|other| other != reference);
         self.flakes.push(reference.to_owned());
@@ -182,16 +210,41 @@ impl Repl<'_> {
 
     /// Loads the flake, or the output of it, that an argument names.
     pub fn load_installable(&mut self, what: &str) -> Result<(), Failure> {
-        let (reference, path) = what.split_once('#').unwrap_or((what, ""));
-        let flake = self.flake(if reference.is_empty() { "." } else { reference })?;
-        let value = self.output(flake, path)?;
+        let (reference, fragment) = self.parse_flake_ref(what, ParseOptions::default())?;
+        self.say(&format!("Loading installable '{reference}#{fragment}'..."));
+        let flake = self.flake(&reference)?;
+        let outputs = flake
+            .as_attrs()
+            .and_then(|flake| flake.get(symbol::intern(b"outputs")))
+            .ok_or_else(|| Failure::message("flake has no outputs"))?;
+        let lookup = Lookup {
+            defaults: vec![String::new()],
+            ..Lookup::packages(&self.host.invocation)
+        };
+        let paths = lookup.attr_paths(&fragment);
+        let found = find_all(self.vm, outputs, &paths, &reference);
+        let value = self.check(found)?.swap_remove(0).value;
         self.add_attributes(value)?;
         self.steps.push(Step::Installable(what.to_owned()));
         Ok(())
     }
 
+    /// A reference to a flake that does not depend on the working directory, and what follows `#`.
+    fn parse_flake_ref(
+        &self,
+        text: &str,
+        options: ParseOptions<'_>,
+    ) -> Result<(FlakeRef, String), Failure> {
+        let base = self.base_dir();
+        let options = ParseOptions {
+            base: Some(Path::new(OsStr::from_bytes(&base))),
+            ..options
+        };
+        Ok(FlakeRef::parse_with_fragment(text, options)?)
+    }
+
     /// The value of a flake: its outputs with what is known of it.
-    fn flake(&mut self, reference: &str) -> Result<Value, Failure> {
+    fn flake(&mut self, reference: &FlakeRef) -> Result<Value, Failure> {
         let flakes = Feature::Flakes;
         if !self.host.invocation.settings.enabled(flakes) {
             return Err(FeatureDisabled(flakes).into());
@@ -200,38 +253,11 @@ impl Repl<'_> {
         let origin = Origin::Internal("load-flake.nix");
         let function = self.vm.eval_text(origin, text.as_bytes(), b"/");
         let function = self.check(function)?;
-        let reference = self.vm.str(absolute(reference).as_bytes());
+        let reference = self.vm.str(reference.to_string().as_bytes());
         let value = self.vm.call(function, &[reference]);
         let value = self.check(value)?;
         let value = self.vm.force(value);
         self.check(value)
-    }
-
-    /// An output of a flake: as it is named, or below the sets that packages stand in.
-    fn output(&mut self, flake: Value, path: &str) -> Result<Value, Failure> {
-        if path.is_empty() {
-            return Ok(flake);
-        }
-        let system = &self.vm.ev.settings.system;
-        let places = [
-            path.to_owned(),
-            format!("packages.{system}.{path}"),
-            format!("legacyPackages.{system}.{path}"),
-        ];
-        let mut first = None;
-        for place in &places {
-            match self.vm.find_along(place.as_bytes(), &[], flake) {
-                Ok((value, _)) => return Ok(value),
-                Err(error) if error.is_passing() => return self.check(Err(error)),
-                Err(error) => {
-                    first.get_or_insert(error);
-                }
-            }
-        }
-        match first {
-            Some(error) => self.check(Err(error)),
-            None => Ok(flake),
-        }
     }
 }
 
@@ -243,20 +269,4 @@ fn is_file(what: &OsStr) -> bool {
     }
     let path = Path::new(what);
     path.is_file() || (path.join("default.nix").is_file() && !path.join("flake.nix").is_file())
-}
-
-/// A reference to a flake that does not depend on the working directory.
-fn absolute(reference: &str) -> String {
-    let is_path = reference == "."
-        || reference == ".."
-        || ["./", "../", "/"]
-            .iter()
-            .any(|start| reference.starts_with(start));
-    if !is_path {
-        return reference.to_owned();
-    }
-    match std::path::absolute(reference) {
-        Ok(path) => rx_store::settings::clean(&path).display().to_string(),
-        Err(_) => reference.to_owned(),
-    }
 }

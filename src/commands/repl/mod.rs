@@ -79,6 +79,7 @@ impl Subcommand for ReplCommand {
             file: self.file,
             expr: self.expr,
             what: self.attr.into_iter().chain(self.what).collect(),
+            attended: reader::is_interactive(),
         };
         // A session has time to be told to end: one interrupt too many must not end it.
         interrupt::survive();
@@ -101,8 +102,7 @@ impl Subcommand for ReplCommand {
                     repl.load_start()?;
                 }
             }
-            let interactive = reader::is_interactive();
-            run(&RefCell::new(repl), interactive, rest).map(drop)
+            run(&RefCell::new(repl), host.start.attended, rest).map(drop)
         })
     }
 }
