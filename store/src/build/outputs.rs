@@ -18,7 +18,7 @@ use super::checks::check_outputs;
 use super::copy::{copy_tree, move_into_place};
 use super::error::{BuildError, FailureKind};
 use super::hooks;
-use super::job::{KnownOutput, PathStatus};
+use super::job::{KnownOutputs, PathStatus};
 use super::options::Options;
 use crate::canonical::{CanonicalOptions, InodesSeen, canonicalise};
 use crate::content_address::{ContentAddress, Method, References, output_path_name};
@@ -49,7 +49,7 @@ pub struct FinishedBuild<'a> {
     /// Why it was built.
     pub mode: BuildMode,
     /// The outputs as far as they were known before.
-    pub known: &'a BTreeMap<String, Option<KnownOutput>>,
+    pub known: &'a KnownOutputs,
     /// The paths that the builder was told.
     pub scratch: &'a BTreeMap<String, StorePath>,
     /// Where those are on the host.

@@ -1,13 +1,13 @@
 //! What is left of a build that failed: the message, the directory that is kept, the outputs that go.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::super::report::{known_output_list, log_excerpt};
 use super::{
-    BuildError, BuildLog, ExitStatus, FailureKind, Job, KnownOutput, PathStatus, Scratch, Workspace,
+    BuildError, BuildLog, ExitStatus, FailureKind, Job, KnownOutputs, PathStatus, Scratch,
+    Workspace,
 };
 use crate::progress::{self, Level};
 use crate::remove::remove_tree;
@@ -85,11 +85,7 @@ impl Job<'_> {
     }
 
     /// What a failed builder wrote to the store itself.
-    pub(super) fn remove_failed_outputs(
-        &self,
-        known: &BTreeMap<String, Option<KnownOutput>>,
-        scratch: &Scratch,
-    ) {
+    pub(super) fn remove_failed_outputs(&self, known: &KnownOutputs, scratch: &Scratch) {
         for (name, path) in &scratch.paths {
             let valid = known
                 .get(name)

@@ -7,28 +7,68 @@ use crate::build::cancel::Ready;
 use crate::build::error::{BuildError, FailureKind};
 use crate::build::external::Preparations;
 use crate::build::log::{BuildLog, LogFile};
-use crate::build::sandbox::{self, ExitStatus, SandboxError, SandboxSpec};
+use crate::build::sandbox::{self, Builder, ExitStatus, SandboxError, SandboxSpec};
+use crate::settings::Settings;
+
+/// When a builder has to be done, and when it has to have said something.
+struct Deadlines {
+    started: Instant,
+    last_output: Instant,
+    total: Option<Duration>,
+    silent: Option<Duration>,
+}
+
+impl Deadlines {
+    fn new(settings: &Settings) -> Self {
+        let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+        let started = Instant::now();
+        Self {
+            started,
+            last_output: started,
+            total: limit(settings.timeout),
+            silent: limit(settings.max_silent_time),
+        }
+    }
+
+    /// The next one, and the limit that it comes from.
+    fn nearest(&self) -> Option<(Instant, Duration)> {
+        let silent = self.silent.map(|limit| (self.last_output + limit, limit));
+        let total = self.total.map(|limit| (self.started + limit, limit));
+        silent.into_iter().chain(total).min()
+    }
+}
+
+/// A builder at work and where its output goes.
+struct Followed<'a> {
+    builder: Builder,
+    log: BuildLog,
+    file: Option<&'a mut LogFile>,
+    preparations: Preparations,
+    /// Bytes of output so far.
+    written: u64,
+}
+
+impl Followed<'_> {
+    fn take(&mut self, output: &[u8]) {
+        self.log.write(output);
+        if let Some(file) = &mut self.file {
+            file.write(output);
+        }
+    }
+}
 
 impl Job<'_> {
     /// Starts the builder and follows it to its end.
-    pub(super) fn run_builder(
+    pub(super) fn follow(
         &self,
         spec: &SandboxSpec,
-        start_activity: impl FnOnce() -> BuildLog,
-        mut file: Option<&mut LogFile>,
-        mut preparations: Preparations,
+        file: Option<&mut LogFile>,
+        preparations: Preparations,
     ) -> Result<(), BuildError> {
-        let mut builder = match sandbox::spawn(spec) {
+        let builder = match sandbox::spawn(spec) {
             Ok(builder) => builder,
             Err(error @ SandboxError::Execute { .. }) => {
-                let mut log = start_activity();
-                let line = format!("error: {error}\n");
-                log.write(line.as_bytes());
-                log.finish();
-                if let Some(file) = &mut file {
-                    file.write(line.as_bytes());
-                }
-                return Err(self.builder_failed(ExitStatus::Code(1), &log));
+                return Err(self.not_executed(&error, file));
             }
             Err(error) => {
                 return Err(BuildError::misc(format!(
@@ -36,81 +76,23 @@ impl Job<'_> {
                 )));
             }
         };
-        let mut log = start_activity();
-        let started = Instant::now();
-        let mut last_output = started;
-        let mut written = 0u64;
-        let mut buffer = vec![0u8; 1 << 16];
-        let limit = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
-        let (total, silent) = (
-            limit(self.settings.timeout),
-            limit(self.settings.max_silent_time),
-        );
-        loop {
-            let now = Instant::now();
-            let deadlines = [
-                silent.map(|limit| (last_output + limit, limit)),
-                total.map(|limit| (started + limit, limit)),
-            ];
-            let nearest = deadlines.into_iter().flatten().min();
-            if let Some((deadline, limit)) = nearest
-                && now >= deadline
-            {
-                builder.kill();
-                log.finish();
-                return Err(BuildError::new(
-                    FailureKind::TimedOut,
-                    format!(
-                        "building '{}' timed out after {} seconds",
-                        self.show(&self.request.derivation_path),
-                        limit.as_secs()
-                    ),
-                ));
-            }
-            let wait =
-                nearest.map(|(deadline, _)| (deadline - now).as_millis().min(1 << 30) as u64 + 1);
-            match self.context.cancel.wait_readable(builder.output(), wait) {
-                Ok(Ready::Readable) => {}
-                Ok(Ready::NotYet) => continue,
-                Ok(Ready::Cancelled) => {
-                    builder.kill();
-                    log.finish();
-                    return Err(BuildError::cancelled());
-                }
-                Err(error) => return Err(BuildError::misc(error)),
-            }
-            let count = match rustix::io::read(builder.output(), &mut buffer) {
-                // A terminal whose last user is gone fails instead of ending.
-                Ok(0) | Err(rustix::io::Errno::IO) => break,
-                Ok(count) => count,
-                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
-                Err(error) => return Err(BuildError::misc(error)),
-            };
-            last_output = Instant::now();
-            written += count as u64;
-            let most = self.settings.max_build_log_size;
-            if most > 0 && written > most {
-                builder.kill();
-                // What came before the limit is shown and kept.
-                let within = count - (written - most).min(count as u64) as usize;
-                log.write(&buffer[..within]);
-                log.finish();
-                if let Some(file) = &mut file {
-                    file.write(&buffer[..within]);
-                }
-                return Err(BuildError::new(
-                    FailureKind::LogLimit,
-                    format!(
-                        "building derivation '{}' killed after writing more than {most} bytes of log output",
-                        self.show(&self.request.derivation_path)
-                    ),
-                ));
-            }
-            let output = preparations.skip(&buffer[..count]);
-            log.write(output);
-            if let Some(file) = &mut file {
-                file.write(output);
-            }
+        let mut followed = Followed {
+            builder,
+            log: self.start_activity(),
+            file,
+            preparations,
+            written: 0,
+        };
+        let result = self.follow_output(&mut followed);
+        let Followed {
+            mut builder,
+            mut log,
+            ..
+        } = followed;
+        if result.is_err() {
+            builder.kill();
+            log.finish();
+            return result;
         }
         // A builder that has closed its output counts as done; if it runs on, it is killed.
         let status = builder.end();
@@ -120,5 +102,83 @@ impl Job<'_> {
         } else {
             Err(self.builder_failed(status, &log))
         }
+    }
+
+    /// Takes what the builder writes until it has closed its output or has to be killed.
+    fn follow_output(&self, followed: &mut Followed<'_>) -> Result<(), BuildError> {
+        let mut deadlines = Deadlines::new(self.settings);
+        let mut buffer = vec![0u8; 1 << 16];
+        loop {
+            let now = Instant::now();
+            let nearest = deadlines.nearest();
+            if let Some((deadline, limit)) = nearest
+                && now >= deadline
+            {
+                return Err(self.timed_out(limit));
+            }
+            let wait =
+                nearest.map(|(deadline, _)| (deadline - now).as_millis().min(1 << 30) as u64 + 1);
+            let output = followed.builder.output();
+            match self.context.cancel.wait_readable(output, wait) {
+                Ok(Ready::Readable) => {}
+                Ok(Ready::NotYet) => continue,
+                Ok(Ready::Cancelled) => return Err(BuildError::cancelled()),
+                Err(error) => return Err(BuildError::misc(error)),
+            }
+            let count = match rustix::io::read(output, &mut buffer) {
+                // A terminal whose last user is gone fails instead of ending.
+                Ok(0) | Err(rustix::io::Errno::IO) => return Ok(()),
+                Ok(count) => count,
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => continue,
+                Err(error) => return Err(BuildError::misc(error)),
+            };
+            deadlines.last_output = Instant::now();
+            followed.written += count as u64;
+            let most = self.settings.max_build_log_size;
+            if most > 0 && followed.written > most {
+                // What came before the limit is shown and kept.
+                let within = count - (followed.written - most).min(count as u64) as usize;
+                followed.take(&buffer[..within]);
+                return Err(self.log_limit(most));
+            }
+            let output = followed.preparations.skip(&buffer[..count]);
+            followed.log.write(output);
+            if let Some(file) = &mut followed.file {
+                file.write(output);
+            }
+        }
+    }
+
+    /// The builder could not be executed: it has an empty log but for the reason.
+    fn not_executed(&self, error: &SandboxError, file: Option<&mut LogFile>) -> BuildError {
+        let mut log = self.start_activity();
+        let line = format!("error: {error}\n");
+        log.write(line.as_bytes());
+        log.finish();
+        if let Some(file) = file {
+            file.write(line.as_bytes());
+        }
+        self.builder_failed(ExitStatus::Code(1), &log)
+    }
+
+    fn timed_out(&self, limit: Duration) -> BuildError {
+        BuildError::new(
+            FailureKind::TimedOut,
+            format!(
+                "building '{}' timed out after {} seconds",
+                self.show(&self.request.derivation_path),
+                limit.as_secs()
+            ),
+        )
+    }
+
+    fn log_limit(&self, most: u64) -> BuildError {
+        BuildError::new(
+            FailureKind::LogLimit,
+            format!(
+                "building derivation '{}' killed after writing more than {most} bytes of log output",
+                self.show(&self.request.derivation_path)
+            ),
+        )
     }
 }
