@@ -1,8 +1,9 @@
 //! Removing file trees that somebody else may be changing meanwhile.
 //!
 //! Only names relative to descriptors are used and no symbolic link is followed, so whoever renames a parent in
-//! the middle of the walk cannot make it delete elsewhere. It needs two descriptors whatever the depth: the way up is
-//! `..`, and it is checked to lead where we came from.
+//! the middle of the walk cannot make it delete elsewhere. It needs three descriptors whatever the depth: the way up is
+//! `..`, and it is checked to lead where we came from. A directory is closed after it is removed: the file system gives
+//! its blocks back then, and not while it keeps the parent locked, so that several threads can delete beside each other.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -51,8 +52,9 @@ pub fn remove_tree_at(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<u64> {
             continue;
         }
         let Some(up) = above.pop() else {
+            let removed = unlink(parent, name, AtFlags::REMOVEDIR);
             drop(here);
-            return unlink(parent, name, AtFlags::REMOVEDIR).map(|()| freed);
+            return removed.map(|()| freed);
         };
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
         let parent_fd = rfs::openat(here.as_fd(), c"..", flags, Mode::empty())?;
@@ -62,8 +64,10 @@ pub fn remove_tree_at(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<u64> {
                 "directory was moved while it was being removed",
             ));
         }
-        here = parent_fd;
-        match unlink(here.as_fd(), &level.name, AtFlags::REMOVEDIR) {
+        let left = std::mem::replace(&mut here, parent_fd);
+        let removed = unlink(here.as_fd(), &level.name, AtFlags::REMOVEDIR);
+        drop(left);
+        match removed {
             Ok(()) => level = up,
             Err(e) if e.raw_os_error() == Some(libc::ENOTEMPTY) => {
                 // Something was put in behind our back: look again, at most as often as somebody does that.
