@@ -596,8 +596,41 @@ fn the_functions_of_the_library_are_explained() {
         both.contains("# builtins.fetchurl\n")
             && both.contains("# fetchurl of `import <rx> { }`\n")
     );
+    assert!(
+        explained("gnu-hello").starts_with("# gnu-hello of `import <rx> { }`\n\nSources over HTTP")
+    );
     let error = place().line("rx doc lib.rnage").failure();
     assert!(error.contains("did you mean 'lib.range'?"), "{error}");
+}
+
+#[test]
+fn what_the_library_defines_is_shown_in_an_editor_and_explained_in_a_session() {
+    let place = place().with("EDITOR", "head -n 4");
+    let hello =
+        "/** The smallest C program. */\n{ mkDerivation }:\nmkDerivation {\n  pname = \"hello\";\n";
+    assert_eq!(place.line("rx edit -f <rx> hello").success(), hello);
+    let say = |input: &str| place.feed("rx", &["repl", "<rx>"], input).success();
+    assert_eq!(say(":e hello\n"), format!("{hello}\n\n"));
+    assert_eq!(say(":e <rx/lib>\n").lines().count(), 6);
+    assert_eq!(
+        say(":doc hello\n").trim(),
+        "Package `hello-1.0`\n  … defined at <rx>/packages/hello/default.nix:4\n\nGreets the world"
+    );
+    assert!(say(":doc mkDerivation\n").contains("`mkDerivation`: a package by phases."));
+}
+
+#[test]
+fn mistakes_in_calls_of_the_library_are_shown_where_they_are_made() {
+    let place = place();
+    place.write("text.nix", "with import <rx> { };\nwriteText \"n\" 2\n");
+    let wrong = place.line("rx-instantiate text.nix").failure();
+    insta::assert_snapshot!(wrong, @r#"
+    error: writeText: 'n' must be made of a text, but this is the integer 2
+           at DIR/work/text.nix:2:1:
+                1| with import <rx> { };
+                2| writeText "n" 2
+                 | ^
+    "#);
 }
 
 #[test]

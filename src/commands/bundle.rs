@@ -47,10 +47,9 @@ Example:\n  rx bundle --bundler github:NixOS/bundlers#toArx nixpkgs#hello\n";
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let invocation = self.source.adapt(invocation)?;
-        let arguments: Vec<OsString> = self.what.iter().cloned().collect();
         let (drv, out, name, store) = with_session(&invocation, &self.options, false, |session| {
             let lookup = Lookup::apps(&invocation);
-            let named = self.source.name(session, &arguments, &lookup)?.remove(0);
+            let named = self.source.name_one(session, self.what.as_ref(), &lookup)?;
             let (value, _) = named.value(session)?;
             let value = session.vm.auto_call(&session.auto_args, value);
             let value = session.check(value)?;

@@ -31,7 +31,7 @@ impl Common {
                 defaults: vec![format!("formatter.{system}")],
                 prefixes: Vec::new(),
             };
-            let named = self.source.name(session, &[], &lookup)?.remove(0);
+            let named = self.source.name_one(session, None, &lookup)?;
             let app = application_of(session, &named)?;
             let directory = match &named {
                 Named::Flake(flake) => flake.locked(session)?.flake.resolved.input.source_path(),

@@ -60,10 +60,9 @@ The program is named by 'meta.mainProgram' of the package, or else by its 'pname
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let environment = self.environment.apply()?;
         let invocation = self.source.adapt(invocation)?;
-        let arguments: Vec<OsString> = self.what.iter().cloned().collect();
         let (app, store) = with_session(&invocation, &self.options, false, |session| {
             let lookup = Lookup::apps(&invocation);
-            let named = self.source.name(session, &arguments, &lookup)?.remove(0);
+            let named = self.source.name_one(session, self.what.as_ref(), &lookup)?;
             Ok((application_of(session, &named)?, session.store()?))
         })?;
         store.flush()?;

@@ -1,6 +1,7 @@
 //! An evaluation set up from the settings and options of a command: what the commands that evaluate share.
 
 mod args;
+pub mod definition;
 mod flake_config;
 mod flakes;
 mod stats;

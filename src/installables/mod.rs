@@ -209,6 +209,18 @@ impl SourceOptions {
         Ok(found)
     }
 
+    /// What one argument names, or what is meant without any.
+    pub fn name_one(
+        &self,
+        session: &mut EvalSession,
+        argument: Option<&OsString>,
+        lookup: &Lookup,
+    ) -> Result<Named, Failure> {
+        let arguments = argument.map(std::slice::from_ref).unwrap_or_default();
+        // There is one for each argument, and one for none.
+        Ok(self.name(session, arguments, lookup)?.swap_remove(0))
+    }
+
     /// What the arguments name.
     pub fn name(
         &self,

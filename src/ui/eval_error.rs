@@ -104,8 +104,7 @@ fn full_message(evaluator: &Evaluator, (pos, diagnostic): &(Pos, Diagnostic)) ->
 /// Code that is part of rx is nobody's mistake: the place is the innermost one of the user's.
 fn settle_place(report: &mut Report) {
     let internal = |label: &Label| label.source.name.starts_with(INTERNAL);
-    let library = |label: &Label| LIBRARIES.iter().any(|it| label.source.name.starts_with(it));
-    let foreign = |label: &Label| internal(label) || library(label);
+    let foreign = |label: &Label| internal(label) || is_library(label);
     if report.labels.first().is_some_and(foreign) || report.labels.is_empty() {
         let own = report.trace.iter().find_map(|frame| {
             frame
@@ -117,7 +116,7 @@ fn settle_place(report: &mut Report) {
         report.labels = own.into_iter().collect();
     }
     for frame in &mut report.trace {
-        frame.hidden |= frame.place.as_ref().is_some_and(library);
+        frame.hidden |= frame.place.as_ref().is_some_and(is_library);
         if frame.place.as_ref().is_some_and(internal) {
             frame.place = None;
             frame.hidden = frame.text.starts_with("while calling")
@@ -169,6 +168,14 @@ fn missing_in_tree(evaluator: &Evaluator, message: &str) -> Option<(String, Opti
 /// What the builtin takes that was called with something else.
 fn builtin_usage(report: &Report) -> Option<String> {
     let called = |frame: &Frame| {
+        // What code of rx calls is not what the user called.
+        let is_own = match &frame.place {
+            Some(place) => !is_library(place),
+            None => !frame.hidden,
+        };
+        if !is_own {
+            return None;
+        }
         let rest = frame.text.strip_prefix("while calling the '")?;
         let name = rest.strip_suffix("' builtin")?;
         rx_eval::builtins::all().find(|builtin| builtin.name == name)
@@ -256,6 +263,11 @@ const INTERNAL: &str = "«internal»";
 
 /// The same for sources that can be looked up as `<…>`; whole traces show them.
 const LIBRARIES: [&str; 2] = ["<rx>/", "<nix/"];
+
+fn is_library(label: &Label) -> bool {
+    let name = &label.source.name;
+    LIBRARIES.iter().any(|library| name.starts_with(library))
+}
 
 /// The place of a position: the word that begins there.
 pub fn label(evaluator: &Evaluator, pos: Pos) -> Option<Label> {

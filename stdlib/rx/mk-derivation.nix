@@ -1,25 +1,4 @@
-/**
-  `mkDerivation`: a package by phases.
-
-  ```nix
-  mkDerivation {
-    pname = "hello";
-    version = "1.0";
-    src = ./hello;                 # a directory, an archive, a file
-    hostTools = [ "cc" "make" ];   # tools taken from the machine, beside the usual small ones
-    buildInputs = [ zlib ];        # packages it is built with and refers to
-    installPhase = "…";            # any phase may be replaced, and has hooks: preBuild, postInstall …
-  }
-  ```
-
-  All attributes are variables for the phases (see `stdenv/setup`). A function is called with the finished package:
-  `mkDerivation (finalAttrs: { … })`. The result has `overrideAttrs`.
-
-  Builds see nothing of the machine but `/bin/sh`. What else a package takes from it, it says with `hostTools`, and the
-  derivation says it too: `requiredSystemFeatures = [ "host-tools" ]`. Only with `--host-tools` does a machine have this
-  feature and show its tools to such builds. Results then depend on that machine's tools, which their store paths do not tell;
-  so they are for this machine and not for a cache. `hostTools = null` is for packages that take nothing from it.
-*/
+# Packages by phases.
 { lib, system }:
 let
   # What the phases themselves use.
@@ -40,6 +19,11 @@ let
       lib.optionalString (place != null) ", at ${place.file}:${toString place.line}"
     }"
     else attrs;
+
+  # What editors open for the package.
+  position = attrs:
+    let place = builtins.unsafeGetAttrPos (if attrs ? pname then "pname" else "name") attrs; in
+    lib.optionalAttrs (place != null) { position = "${place.file}:${toString place.line}"; };
 
   checkInputs = attrs: name:
     map (input:
@@ -75,7 +59,7 @@ let
         inherit (attrs) name;
         pname = attrs.pname or (lib.getName attrs.name);
         version = attrs.version or (lib.getVersion attrs.name);
-        meta = { inherit (attrs) name; } // attrs.meta or { };
+        meta = { inherit (attrs) name; } // position given // attrs.meta or { };
         passthru = attrs.passthru or { };
         /** The package with other attributes: `overrideAttrs (old: { … })`, `(final: old: { … })` or `{ … }`. */
         overrideAttrs = change:
@@ -87,4 +71,26 @@ let
     in
     final;
 in
+/**
+  `mkDerivation`: a package by phases.
+
+  ```nix
+  mkDerivation {
+    pname = "hello";
+    version = "1.0";
+    src = ./hello;                 # a directory, an archive, a file
+    hostTools = [ "cc" "make" ];   # tools taken from the machine, beside the usual small ones
+    buildInputs = [ zlib ];        # packages it is built with and refers to
+    installPhase = "…";            # any phase may be replaced, and has hooks: preBuild, postInstall …
+  }
+  ```
+
+  All attributes are variables for the phases (see `stdenv/setup`). A function is called with the finished package:
+  `mkDerivation (finalAttrs: { … })`. The result has `overrideAttrs`.
+
+  Builds see nothing of the machine but `/bin/sh`. What else a package takes from it, it says with `hostTools`, and the
+  derivation says it too: `requiredSystemFeatures = [ "host-tools" ]`. Only with `--host-tools` does a machine have this
+  feature and show its tools to such builds. Results then depend on that machine's tools, which their store paths do not tell;
+  so they are for this machine and not for a cache. `hostTools = null` is for packages that take nothing from it.
+*/
 argument: make (if lib.isFunction argument then argument else _: argument)

@@ -6,7 +6,9 @@ rec {
   */
   writeText = name: text:
     let
-      context = builtins.attrValues (builtins.getContext text);
+      context = builtins.attrValues (builtins.getContext (
+        if lib.isString text then text
+        else throw "writeText: '${name}' must be made of a text, but this is ${lib.describe text}"));
       plain = builtins.all (kind: kind ? path) context;
     in
     if plain then builtins.toFile name text

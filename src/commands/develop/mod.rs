@@ -74,9 +74,8 @@ impl Common {
         bash: Bash,
     ) -> Result<Found, Failure> {
         let invocation = self.source.adapt(invocation)?;
-        let arguments: Vec<OsString> = what.cloned().into_iter().collect();
         let evaluated = with_session(&invocation, &self.options, false, |session| {
-            self.evaluate(session, &invocation, &arguments, bash)
+            self.evaluate(session, &invocation, what, bash)
         })?;
         let (thing, directory, bash, redirects) = evaluated;
         let store = crate::store_session::open_store(&invocation)?;
@@ -109,11 +108,11 @@ impl Common {
         &self,
         session: &mut EvalSession,
         invocation: &Invocation,
-        arguments: &[OsString],
+        what: Option<&OsString>,
         bash: Bash,
     ) -> Result<Evaluated, Failure> {
         let lookup = Lookup::shells(invocation);
-        let named = self.source.name(session, arguments, &lookup)?.remove(0);
+        let named = self.source.name_one(session, what, &lookup)?;
         let thing = match &named {
             Named::Store {
                 path: DerivedPath::Opaque(path),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! embedded files ─► tokens ─► doc comment before `NAME =`  ─► the attribute `lib.NAME` or `NAME`
-//!                             doc comment before the file  ─► the file's subject (`lib.lists`, `mkDerivation`)
+//!                             any other doc comment        ─► the file's subject (`lib.lists`, `mkDerivation`, `hello`)
 //! ```
 
 use rx_eval::io::library_files;
@@ -44,9 +44,7 @@ pub fn entries() -> Vec<Entry> {
         let Some(stem) = path.strip_suffix(".nix") else {
             continue;
         };
-        if !stem.starts_with("packages/") {
-            file_entries(stem, source, &mut entries);
-        }
+        file_entries(stem, source, &mut entries);
     }
     entries
 }
@@ -56,7 +54,10 @@ fn subject(stem: &str) -> String {
     match stem {
         "default" => "<rx>".to_owned(),
         "lib/default" => "lib".to_owned(),
-        _ => camel_case(stem).replace('/', "."),
+        _ => match stem.strip_prefix("packages/") {
+            Some(package) => package.trim_end_matches("/default").to_owned(),
+            None => camel_case(stem).replace('/', "."),
+        },
     }
 }
 
@@ -133,6 +134,8 @@ mod tests {
             "writeText",
             "symlinkJoin",
             "fetchurl",
+            "hello",
+            "gnu-hello",
             "lib",
             "lib.lists",
             "lib.range",

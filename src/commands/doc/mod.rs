@@ -12,7 +12,7 @@ use crate::ui::{self, Failure, UsageError};
 /// Arguments of `rx doc`.
 #[derive(clap::Args)]
 pub struct Doc {
-    /// A builtin (map, builtins.fetchurl), a function of `<rx>` (mkDerivation, lib.range), a setting (max-jobs) or an
+    /// A builtin (map, builtins.fetchurl), a function or package of `<rx>` (mkDerivation, lib.range), a setting (max-jobs) or an
     /// experimental feature (flakes); all names are listed if this is missing.
     name: Option<String>,
 }
@@ -146,7 +146,7 @@ fn list() -> String {
     let mut names: Vec<&str> = builtins::all().map(|builtin| builtin.name).collect();
     names.extend(CONSTANTS.iter().map(|constant| constant.name));
     names.sort_unstable();
-    let mut text = format!("builtins:\n  {}\n\nthe package library:\n", names.join(" "));
+    let mut text = format!("builtins:\n{}\nthe package library:\n", wrapped(&names));
     for entry in library::entries() {
         text += &format!("  {:<34} {}\n", entry.name, entry.summary());
     }
@@ -159,6 +159,24 @@ fn list() -> String {
     for feature in Feature::ALL {
         text += &format!("  {:<34} {}\n", feature.name(), feature.description());
     }
+    text
+}
+
+/// Words in lines of a readable width.
+fn wrapped(words: &[&str]) -> String {
+    const WIDTH: usize = 100;
+    let mut text = String::new();
+    let mut width = WIDTH;
+    for word in words {
+        if width + 1 + word.len() > WIDTH {
+            text += if text.is_empty() { " " } else { "\n " };
+            width = 1;
+        }
+        text.push(' ');
+        text += word;
+        width += 1 + word.len();
+    }
+    text.push('\n');
     text
 }
 

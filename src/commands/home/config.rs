@@ -160,7 +160,7 @@ impl HomeSource {
             };
             return with_session(&invocation, &self.options, read_only, |session| {
                 let source = SourceOptions::default();
-                let named = source.name(session, &[flake], &lookup)?.remove(0);
+                let named = source.name_one(session, Some(&flake), &lookup)?;
                 let (value, _) = named.value(session)?;
                 run(session, value)
             });

@@ -56,8 +56,7 @@ impl OsSource {
             };
             return with_session(&invocation, &self.options, read_only, |session| {
                 let source = SourceOptions::default();
-                let flake = std::slice::from_ref(flake);
-                let named = source.name(session, flake, &lookup)?.remove(0);
+                let named = source.name_one(session, Some(flake), &lookup)?;
                 let (value, _) = named.value(session)?;
                 run(session, value)
             });

@@ -18,12 +18,16 @@ impl Repl<'_> {
     pub fn show_documentation(&mut self, expression: &str) -> Result<(), Failure> {
         let attribute = self.selected_attribute(expression)?;
         let value = self.eval(expression)?;
-        let text = match self.documentation(value)? {
-            Some(text) => text,
-            None => match attribute {
-                Some((name, pos)) => self.attribute_documentation(&name, pos),
-                None => return Err(Failure::message("value does not have documentation")),
-            },
+        let described = |(_, pos): &(String, Pos)| self.comment_before(*pos).is_some();
+        let is_described = attribute.as_ref().is_some_and(described);
+        let mut text = self.documentation(value)?;
+        if text.is_none() && !is_described {
+            text = self.package_documentation(value)?;
+        }
+        let text = match (text, attribute) {
+            (Some(text), _) => text,
+            (None, Some((name, pos))) => self.attribute_documentation(&name, pos),
+            (None, None) => return Err(Failure::message("value does not have documentation")),
         };
         ui::print(&format!("{}\n", markdown(text.trim()).trim()))
     }
@@ -102,6 +106,41 @@ impl Repl<'_> {
             text += &doc;
         }
         text
+    }
+
+    /// What a package says of itself.
+    fn package_documentation(&mut self, value: Value) -> Result<Option<String>, Failure> {
+        let is_package = self.vm.is_package(value);
+        if !self.check(is_package)? {
+            return Ok(None);
+        }
+        let name = self.text_at(value, b"name")?.unwrap_or_default();
+        let mut text = format!("Package `{name}`");
+        if let Some(place) = self.text_at(value, b"meta.position")? {
+            text += &format!("\\\n  … defined at {place}");
+        }
+        for path in [
+            &b"meta.description"[..],
+            b"meta.longDescription",
+            b"meta.homepage",
+        ] {
+            if let Some(said) = self.text_at(value, path)? {
+                text += &format!("\n\n{}", said.trim());
+            }
+        }
+        Ok(Some(text))
+    }
+
+    /// The text at an attribute path, if there is one.
+    fn text_at(&mut self, value: Value, path: &[u8]) -> Result<Option<String>, Failure> {
+        let found = self.vm.find_along(path, &[], value);
+        match found.and_then(|(value, _)| self.vm.force(value)) {
+            Ok(value) => Ok(value
+                .as_str()
+                .map(|text| String::from_utf8_lossy(text.as_bytes()).into_owned())),
+            Err(error) if error.is_passing() => self.check(Err(error)),
+            Err(_) => Ok(None),
+        }
     }
 
     fn attribute_documentation(&self, name: &str, pos: Pos) -> String {

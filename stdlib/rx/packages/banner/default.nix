@@ -1,4 +1,4 @@
-# A shell script with a setting that can be overridden: banner.override { border = "#"; }
+/** A shell script with a setting that can be overridden: banner.override { border = "#"; } */
 { writeShellApplication, border ? "*" }:
 writeShellApplication {
   name = "banner";

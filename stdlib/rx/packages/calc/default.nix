@@ -1,4 +1,4 @@
-# A calculator, with its tests run in the build.
+/** A calculator, with its tests run in the build. */
 { mkDerivation }:
 mkDerivation {
   pname = "calc";

@@ -1,4 +1,4 @@
-# Sources over HTTP, built by the phases as they are: ./configure, make, make check, make install.
+/** Sources over HTTP, built by the phases as they are: ./configure, make, make check, make install. */
 { mkDerivation, fetchurl }:
 mkDerivation (package: {
   pname = "gnu-hello";

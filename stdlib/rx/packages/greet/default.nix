@@ -1,4 +1,4 @@
-# A C program that uses a library of this set.
+/** A C program that uses a library of this set. */
 { mkDerivation, libgreet }:
 mkDerivation {
   pname = "greet";

@@ -1,4 +1,4 @@
-# Text files in a tree, one of them written from the package set itself.
+/** Text files in a tree, one of them written from the package set itself. */
 { lib, linkFarm, writeText, pkgs }:
 let
   packages = lib.filterAttrs (name: value: lib.isDerivation value && name != "handbook" && name != "tools") pkgs;

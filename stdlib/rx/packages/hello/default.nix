@@ -1,4 +1,4 @@
-# The smallest C program.
+/** The smallest C program. */
 { mkDerivation }:
 mkDerivation {
   pname = "hello";

@@ -1,4 +1,4 @@
-# A program in C with its manual page.
+/** A program in C with its manual page. */
 { mkDerivation }:
 mkDerivation {
   pname = "hexview";

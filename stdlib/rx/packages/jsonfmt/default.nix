@@ -1,4 +1,4 @@
-# A filter in C that makes JSON readable.
+/** A filter in C that makes JSON readable. */
 { mkDerivation }:
 mkDerivation {
   pname = "jsonfmt";

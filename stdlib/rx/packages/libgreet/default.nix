@@ -1,4 +1,4 @@
-# A C library with a shared and a static form, a header, and a file for pkg-config.
+/** A C library with a shared and a static form, a header, and a file for pkg-config. */
 { mkDerivation }:
 mkDerivation {
   pname = "libgreet";

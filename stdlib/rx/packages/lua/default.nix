@@ -1,4 +1,4 @@
-# Sources over HTTP with a makefile of their own taste.
+/** Sources over HTTP with a makefile of their own taste. */
 { mkDerivation, fetchurl }:
 mkDerivation (package: {
   pname = "lua";

@@ -1,4 +1,4 @@
-# A shell script that calls itself.
+/** A shell script that calls itself. */
 { writeShellApplication }:
 writeShellApplication {
   name = "showtree";

@@ -1,4 +1,4 @@
-# Uses another package of this set when it runs.
+/** Uses another package of this set when it runs. */
 { writeShellApplication, banner }:
 writeShellApplication {
   name = "slugify";

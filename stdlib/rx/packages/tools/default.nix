@@ -1,4 +1,4 @@
-# Several packages as one.
+/** Several packages as one. */
 { symlinkJoin, banner, calc, greet, hello, hexview, jsonfmt, showtree, slugify, wordfreq }:
 symlinkJoin {
   name = "tools";

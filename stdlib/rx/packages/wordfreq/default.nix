@@ -1,4 +1,4 @@
-# A script for awk, which is a tool of the host also when it runs.
+/** A script for awk, which is a tool of the host also when it runs. */
 { writeShellApplication }:
 writeShellApplication {
   name = "wordfreq";
