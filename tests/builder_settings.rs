@@ -340,23 +340,86 @@ fn derivations_and_outputs_keep_each_other_as_settings_say() {
 }
 
 #[test]
-fn an_ordinary_users_builders_keep_groups_only_if_that_is_allowed() {
-    if rustix::process::geteuid().is_root() {
-        println!("root can set groups: not tried");
-        return;
-    }
+fn groups_that_cannot_be_given_up_are_kept_only_if_that_is_allowed() {
     if !isolated() {
         return;
     }
-    let builds = Builds::with("require-drop-supplementary-groups = true");
-    let run = builds.try_build("echo x > $out", &[]);
-    assert_eq!(run.code, 1, "{}", run.err);
+    let builds = Builds::with("");
+    // Root of a namespace that was made without privileges cannot set groups.
+    let build = |option: &str| {
+        let line = format!("rx-build --no-out-link --argstr text :>$out {option}");
+        builds.0.inside(":", &line)
+    };
+    let Some(refused) = build("--option require-drop-supplementary-groups true") else {
+        return;
+    };
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    assert!(refused.err.contains("setgroups failed"), "{}", refused.err);
+    let kept = build("").unwrap();
+    assert_eq!(kept.code, 0, "{}", kept.err);
+}
+
+#[test]
+fn builds_go_on_without_a_sandbox_where_there_can_be_none_if_that_is_allowed() {
+    let builds = Builds::with("");
+    let limits = "for what in user mnt pid; do echo 0 > /proc/sys/user/max_${what}_namespaces || exit 199; done";
+    let build = |option: &str| {
+        let line = format!("rx-build --no-out-link --argstr text :>$out {option}");
+        builds.0.inside(limits, &line)
+    };
+    let Some(refused) = build("--option sandbox-fallback false") else {
+        return;
+    };
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    assert!(refused.err.contains("kernel namespaces"), "{}", refused.err);
+    let built = build("").unwrap();
+    assert_eq!(built.code, 0, "{}", built.err);
     assert!(
-        run.err.contains("require-drop-supplementary-groups"),
+        built.err.contains("auto-disabling sandboxing"),
         "{}",
-        run.err
+        built.err
     );
-    Builds::with("").build("echo x > $out", &[]);
+    // Without a sandbox, nobody would find the outputs of a store that lies elsewhere.
+    let elsewhere = builds.0.root().join("elsewhere");
+    let refused = build(&format!("--store {}", elsewhere.display())).unwrap();
+    assert_eq!(refused.code, 1, "{}", refused.err);
+}
+
+#[test]
+fn a_builder_can_build_in_a_sandbox_of_its_own() {
+    if !isolated() {
+        return;
+    }
+    let builds = Builds::with("");
+    let root = builds.0.root();
+    let program = root.join("rx-inside");
+    fs::copy(env!("CARGO_BIN_EXE_rx"), &program).unwrap();
+    fs::set_permissions(root, PermissionsExt::from_mode(0o755)).unwrap();
+    let text = r#"
+        cat > inner.nix <<'END'
+        derivation {
+          name = "inner"; system = builtins.currentSystem; builder = "/bin/sh";
+          args = [ "-c" "if test -e /inner; then exit 1; fi; echo inner $PWD > $out" ];
+        }
+END
+        export HOME=$PWD NIX_CONF_DIR=$PWD; unset NIX_STORE
+        path=$(/inner/rx-build --store $PWD/store --no-out-link --option substituters '' \
+          --option sandbox true --option sandbox-fallback false \
+          --option sandbox-paths '/usr? /lib? /lib64?' inner.nix) || exit
+        read line < store$path
+        echo outer $PWD, $line > $out
+    "#;
+    let paths = format!("/inner/rx-build={}", program.display());
+    let run = builds.try_build(text, &["--option", "extra-sandbox-paths", &paths]);
+    if run.err.contains("kernel namespaces") {
+        println!("this machine gives no namespaces to builders: not tried");
+        return;
+    }
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert_eq!(
+        fs::read_to_string(builds.real(&run.out)).unwrap(),
+        "outer /build, inner /build\n"
+    );
 }
 
 #[test]

@@ -570,33 +570,6 @@ fn database_of_a_newer_program() {
     check_building("database_of_a_newer_program", &place, line);
 }
 
-/// Runs a command line as root of a user namespace, where things can be mounted; nothing if that is not allowed.
-fn with_mounts(place: &Place, mounts: &str, line: &str) -> Option<common::Outcome> {
-    let rx = place.command("rx-build").get_program().to_owned();
-    let script = format!("{mounts} && exec \"$0\" \"$@\" || exit 199");
-    let mut command = std::process::Command::new("unshare");
-    command.args(["-rm", "/bin/sh", "-c", &script]).arg(rx);
-    command.args(line.split(' ').skip(1));
-    for (name, value) in place.command("rx-build").get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let output = command.current_dir(place.work()).output().ok()?;
-    let text = |bytes: &[u8]| place.neutral(&String::from_utf8_lossy(bytes));
-    let outcome = common::Outcome {
-        out: text(&output.stdout),
-        err: text(&output.stderr),
-        code: output.status.code().unwrap_or(-1),
-    };
-    if outcome.code == 199 || outcome.err.contains("unshare") || outcome.err.contains("mount:") {
-        eprintln!("skipped: nothing can be mounted here: {}", outcome.err);
-        return None;
-    }
-    Some(outcome)
-}
-
 #[test]
 fn disk_that_is_full() {
     let place = building();
@@ -606,7 +579,7 @@ fn disk_that_is_full() {
     // Builders write where the store is, and the database is beside it.
     let mounts = format!("mount -t tmpfs -o size=2m none {root}/store");
     let line = "rx-build --no-out-link -A big";
-    let Some(outcome) = with_mounts(&place, &mounts, line) else {
+    let Some(outcome) = place.inside(&mounts, line) else {
         return;
     };
     assert_ne!(outcome.code, 0);
@@ -622,7 +595,7 @@ fn store_that_is_read_only() {
     let mounts =
         format!("mount --bind {root}/store {root}/store && mount -o remount,bind,ro {root}/store");
     let line = "rx-build --no-out-link -A nothing";
-    let Some(outcome) = with_mounts(&place, &mounts, line) else {
+    let Some(outcome) = place.inside(&mounts, line) else {
         return;
     };
     assert_ne!(outcome.code, 0);

@@ -2,7 +2,10 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
 
 use common::Place;
 
@@ -445,4 +448,37 @@ fn archives_of_a_cache_that_were_looked_into_can_stay_here() {
     );
     let listed = json(&listed.success());
     assert!(listed["entries"]["empty"]["narOffset"].is_u64(), "{listed}");
+}
+
+#[test]
+fn who_waits_for_the_database_is_told_for_whom() {
+    let place = place();
+    place.line("rx-store --init").success();
+    let database = place.root().join("var/nix/db/db.sqlite");
+    let other = rusqlite::Connection::open(database).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    let mut waiting = place.command("rx-store");
+    let mut waiting = waiting
+        .args(["--add", "tree"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(waiting.stderr.take().unwrap());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in said.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let line = receiver.recv_timeout(Duration::from_secs(120));
+    other.execute_batch("rollback").unwrap();
+    assert!(waiting.wait().unwrap().success());
+    reader.join().unwrap();
+    let line = line.expect("nothing is said while the database is locked");
+    assert!(line.contains("waiting for the database"), "{line}");
+    if std::fs::read_to_string("/proc/locks").is_ok_and(|locks| locks.contains("POSIX")) {
+        let process = format!("process {} (", std::process::id());
+        assert!(line.contains(&process), "{line}");
+    }
 }

@@ -115,6 +115,33 @@ impl Place {
         self.run(program, words)
     }
 
+    /// Runs a command line, split at spaces, as root of a user namespace, where things can be mounted, after `before` has been
+    /// run there by a shell; nothing if that is not allowed.
+    pub fn inside(&self, before: &str, line: &str) -> Option<Outcome> {
+        let (program, args) = line.split_once(' ').unwrap_or((line, ""));
+        let rx = self.command(program);
+        let script = format!("{before} && exec \"$0\" \"$@\" || exit 199");
+        let mut command = Command::new("unshare");
+        command
+            .args(["-rm", "/bin/sh", "-c", &script])
+            .arg(rx.get_program());
+        command.args(args.split(' ').filter(|word| !word.is_empty()));
+        for (name, value) in rx.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let output = command.current_dir(self.work()).output().ok()?;
+        let outcome = self.outcome(&output);
+        if outcome.code == 199 || outcome.err.contains("unshare") || outcome.err.contains("mount:")
+        {
+            eprintln!("skipped: there can be no namespace here: {}", outcome.err);
+            return None;
+        }
+        Some(outcome)
+    }
+
     /// Runs a program with text on its standard input.
     pub fn feed(&self, program: &str, args: &[&str], input: &str) -> Outcome {
         let mut command = self.command(program);

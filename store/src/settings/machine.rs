@@ -23,6 +23,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Can this process set supplementary groups? Root of a user namespace that was made without privileges cannot.
+pub(super) fn can_set_groups() -> bool {
+    is_root() && !std::fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"))
+}
+
 /// How many threads run at once.
 pub fn cpus() -> u32 {
     std::thread::available_parallelism().map_or(1, |count| count.get() as u32)

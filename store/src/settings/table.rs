@@ -296,7 +296,7 @@ settings! { |places|
     /// Evaluate without anything that differs between machines or moments.
     "pure-eval" pure_eval: bool = false;
     /// Refuse to build if supplementary groups cannot be dropped.
-    "require-drop-supplementary-groups" require_drop_supplementary_groups: bool = machine::is_root();
+    "require-drop-supplementary-groups" require_drop_supplementary_groups: bool = machine::can_set_groups();
     /// Accept paths from elsewhere only with a trusted signature.
     "require-sigs" require_sigs: bool = true;
     /// Evaluate without files outside of the search path and without other URIs than those allowed.

@@ -1,7 +1,5 @@
 //! As whom a builder runs, and behind which walls: sandbox or not, users, a control group.
 
-use std::fs;
-
 use super::{BuildError, Job};
 use crate::build::cgroup::Cgroup;
 use crate::build::external;
@@ -111,9 +109,7 @@ impl Job<'_> {
         user: Option<&BuildUser>,
     ) -> Option<SandboxUser> {
         let range = user.is_some_and(|user| user.count > 1);
-        // Where nobody can set groups, root of a container included, nobody is asked to.
-        let may_keep_groups = !self.settings.require_drop_supplementary_groups
-            || fs::read("/proc/self/setgroups").is_ok_and(|text| text.starts_with(b"deny"));
+        let may_keep_groups = !self.settings.require_drop_supplementary_groups;
         let (inside_uid, inside_gid) = if range { (0, 0) } else { (1000, 100) };
         match (user, user_namespace) {
             (Some(user), true) => Some(SandboxUser {

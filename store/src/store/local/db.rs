@@ -10,11 +10,12 @@
 //!
 //! Rows can be damaged; a row that makes no sense is an error that names the path, never a panic.
 
+mod graph;
 mod realisations;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use rustc_hash::FxHashMap;
@@ -25,6 +26,8 @@ use crate::path::{StoreDir, StorePath};
 use crate::store::error::StoreError;
 use crate::store::info::PathInfo;
 use crate::store::signature::Signature;
+pub use graph::Graph;
+use waiting::Opened;
 
 /// The number in the file `schema`.
 pub const SCHEMA: u64 = 10;
@@ -111,33 +114,7 @@ pub struct Database {
     conn: Connection,
     dir: StoreDir,
     file: PathBuf,
-}
-
-/// The reference graph in numbers: nodes are the rows of ValidPaths.
-pub struct Graph {
-    /// Paths of nodes, as base names.
-    pub paths: Vec<StorePath>,
-    /// Node of a path.
-    pub nodes: FxHashMap<StorePath, u32>,
-    /// Where each node's neighbours begin in `targets`; one more entry than nodes.
-    pub starts: Vec<u32>,
-    /// Neighbours, node after node.
-    pub targets: Vec<u32>,
-}
-
-impl Graph {
-    /// Neighbours of a node.
-    pub fn neighbours(&self, node: u32) -> &[u32] {
-        let (start, end) = (self.starts[node as usize], self.starts[node as usize + 1]);
-        &self.targets[start as usize..end as usize]
-    }
-}
-
-/// Called while another process holds the database: true to go on waiting.
-fn wait_for_lock(attempts: i32) -> bool {
-    std::thread::sleep(Duration::from_millis(if attempts < 20 { 2 } else { 20 }));
-    // An hour, as long as the reference waits.
-    !crate::interrupt::is_set() && attempts < 180_000
+    _opened: Opened,
 }
 
 impl Database {
@@ -167,12 +144,13 @@ impl Database {
             Connection::open_with_flags_and_vfs(uri, flags, c"unix-dotfile")
         }
         .map_err(failed)?;
-        conn.busy_handler(Some(wait_for_lock)).map_err(failed)?;
+        conn.busy_handler(Some(waiting::wait)).map_err(failed)?;
         conn.set_prepared_statement_cache_capacity(64);
         let db = Database {
             conn,
             dir: dir.clone(),
             file: file.to_owned(),
+            _opened: Opened::new(file),
         };
         db.batch("pragma foreign_keys = 1; pragma temp_store = memory;")?;
         if mode == Mode::Immutable {
@@ -454,61 +432,6 @@ impl Database {
             }
         }
         Ok(sizes)
-    }
-
-    /// The whole graph of references, or of referrers.
-    pub fn graph(&self, reverse: bool) -> Result<Graph, StoreError> {
-        let mut paths = Vec::new();
-        let mut nodes = FxHashMap::default();
-        let mut by_id: FxHashMap<i64, u32> = FxHashMap::default();
-        {
-            let mut statement = self
-                .conn
-                .prepare("select id, path from ValidPaths")
-                .map_err(|e| self.failed(e))?;
-            let mut rows = statement.query([]).map_err(|e| self.failed(e))?;
-            while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
-                let id: i64 = row.get(0).map_err(|e| self.failed(e))?;
-                let text = row.get_ref(1).map_err(|e| self.failed(e))?;
-                let Ok(path) = self.dir.parse(text.as_bytes().unwrap_or_default()) else {
-                    continue;
-                };
-                let node = paths.len() as u32;
-                by_id.insert(id, node);
-                nodes.insert(path.clone(), node);
-                paths.push(path);
-            }
-        }
-        let mut edges: Vec<(u32, u32)> = Vec::new();
-        {
-            let mut statement = self
-                .conn
-                .prepare("select referrer, reference from Refs")
-                .map_err(|e| self.failed(e))?;
-            let mut rows = statement.query([]).map_err(|e| self.failed(e))?;
-            while let Some(row) = rows.next().map_err(|e| self.failed(e))? {
-                let from: i64 = row.get(0).map_err(|e| self.failed(e))?;
-                let to: i64 = row.get(1).map_err(|e| self.failed(e))?;
-                if let (Some(&from), Some(&to)) = (by_id.get(&from), by_id.get(&to)) {
-                    edges.push(if reverse { (to, from) } else { (from, to) });
-                }
-            }
-        }
-        edges.sort_unstable();
-        let mut starts = vec![0; paths.len() + 1];
-        for (from, _) in &edges {
-            starts[*from as usize + 1] += 1;
-        }
-        for i in 1..starts.len() {
-            starts[i] += starts[i - 1];
-        }
-        let targets = edges.into_iter().map(|(_, to)| to).collect();
-        Ok(Graph {
-            paths,
-            nodes,
-            starts,
-            targets,
-        })
     }
 
     /// Derivers and outputs, for garbage collection: every row of DerivationOutputs, and every registered deriver.
