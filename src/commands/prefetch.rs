@@ -1,6 +1,5 @@
 //! `rx-prefetch-url` and `rx store prefetch-file`: download something into the store and tell its hash.
 
-use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -13,7 +12,7 @@ use rx_store::hash::{Algorithm, Format, Hash, Hasher};
 use rx_store::path::{StorePath, check_name};
 use rx_store::progress;
 use rx_store::scratch::Scratch;
-use rx_store::store::{AddFlags, Contents, Store};
+use rx_store::store::{Addition, Contents, Store};
 
 use crate::cli::{
     Category, ClassicCommand, EvalOptions, Flag, Group, Invocation, JsonOptions, Options,
@@ -115,14 +114,7 @@ impl Prefetch<'_> {
             return Err(mismatch.into());
         }
         let contents = Contents::Path(&path);
-        let added = store.add_to_store(
-            name,
-            contents,
-            method,
-            self.algorithm,
-            &BTreeSet::new(),
-            AddFlags::default(),
-        )?;
+        let added = store.add_to_store(Addition::new(name, method, self.algorithm), contents)?;
         Ok((added, hash))
     }
 }

@@ -1,12 +1,12 @@
 //! `rx store add` and its older names: files and trees into the store.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use rx_store::content_address::Method;
 use rx_store::hash::Algorithm;
 use rx_store::path::StoreDir;
 use rx_store::settings::Feature;
+use rx_store::store::Addition;
 use rx_store::store::Contents;
 use rx_store::store::memory::compute_path;
 
@@ -48,8 +48,7 @@ impl Common {
             let dir = StoreDir::new(dir)?;
             let absolute = canonical_name(&self.path)?;
             let contents = Contents::Path(&absolute);
-            let none = BTreeSet::new();
-            let (path, _) = compute_path(&dir, &name, contents, method, algorithm, &none)?;
+            let (path, _) = compute_path(&dir, Addition::new(&name, method, algorithm), contents)?;
             return ui::print(&format!("{}\n", dir.display(&path)));
         }
         let store = open_store(invocation)?;

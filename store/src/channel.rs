@@ -14,7 +14,7 @@ use crate::path::StorePath;
 use crate::profile::{Element, Generation, Generations, ProfileError, build_environment};
 use crate::scratch::{Scratch, replace_file};
 use crate::settings::{Settings, machine};
-use crate::store::{AddFlags, Contents, Store, StoreError};
+use crate::store::{Addition, Contents, Store, StoreError};
 
 /// Why channels cannot be changed or updated.
 #[derive(Debug, thiserror::Error)]
@@ -301,12 +301,11 @@ impl Channels {
             .and_then(|()| std::os::unix::fs::symlink(target, &link))
             .map_err(|e| ChannelError::file("creating symbolic link", &link, e))?;
         Ok(store.add_to_store(
-            name,
+            Addition {
+                references: &BTreeSet::from([fetched.store_path]),
+                ..Addition::new(name, Method::NixArchive, Algorithm::Sha256)
+            },
             Contents::Path(&tree),
-            Method::NixArchive,
-            Algorithm::Sha256,
-            &BTreeSet::from([fetched.store_path]),
-            AddFlags::default(),
         )?)
     }
 

@@ -12,7 +12,8 @@ use rx_store::fetch::input::Fetcher;
 use rx_store::path::{StoreDir, StorePath};
 use rx_store::settings::Settings;
 use rx_store::store::{
-    AddFlags, BuildMode, Contents, DerivedPath, OutputsSpec, SingleDerivedPath, Store, StoreError,
+    AddFlags, Addition, BuildMode, Contents, DerivedPath, OutputsSpec, SingleDerivedPath, Store,
+    StoreError,
 };
 
 use super::store::object_name;
@@ -187,8 +188,13 @@ impl EvalStore for BackedStore {
         let store = self.store()?;
         let path = os(source.path);
         let add = |contents: Contents<'_>| {
-            let flags = AddFlags::default();
-            store.add_to_store(name, contents, method, algorithm, &references, flags)
+            store.add_to_store(
+                Addition {
+                    references: &references,
+                    ..Addition::new(name, method, algorithm)
+                },
+                contents,
+            )
         };
         let Some(filter) = source.filter.take() else {
             return add(Contents::Path(path)).map_err(failed);

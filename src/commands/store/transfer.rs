@@ -10,7 +10,7 @@ use rx_store::hash::Algorithm;
 use rx_store::nar;
 use rx_store::path::StorePath;
 use rx_store::store::export::{export_paths, import_paths};
-use rx_store::store::{AddFlags, Contents, Store};
+use rx_store::store::{Addition, Contents, Store};
 
 use super::{StoreCommand, algorithm_of};
 use crate::cli::Invocation;
@@ -34,15 +34,7 @@ pub fn add_path(
 ) -> Result<StorePath, Failure> {
     let absolute = canonical_name(path)?;
     let contents = Contents::Path(&absolute);
-    let none = BTreeSet::new();
-    Ok(store.add_to_store(
-        name,
-        contents,
-        method,
-        algorithm,
-        &none,
-        AddFlags::default(),
-    )?)
+    Ok(store.add_to_store(Addition::new(name, method, algorithm), contents)?)
 }
 
 impl StoreCommand {

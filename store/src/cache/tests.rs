@@ -13,7 +13,9 @@ use crate::hash::Algorithm;
 use crate::path::{StoreDir, StorePath};
 use crate::settings::{Places, Settings};
 use crate::store::signature::{PublicKeys, SecretKey};
-use crate::store::{AddFlags, Contents, DrvOutput, LocalConfig, LocalStore, Realisation, Store};
+use crate::store::{
+    AddFlags, Addition, Contents, DrvOutput, LocalConfig, LocalStore, Realisation, Store,
+};
 
 fn downloader() -> Downloader {
     let settings = DownloadSettings {
@@ -42,12 +44,11 @@ fn two_paths(store: &LocalStore) -> (StorePath, StorePath) {
     let none = BTreeSet::new();
     let lower = store
         .add_to_store(
-            "lower",
+            Addition {
+                references: &none,
+                ..Addition::new("lower", Method::Flat, Algorithm::Sha256)
+            },
             Contents::Bytes(b"contents"),
-            Method::Flat,
-            Algorithm::Sha256,
-            &none,
-            AddFlags::default(),
         )
         .unwrap();
     let text = format!("needs {}", store.dir().display(&lower));

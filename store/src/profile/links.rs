@@ -9,7 +9,7 @@ use crate::content_address::Method;
 use crate::hash::Algorithm;
 use crate::path::StorePath;
 use crate::scratch::Scratch;
-use crate::store::{AddFlags, Contents, Store};
+use crate::store::{Addition, Contents, Store};
 
 /// Where the objects of a store are on this machine.
 fn real_dir(store: &dyn Store) -> PathBuf {
@@ -48,12 +48,11 @@ pub fn build_profile(store: &dyn Store, manifest: &Manifest) -> Result<StorePath
     std::fs::write(&file, manifest.to_json(store.dir()).to_string())
         .map_err(|e| ProfileError::file("writing", &file, e))?;
     Ok(store.add_to_store(
-        "profile",
+        Addition {
+            references: &manifest.store_paths(),
+            ..Addition::new("profile", Method::NixArchive, Algorithm::Sha256)
+        },
         Contents::Path(&tree),
-        Method::NixArchive,
-        Algorithm::Sha256,
-        &manifest.store_paths(),
-        AddFlags::default(),
     )?)
 }
 

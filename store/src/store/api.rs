@@ -115,6 +115,35 @@ pub trait Builder: Send + Sync {
     }
 }
 
+/// What is to be added, but for its contents: name, kind of address, references.
+#[derive(Clone, Copy, Debug)]
+pub struct Addition<'a> {
+    /// The name in the store.
+    pub name: &'a str,
+    /// How contents become an address.
+    pub method: Method,
+    /// What the address is hashed with.
+    pub algorithm: Algorithm,
+    /// Objects that the contents refer to.
+    pub references: &'a BTreeSet<StorePath>,
+    /// How to add.
+    pub flags: AddFlags,
+}
+
+impl<'a> Addition<'a> {
+    /// Something that refers to nothing.
+    pub fn new(name: &'a str, method: Method, algorithm: Algorithm) -> Self {
+        static NONE: BTreeSet<StorePath> = BTreeSet::new();
+        Addition {
+            name,
+            method,
+            algorithm,
+            references: &NONE,
+            flags: AddFlags::default(),
+        }
+    }
+}
+
 /// What a cache knows of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Substitutable {
@@ -194,12 +223,8 @@ pub trait Store: Send + Sync {
     /// Adds contents under the path that follows from them, and returns it.
     fn add_to_store(
         &self,
-        name: &str,
+        what: Addition<'_>,
         contents: Contents<'_>,
-        method: Method,
-        algorithm: Algorithm,
-        references: &BTreeSet<StorePath>,
-        flags: AddFlags,
     ) -> Result<StorePath, StoreError>;
 
     /// Adds an archive under a given path.
@@ -325,12 +350,12 @@ pub trait Store: Send + Sync {
     ) -> Result<StorePath, StoreError> {
         let contents = Contents::Bytes(text);
         self.add_to_store(
-            name,
+            Addition {
+                references,
+                flags,
+                ..Addition::new(name, Method::Text, Algorithm::Sha256)
+            },
             contents,
-            Method::Text,
-            Algorithm::Sha256,
-            references,
-            flags,
         )
     }
 

@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use rustc_hash::FxHashMap;
 
 use super::address::StoreAddress;
-use super::api::{AddFlags, Contents, Store};
+use super::api::{AddFlags, Addition, Contents, Store};
 use super::closure::ClosureOptions;
 use super::error::StoreError;
 use super::info::PathInfo;
@@ -166,12 +166,10 @@ pub(super) fn flat_contents(nar: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
 /// Hashes contents as `method` says, and tells the path; nothing is written.
 pub fn compute_path(
     dir: &StoreDir,
-    name: &str,
+    what: Addition<'_>,
     contents: Contents<'_>,
-    method: Method,
-    algorithm: Algorithm,
-    references: &BTreeSet<StorePath>,
 ) -> Result<(StorePath, ContentAddress), StoreError> {
+    let (method, algorithm) = (what.method, what.algorithm);
     let hash = match (method, contents) {
         (Method::Flat | Method::Text, Contents::Bytes(bytes)) => Hash::of(algorithm, bytes),
         (Method::Flat | Method::Text, Contents::Path(path)) => {
@@ -200,7 +198,8 @@ pub fn compute_path(
         }
     };
     let address = ContentAddress { method, hash };
-    let path = dir.make_content_path(name, &address, &References::to(references.clone()))?;
+    let references = References::to(what.references.clone());
+    let path = dir.make_content_path(what.name, &address, &references)?;
     Ok((path, address))
 }
 
@@ -227,37 +226,33 @@ impl Store for MemoryStore {
 
     fn add_to_store(
         &self,
-        name: &str,
+        what: Addition<'_>,
         contents: Contents<'_>,
-        method: Method,
-        algorithm: Algorithm,
-        references: &BTreeSet<StorePath>,
-        _flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
         if self.read_only {
             return Err(self.unsupported("addToStoreFromDump"));
         }
         let keep = self.keep_contents || matches!(contents, Contents::Bytes(_));
         if !keep {
-            let (path, _) = compute_path(&self.dir, name, contents, method, algorithm, references)?;
+            let (path, _) = compute_path(&self.dir, what, contents)?;
             return Ok(path);
         }
         let mut nar = Vec::new();
         let (path, address) = if let Contents::Bytes(bytes) = contents {
             to_nar(Contents::Bytes(bytes), &mut nar)?;
             let contents = Contents::Bytes(bytes);
-            compute_path(&self.dir, name, contents, method, algorithm, references)?
+            compute_path(&self.dir, what, contents)?
         } else {
             to_nar(contents, &mut nar)?;
             let contents = Contents::Nar(&mut &nar[..]);
-            compute_path(&self.dir, name, contents, method, algorithm, references)?
+            compute_path(&self.dir, what, contents)?
         };
         let mut info = PathInfo::new(
             path.clone(),
             Hash::of(Algorithm::Sha256, &nar),
             nar.len() as u64,
         );
-        info.references.clone_from(references);
+        info.references.clone_from(what.references);
         info.content_address = Some(address);
         self.insert(info, Some(nar.into()));
         Ok(path)

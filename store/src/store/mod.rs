@@ -34,8 +34,8 @@ pub mod rewrite;
 pub mod signature;
 
 pub use api::{
-    AddFlags, BuildMode, Builder, Contents, GcAction, GcOptions, GcResults, Missing, Roots, Store,
-    Substitutable,
+    AddFlags, Addition, BuildMode, Builder, Contents, GcAction, GcOptions, GcResults, Missing,
+    Roots, Store, Substitutable,
 };
 pub use derived::{DerivedPath, OutputsSpec, SingleDerivedPath};
 pub use error::StoreError;

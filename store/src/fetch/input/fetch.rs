@@ -1,6 +1,5 @@
 //! Fetching inputs into a store.
 
-use std::collections::BTreeSet;
 use std::io::{BufReader, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +18,7 @@ use crate::fetch::url::Url;
 use crate::hash::{Algorithm, Format, Hash};
 use crate::path::StorePath;
 use crate::settings::Settings;
-use crate::store::{AddFlags, Contents, Store};
+use crate::store::{AddFlags, Addition, Contents, Store};
 
 /// Fetches into one store, with the settings of the user.
 pub struct Fetcher {
@@ -260,12 +259,11 @@ impl Fetcher {
     ) -> Result<StorePath, InputError> {
         let flags = AddFlags::default();
         Ok(self.store.add_to_store(
-            name,
+            Addition {
+                flags,
+                ..Addition::new(name, method, Algorithm::Sha256)
+            },
             contents,
-            method,
-            Algorithm::Sha256,
-            &BTreeSet::new(),
-            flags,
         )?)
     }
 

@@ -25,7 +25,7 @@ use crate::path::StorePath;
 use crate::progress;
 use crate::remove::remove_tree_at;
 use crate::rewriting::hash_modulo;
-use crate::store::api::{AddFlags, Contents, Store};
+use crate::store::api::{AddFlags, Addition, Contents, Store};
 use crate::store::error::StoreError;
 use crate::store::info::PathInfo;
 use crate::store::references::Tee;
@@ -66,12 +66,8 @@ impl<R: BufRead> BufRead for HashingReader<R> {
 impl LocalStore {
     pub(super) fn add(
         &self,
-        name: &str,
+        what: Addition<'_>,
         contents: Contents<'_>,
-        method: Method,
-        algorithm: Algorithm,
-        references: &BTreeSet<StorePath>,
-        flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
         let from = match &contents {
             Contents::Path(path) | Contents::Filtered(path, _)
@@ -81,7 +77,7 @@ impl LocalStore {
             }
             _ => None,
         };
-        let path = self.add_unwatched(name, contents, method, algorithm, references, flags)?;
+        let path = self.add_unwatched(what, contents)?;
         if let Some(from) = from {
             let size = self.path_info(&path)?.nar_size;
             if size >= self.config.warn_large_path {
@@ -98,51 +94,39 @@ impl LocalStore {
     /// Adds without saying how large it was.
     fn add_unwatched(
         &self,
-        name: &str,
+        what: Addition<'_>,
         contents: Contents<'_>,
-        method: Method,
-        algorithm: Algorithm,
-        references: &BTreeSet<StorePath>,
-        flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
-        match (method, contents) {
-            (Method::Text | Method::Flat, Contents::Bytes(bytes)) => {
-                self.add_bytes(name, bytes, method, algorithm, references, flags)
-            }
+        match (what.method, contents) {
+            (Method::Text | Method::Flat, Contents::Bytes(bytes)) => self.add_bytes(what, bytes),
             (Method::Text | Method::Flat, Contents::Path(path)) => {
                 let mut file = io::BufReader::new(open_regular(path)?);
-                self.add_stream(name, &mut file, method, algorithm, references, flags)
+                self.add_stream(what, &mut file)
             }
-            (Method::Text | Method::Flat, Contents::Stream(input)) => {
-                self.add_stream(name, input, method, algorithm, references, flags)
-            }
-            (_, contents) => self.add_tree(name, contents, method, algorithm, references, flags),
+            (Method::Text | Method::Flat, Contents::Stream(input)) => self.add_stream(what, input),
+            (_, contents) => self.add_tree(what, contents),
         }
     }
 
     /// Adds a regular file that is not in memory, by way of its archive.
     fn add_stream(
         &self,
-        name: &str,
+        what: Addition<'_>,
         input: &mut dyn BufRead,
-        method: Method,
-        algorithm: Algorithm,
-        references: &BTreeSet<StorePath>,
-        flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
         let mut bytes = Vec::new();
         (&mut *input)
             .take(IN_MEMORY as u64 + 1)
             .read_to_end(&mut bytes)?;
         if bytes.len() <= IN_MEMORY {
-            return self.add_bytes(name, &bytes, method, algorithm, references, flags);
+            return self.add_bytes(what, &bytes);
         }
         // Too large for memory: written beside its place under a private name, then moved.
         let temp = TempDir::new(self)?;
         let target = temp.path.join("x");
         let failed = |e: io::Error| StoreError::file("writing to file", &target, e);
         let mut out = File::create_new(&target).map_err(failed)?;
-        let mut hasher = Hasher::new(algorithm);
+        let mut hasher = Hasher::new(what.algorithm);
         hasher.update(&bytes);
         out.write_all(&bytes).map_err(failed)?;
         drop(bytes);
@@ -159,45 +143,36 @@ impl LocalStore {
         make_canonical_file(&out).map_err(failed)?;
         drop(out);
         let address = ContentAddress {
-            method,
+            method: what.method,
             hash: hasher.finish(),
         };
-        let path = self.content_path(name, &address, references)?;
-        self.install(&path, flags, |place| {
+        let path = self.content_path(what, &address)?;
+        self.install(&path, what.flags, |place| {
             let hash = move_into_place(&temp, place)?;
-            Ok(content_info(&path, hash, address, references))
+            Ok(content_info(&path, hash, address, what.references))
         })?;
         Ok(path)
     }
 
     fn content_path(
         &self,
-        name: &str,
+        what: Addition<'_>,
         address: &ContentAddress,
-        references: &BTreeSet<StorePath>,
     ) -> Result<StorePath, StoreError> {
-        let references = References::to(references.clone());
+        let references = References::to(what.references.clone());
         Ok(self
             .config
             .dir
-            .make_content_path(name, address, &references)?)
+            .make_content_path(what.name, address, &references)?)
     }
 
-    fn add_bytes(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        method: Method,
-        algorithm: Algorithm,
-        references: &BTreeSet<StorePath>,
-        flags: AddFlags,
-    ) -> Result<StorePath, StoreError> {
+    fn add_bytes(&self, what: Addition<'_>, bytes: &[u8]) -> Result<StorePath, StoreError> {
         let address = ContentAddress {
-            method,
-            hash: Hash::of(algorithm, bytes),
+            method: what.method,
+            hash: Hash::of(what.algorithm, bytes),
         };
-        let path = self.content_path(name, &address, references)?;
-        if path.is_derivation() && method == Method::Text {
+        let path = self.content_path(what, &address)?;
+        if path.is_derivation() && what.method == Method::Text {
             // Its outputs are checked before anybody relies on it.
             let derivation = Derivation::parse(&self.config.dir, bytes, path.derivation_name()?)
                 .map_err(|error| StoreError::ParseDerivation {
@@ -205,19 +180,19 @@ impl LocalStore {
                     error,
                 })?;
             self.add_temp_root(&path)?;
-            if flags.repair || !self.is_valid(&path)? {
+            if what.flags.repair || !self.is_valid(&path)? {
                 self.check_derivation(&path, &derivation)?;
-                self.place_derivation(&path, &derivation, bytes, address, flags)?;
+                self.place_derivation(&path, &derivation, bytes, address, what.flags)?;
             }
             return Ok(path);
         }
-        self.install(&path, flags, |place| {
+        self.install(&path, what.flags, |place| {
             write_flat(place, bytes)?;
             Ok(content_info(
                 &path,
                 flat_nar_hash(bytes)?,
                 address,
-                references,
+                what.references,
             ))
         })?;
         Ok(path)
@@ -299,18 +274,14 @@ impl LocalStore {
     /// Adds a tree, or a file that is hashed as a tree.
     fn add_tree(
         &self,
-        name: &str,
+        what: Addition<'_>,
         contents: Contents<'_>,
-        method: Method,
-        algorithm: Algorithm,
-        references: &BTreeSet<StorePath>,
-        flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
         let mut spool = Spool::new(self, IN_MEMORY);
         // The archive's SHA-256 is registered whatever the address is made of, and most often they are the same.
         let mut tee = Tee(ParallelHasher::new(Algorithm::Sha256), &mut spool);
-        let mut second = (method == Method::NixArchive && algorithm != Algorithm::Sha256)
-            .then(|| Hasher::new(algorithm));
+        let mut second = (what.method == Method::NixArchive && what.algorithm != Algorithm::Sha256)
+            .then(|| Hasher::new(what.algorithm));
         let written = match &mut second {
             None => write_nar(contents, &mut tee),
             Some(second) => write_nar(contents, &mut Tee(second, &mut tee)),
@@ -323,17 +294,20 @@ impl LocalStore {
         let nar_size = hasher.bytes();
         let nar_hash = hasher.finish();
         let spooled = spool.finish()?;
-        let hash = match method {
+        let hash = match what.method {
             Method::NixArchive => second.map_or(nar_hash, Hasher::finish),
-            Method::Flat | Method::Text => hash_flat(&spooled, algorithm)?,
+            Method::Flat | Method::Text => hash_flat(&spooled, what.algorithm)?,
             Method::Git => match &spooled {
-                Spooled::Memory(nar) => git_hash::hash_archive(algorithm, nar)?,
-                Spooled::Restored(dir) => git_hash::hash_path(algorithm, &dir.path.join("x"))?,
+                Spooled::Memory(nar) => git_hash::hash_archive(what.algorithm, nar)?,
+                Spooled::Restored(dir) => git_hash::hash_path(what.algorithm, &dir.path.join("x"))?,
             },
         };
-        let address = ContentAddress { method, hash };
-        let path = self.content_path(name, &address, references)?;
-        self.install(&path, flags, |place| {
+        let address = ContentAddress {
+            method: what.method,
+            hash,
+        };
+        let path = self.content_path(what, &address)?;
+        self.install(&path, what.flags, |place| {
             match &spooled {
                 Spooled::Memory(nar) => {
                     let mut reader = Reader::new(&nar[..]);
@@ -352,7 +326,7 @@ impl LocalStore {
                 &path,
                 (nar_hash, nar_size),
                 address,
-                references,
+                what.references,
             ))
         })?;
         Ok(path)

@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::*;
+use crate::content_address::Method;
+use crate::hash::Algorithm;
 use crate::nar::Tree;
 use crate::store::api::{GcAction, GcOptions};
 
@@ -46,12 +48,8 @@ fn add_tree(store: &LocalStore, tree: &Tree) -> StorePath {
     let nar = tree.to_nar().unwrap();
     store
         .add_to_store(
-            "tree",
+            Addition::new("tree", Method::NixArchive, Algorithm::Sha256),
             Contents::Nar(&mut &nar[..]),
-            Method::NixArchive,
-            Algorithm::Sha256,
-            &BTreeSet::new(),
-            AddFlags::default(),
         )
         .unwrap()
 }

@@ -57,16 +57,16 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::api::{AddFlags, BuildMode, Builder, Contents, GcOptions, GcResults, Roots, Store};
+use super::api::{
+    AddFlags, Addition, BuildMode, Builder, Contents, GcOptions, GcResults, Roots, Store,
+};
 use super::closure::ClosureOptions;
 use super::derived::DerivedPath;
 use super::error::StoreError;
 use super::info::PathInfo;
 use super::realisation::{DrvOutput, Realisation};
 use super::signature::Signature;
-use crate::content_address::Method;
 use crate::derivation::{Derivation, DerivationError, HashModulo};
-use crate::hash::Algorithm;
 use crate::lock::{LockKind, lock, open_lock_file};
 use crate::nar;
 use crate::path::{StoreDir, StorePath};
@@ -432,14 +432,10 @@ impl Store for LocalStore {
 
     fn add_to_store(
         &self,
-        name: &str,
+        what: Addition<'_>,
         contents: Contents<'_>,
-        method: Method,
-        algorithm: Algorithm,
-        references: &BTreeSet<StorePath>,
-        flags: AddFlags,
     ) -> Result<StorePath, StoreError> {
-        self.add(name, contents, method, algorithm, references, flags)
+        self.add(what, contents)
     }
 
     fn add_nar(

@@ -6,7 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::*;
-use crate::hash::Hash;
+use crate::content_address::Method;
+use crate::hash::{Algorithm, Hash};
 use crate::nar::Tree;
 use crate::store::api::{GcAction, GcOptions};
 use crate::store::export::{export_paths, import_paths};
@@ -139,12 +140,8 @@ fn trees_small_and_large_are_added_and_archived_unchanged() {
         let path = f
             .store
             .add_to_store(
-                "src",
+                Addition::new("src", Method::NixArchive, Algorithm::Sha256),
                 Contents::Path(&source),
-                Method::NixArchive,
-                Algorithm::Sha256,
-                &BTreeSet::new(),
-                AddFlags::default(),
             )
             .unwrap();
         let mut out = Vec::new();
@@ -153,12 +150,8 @@ fn trees_small_and_large_are_added_and_archived_unchanged() {
         let by_stream = f
             .store
             .add_to_store(
-                "src",
+                Addition::new("src", Method::NixArchive, Algorithm::Sha256),
                 Contents::Nar(&mut &nar[..]),
-                Method::NixArchive,
-                Algorithm::Sha256,
-                &BTreeSet::new(),
-                AddFlags::default(),
             )
             .unwrap();
         assert_eq!(by_stream, path);
@@ -183,12 +176,8 @@ fn a_flat_file_gets_the_same_path_from_memory_disk_and_stream() {
         let add = |contents: Contents<'_>| {
             f.store
                 .add_to_store(
-                    "file",
+                    Addition::new("file", Method::Flat, Algorithm::Sha1),
                     contents,
-                    Method::Flat,
-                    Algorithm::Sha1,
-                    &BTreeSet::new(),
-                    AddFlags::default(),
                 )
                 .unwrap()
         };
@@ -577,12 +566,8 @@ fn threads_that_add_the_same_object_agree() {
                 scope.spawn(|| {
                     f.store
                         .add_to_store(
-                            "x",
+                            Addition::new("x", Method::NixArchive, Algorithm::Sha256),
                             Contents::Nar(&mut &nar[..]),
-                            Method::NixArchive,
-                            Algorithm::Sha256,
-                            &BTreeSet::new(),
-                            AddFlags::default(),
                         )
                         .unwrap()
                 })
