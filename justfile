@@ -60,4 +60,4 @@ docs DIR="target/share":
 
 # Kills every command that changes what a user has installed, so many times each.
 kills N="60":
-    RX_KILLS={{N}} cargo test --test kills -- --nocapture
+    RX_TEST_PATIENCE=36000 RX_KILLS={{N}} cargo test --test kills -- --nocapture

@@ -9,8 +9,9 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use common::processes::{until, with_argument};
 use common::{Outcome, Place};
 
 const SETTINGS: &str = "substituters =\nbuild-users-group =\nsandbox = true\n";
@@ -445,34 +446,6 @@ fn archives_made_to_do_harm_leave_nothing_behind() {
     println!("{count} hostile archives, restored and imported, left nothing");
 }
 
-/// Processes of this machine that have a text among their arguments.
-fn running(text: &str) -> Vec<i32> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        if let Ok(line) = fs::read(entry.path().join("cmdline"))
-            && line.windows(text.len()).any(|part| part == text.as_bytes())
-        {
-            found.push(pid);
-        }
-    }
-    found
-}
-
-fn until(what: &str, done: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn killed_clients_and_builders_leave_no_processes_and_no_locks() {
     if !can_build() {
@@ -494,10 +467,10 @@ fn killed_clients_and_builders_leave_no_processes_and_no_locks() {
             .spawn()
             .unwrap();
         let client = i32::try_from(child.id()).unwrap();
-        until("the builder starts", || running(&marker).len() >= 2);
+        until("the builder starts", || with_argument(&marker).len() >= 2);
         let target = match victim {
             "client" => client,
-            _ => running(&marker).into_iter().min().unwrap(),
+            _ => with_argument(&marker).into_iter().min().unwrap(),
         };
         let target = rustix::process::Pid::from_raw(target).unwrap();
         rustix::process::kill_process(target, rustix::process::Signal::KILL).unwrap();
@@ -506,7 +479,7 @@ fn killed_clients_and_builders_leave_no_processes_and_no_locks() {
             "client" => assert_eq!(status.signal(), Some(9)),
             _ => assert_eq!(status.code(), Some(100)),
         }
-        until("nothing survives", || running(&marker).is_empty());
+        until("nothing survives", || with_argument(&marker).is_empty());
         // No lock is in the way of the next.
         place
             .run("rx-build", ["--no-out-link", "--arg", "slow", "false"])

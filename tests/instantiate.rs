@@ -3,6 +3,8 @@
 mod common;
 
 use common::Place;
+use common::processes::{tell, until_it_listens};
+use rustix::process::Signal;
 
 fn with_packages() -> Place {
     let place = Place::new();
@@ -375,18 +377,8 @@ fn an_interrupt_ends_reading_a_program_that_never_ends() {
         .spawn()
         .unwrap();
     let input = child.stdin.take();
-    // Until the program listens.
-    std::thread::sleep(std::time::Duration::from_millis(1500));
-    let pid = child.id().to_string();
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &pid])
-        .status();
-    if !sent.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no `kill` here");
-        drop(input);
-        let _ = child.wait();
-        return;
-    }
+    until_it_listens(&child, Signal::INT);
+    tell(&child, Signal::INT);
     let output = child.wait_with_output().unwrap();
     drop(input);
     let message = String::from_utf8_lossy(&output.stderr);

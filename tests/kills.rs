@@ -3,7 +3,7 @@
 //! next command works, and nothing is left that would stay.
 //!
 //! ```text
-//! RX_KILLS=1000 cargo test --test kills -- --nocapture
+//! RX_TEST_PATIENCE=36000 RX_KILLS=1000 cargo test --test kills -- --nocapture
 //! ```
 
 mod common;

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use common::Place;
+use common::processes::tell;
+use rustix::process::Signal;
 
 /// A package expression.
 fn package(name: &str, description: &str) -> String {
@@ -503,8 +505,7 @@ fn the_search_goes_on_where_it_was_interrupted() {
         .spawn()
         .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(700));
-    let pid = child.id().to_string();
-    let _ = Command::new("kill").args(["-INT", &pid]).status();
+    tell(&child, Signal::INT);
     child.wait().unwrap();
     // Whatever was done by then: the next search is whole.
     let found = everything(&place);

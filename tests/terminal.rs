@@ -4,9 +4,10 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::Place;
+use common::processes::{until, with_argument};
 use common::terminal::Session;
 
 /// Builders that go on until a file appears, and so do not depend on how fast a machine is.
@@ -45,6 +46,12 @@ in rec {{
     place
 }
 
+/// `rx build` of one of them.
+fn build<'a>(attribute: &'a str, options: &[&'a str]) -> Vec<&'a str> {
+    let line = ["build", "-f", "default.nix", attribute, "--no-link"];
+    [&line, options].concat()
+}
+
 /// What a screen shows, without what moves the cursor.
 fn plain(screen: &str) -> String {
     let mut text = String::new();
@@ -60,39 +67,10 @@ fn plain(screen: &str) -> String {
     text
 }
 
-fn processes_with(text: &str) -> usize {
-    let mut count = 0;
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let number = entry.file_name().to_string_lossy().parse::<u32>();
-        if number.is_ok_and(|number| number != std::process::id())
-            && let Ok(line) = fs::read(entry.path().join("cmdline"))
-            && line.windows(text.len()).any(|part| part == text.as_bytes())
-        {
-            count += 1;
-        }
-    }
-    count
-}
-
-fn until(what: &str, done: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !done() {
-        assert!(started.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn what_is_built_is_drawn_as_a_tree_and_summed_up_in_the_end() {
     let place = place("");
-    let build = [
-        "build",
-        "-f",
-        "default.nix",
-        "top",
-        "--no-link",
-        "--keep-going",
-    ];
+    let build = build("top", &["--keep-going"]);
     let Some(terminal) = Session::of_program(&place, "rx", &build) else {
         return;
     };
@@ -124,15 +102,7 @@ fn what_is_built_is_drawn_as_a_tree_and_summed_up_in_the_end() {
 #[test]
 fn one_line_tells_what_is_built_where_that_is_wanted() {
     let place = place("");
-    let build = [
-        "build",
-        "-f",
-        "default.nix",
-        "top",
-        "--no-link",
-        "--log-format",
-        "bar",
-    ];
+    let build = build("top", &["--log-format", "bar"]);
     let Some(terminal) = Session::of_program(&place, "rx", &build) else {
         return;
     };
@@ -169,30 +139,12 @@ fn without_a_terminal_no_format_draws_anything() {
         "bar-with-logs",
         "multiline-with-logs",
     ] {
-        let arguments = [
-            "build",
-            "-f",
-            "default.nix",
-            "quick",
-            "--no-link",
-            "--log-format",
-            format,
-        ];
-        let run = place.run("rx", arguments);
+        let run = place.run("rx", build("quick", &["--log-format", format]));
         assert_eq!(run.code, 0, "{}", run.err);
         assert!(!run.err.contains('\u{1b}'), "{format}: {:?}", run.err);
     }
-    let arguments = [
-        "build",
-        "-f",
-        "default.nix",
-        "quick",
-        "--rebuild",
-        "--no-link",
-        "--log-format",
-        "internal-json",
-    ];
-    let run = place.run("rx", arguments);
+    let again = build("quick", &["--rebuild", "--log-format", "internal-json"]);
+    let run = place.run("rx", again);
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(
         run.err.lines().all(|line| line.starts_with("@nix {")),
@@ -212,12 +164,12 @@ fn ctrl_c_ends_all_that_builders_have_started_and_leaves_the_store_valid() {
         return;
     };
     terminal.wait_for("endless> begun");
-    until("the builder starts", || processes_with(&marker) >= 2);
+    until("the builder starts", || with_argument(&marker).len() >= 2);
     terminal.type_keys("\u{3}");
     let (code, screen) = terminal.last_words();
     assert_eq!(code, Some(1), "{screen}");
     assert!(screen.contains("interrupted by the user"), "{screen}");
-    until("nothing survives", || processes_with(&marker) == 0);
+    until("nothing survives", || with_argument(&marker).is_empty());
     place
         .run("rx-store", ["--verify", "--check-contents"])
         .success();

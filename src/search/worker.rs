@@ -9,8 +9,11 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rx_eval::track::InputLog;
 use rx_lang::symbol;
+use rx_store::interrupt;
 
 use super::roots::Opened;
 use super::scan::{self, Body, Found};
@@ -41,6 +44,7 @@ pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
     if std::env::var_os(WORKER).is_none() {
         return Ok(false);
     }
+    end_with_the_search();
     let mut tasks = BufReader::new(io::stdin().lock());
     let plan = wire::read_frame(&mut tasks)?.unwrap_or_default();
     let mut plan = Reader(&plan);
@@ -83,6 +87,24 @@ pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
         },
     )?;
     Ok(true)
+}
+
+/// Ends this process when the one that gives the tasks is gone, whatever is being evaluated.
+fn end_with_the_search() {
+    let watch = || {
+        let stdin = io::stdin();
+        loop {
+            // Nothing is asked for, so that only the other end's going is told.
+            let mut fds = [PollFd::new(&stdin, PollFlags::empty())];
+            match poll(&mut fds, None) {
+                Ok(_) => std::process::exit(1),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // Without it a worker ends when it has come to the end of its task.
+    let _ = std::thread::Builder::new().spawn(watch);
 }
 
 /// Bytes of values after which a worker ends: all of them together take a quarter of the machine's memory.
@@ -179,7 +201,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Has an attribute path scanned; nothing if the worker has ended.
+    /// Has an attribute path scanned; nothing if the worker has ended, or the user wants the search to end.
     pub(super) fn ask(&mut self, path: &[Vec<u8>]) -> Option<Answer> {
         let mut task = Vec::new();
         wire::put_path(&mut task, path);
@@ -187,8 +209,28 @@ impl Worker {
         wire::write_frame(&mut frame, &task).ok()?;
         self.tasks.write_all(&frame).ok()?;
         self.tasks.flush().ok()?;
+        if self.answers.buffer().is_empty() {
+            wait_for(self.answers.get_ref())?;
+        }
         let answer = wire::read_frame(&mut self.answers).ok()??;
         Answer::from_bytes(&answer)
+    }
+}
+
+/// Waits until a worker says something or ends; nothing after an interrupt.
+fn wait_for(answers: &ChildStdout) -> Option<()> {
+    let wake = interrupt::descriptor();
+    let mut fds = vec![PollFd::new(answers, PollFlags::IN)];
+    fds.extend(wake.as_ref().map(|fd| PollFd::new(fd, PollFlags::IN)));
+    loop {
+        if interrupt::is_set() {
+            return None;
+        }
+        match poll(&mut fds, None) {
+            Ok(_) if fds[0].revents().is_empty() => {}
+            Err(Errno::INTR) => {}
+            Ok(_) | Err(_) => return Some(()),
+        }
     }
 }
 

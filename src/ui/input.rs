@@ -1,6 +1,6 @@
 //! Standard input: read whole, where Ctrl-C ends the reading; and answers to questions.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -52,7 +52,12 @@ pub fn ask(question: &str) -> Result<bool, Failure> {
     stderr.flush()?;
     drop(stderr);
     let mut answer = Vec::new();
-    std::io::stdin().lock().read_until(b'\n', &mut answer)?;
+    let mut stdin = std::io::stdin().lock();
+    // What a program has written may have been read already.
+    if stdin.is_terminal() {
+        wait_for(stdin.as_fd())?;
+    }
+    stdin.read_until(b'\n', &mut answer)?;
     drop(pause);
     Ok(answer
         .first()

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -32,6 +33,8 @@ static SHUTDOWN: Mutex<Option<SigId>> = Mutex::new(None);
 
 /// Takes over the signals. Programs call it once at start; libraries never do.
 pub fn install() -> io::Result<()> {
+    // From here on no signal is lost; one that comes before the others below ends the program, which has done nothing yet.
+    let first = signal_hook::flag::register(SIGINT, Arc::clone(&FLAG))?;
     // The order matters: the first signal finds the flag unset, then sets it.
     let shutdown =
         signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&FLAG))?;
@@ -45,8 +48,13 @@ pub fn install() -> io::Result<()> {
         signal_hook::flag::register(signal, Arc::clone(&FLAG))?;
         signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
     }
+    signal_hook::low_level::unregister(first);
     // A second installation keeps the first descriptor, which its own handlers feed.
     let _ = WAKE.set(Wake { reader, writer });
+    if is_set() {
+        // It may have come before the descriptor.
+        trigger();
+    }
     Ok(())
 }
 
@@ -96,6 +104,18 @@ pub fn clear() {
     if let Some(wake) = WAKE.get() {
         let mut sink = [0; 64];
         while (&wake.reader).read(&mut sink).is_ok_and(|count| count > 0) {}
+        FLAG.store(false, Ordering::SeqCst);
+        // One that came in between is not forgotten: whoever looks at the flag and whoever waits for the descriptor must be
+        // of one mind.
+        let mut fds = [PollFd::new(&wake.reader, PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        if poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0) {
+            FLAG.store(true, Ordering::SeqCst);
+        }
+    } else {
+        FLAG.store(false, Ordering::SeqCst);
     }
-    FLAG.store(false, Ordering::SeqCst);
 }

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -125,11 +125,20 @@ impl PathLocks {
                     wait(&path);
                     lock(&file, LockKind::Write)?;
                 }
-                if file.metadata()?.len() == 0 {
-                    self.held.push((file, lock_path));
-                    break;
+                let found = file.metadata()?;
+                if found.len() > 0 {
+                    let is_there = lock_path.symlink_metadata().is_ok_and(|named| {
+                        (named.dev(), named.ino()) == (found.dev(), found.ino())
+                    });
+                    if !is_there {
+                        // Somebody deleted the file while we waited for it.
+                        continue;
+                    }
+                    // Somebody wanted to delete it and could not, or a fault of the disk has brought it back.
+                    file.set_len(0)?;
                 }
-                // Somebody deleted the file while we waited for it.
+                self.held.push((file, lock_path));
+                break;
             }
         }
         Ok(true)
@@ -187,5 +196,17 @@ mod tests {
         std::thread::sleep(Duration::from_millis(20));
         drop(first);
         assert_eq!(waiter.join().unwrap().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_lock_file_that_was_to_be_deleted_and_is_still_there_is_in_nobodys_way() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("x");
+        let file = temp.path().join("x.lock");
+        std::fs::write(&file, "d").unwrap();
+        let locks = PathLocks::acquire([path.clone()], &mut |_| {}).unwrap();
+        assert!(PathLocks::try_acquire([path]).unwrap().is_none());
+        drop(locks);
+        assert_eq!(file.metadata().unwrap().len(), 0);
     }
 }

@@ -2,9 +2,11 @@
 
 #![allow(dead_code)]
 
+pub mod processes;
 pub mod reference;
 pub mod server;
 pub mod terminal;
+pub mod watchdog;
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -15,6 +17,7 @@ use std::process::{Command, Stdio};
 pub struct Place {
     dir: tempfile::TempDir,
     variables: Vec<(String, String)>,
+    _watch: watchdog::Watch,
 }
 
 /// What a run gave.
@@ -38,8 +41,10 @@ impl Place {
         for name in ["home", "conf", "work", "tmp"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
+        let watch = watchdog::Watch::new(dir.path());
         Place {
             dir,
+            _watch: watch,
             variables: Vec::new(),
         }
     }

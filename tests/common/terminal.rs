@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::Place;
+use super::{Place, processes};
 
 /// A session at a terminal of its own, and all that has been written to it.
 pub struct Session {
@@ -106,7 +106,7 @@ impl Session {
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(60) {
+        while start.elapsed() < Duration::from_secs(120) {
             if self.screen.lock().unwrap().contains(text) {
                 return;
             }
@@ -161,13 +161,21 @@ impl Session {
     }
 
     /// Waits until it has ended, and gives the exit code.
+    #[track_caller]
     pub fn ended(mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
+        self.status().code()
+    }
+
+    #[track_caller]
+    fn status(&mut self) -> ExitStatus {
+        processes::end_of(&mut self.child)
+            .unwrap_or_else(|| panic!("it does not end; the terminal shows:\n{}", self.shown()))
     }
 
     /// Waits until it has ended, and gives the exit code and all that is on the screen then.
+    #[track_caller]
     pub fn last_words(mut self) -> (Option<i32>, String) {
-        let code = self.child.wait().unwrap().code();
+        let code = self.status().code();
         // They are on their way; who is still alive keeps the terminal open.
         let start = Instant::now();
         while !self.reader.is_finished() && start.elapsed() < Duration::from_secs(5) {
@@ -177,8 +185,20 @@ impl Session {
     }
 
     /// Ends a session.
+    #[track_caller]
     pub fn end(mut self) {
         self.keys.write_all(b":q\r").unwrap();
-        assert!(self.child.wait().unwrap().success());
+        assert!(self.status().success());
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // A test that fails leaves nobody behind.
+        if let Ok(None) = self.child.try_wait() {
+            processes::kill(self.process().as_raw_pid());
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
     }
 }

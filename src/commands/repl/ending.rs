@@ -8,7 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::getpgrp;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use rx_store::interrupt;
 use signal_hook::consts::{SIGHUP, SIGTERM};
 
@@ -61,7 +62,12 @@ fn install() -> std::io::Result<()> {
 
 /// Ends the process. Nothing is under way.
 fn end(status: u8) -> ! {
-    if let Some(Some(terminal)) = BEFORE.get() {
+    // A job in the background that changes the terminal is stopped instead of ended.
+    let stdin = std::io::stdin();
+    let in_front = || tcgetpgrp(&stdin).is_ok_and(|group| group == getpgrp());
+    if let Some(Some(terminal)) = BEFORE.get()
+        && in_front()
+    {
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, terminal);
         let _ = writeln!(std::io::stdout());
     }

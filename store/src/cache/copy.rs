@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
@@ -186,7 +187,10 @@ pub fn copy_paths(
                     changed.wait(&mut state);
                 }
             };
-            let result = copy_one(from, to, &infos[&path], options, parent);
+            let copy = || copy_one(from, to, &infos[&path], options, parent);
+            // A defect must not leave the others waiting.
+            let result = catch_unwind(AssertUnwindSafe(copy))
+                .unwrap_or(Err(StoreError::Format("copying has ended unexpectedly")));
             let mut state = state.lock();
             state.running -= 1;
             match result {

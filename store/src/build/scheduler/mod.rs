@@ -153,6 +153,39 @@ enum Found {
 enum Message {
     Built(GoalId, Box<Job>, Result<Attempt, BuildError>),
     Fetched(GoalId, Result<Found, BuildError>),
+    /// Nothing: its thread could not be started, or did not come to an end.
+    Lost(GoalId, Place),
+}
+
+/// What a job takes the place of.
+#[derive(Clone, Copy)]
+enum Place {
+    Build,
+    Fetch,
+}
+
+/// Sees to it that something is told about a job, whatever becomes of its thread.
+struct Teller {
+    sender: Sender<Message>,
+    goal: GoalId,
+    place: Place,
+    has_told: bool,
+}
+
+impl Teller {
+    fn tell(mut self, message: Message) {
+        self.has_told = true;
+        // The scheduler outlives its jobs.
+        let _ = self.sender.send(message);
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if !self.has_told {
+            let _ = self.sender.send(Message::Lost(self.goal, self.place));
+        }
+    }
 }
 
 /// How long to leave a lock that somebody else holds alone.
@@ -369,6 +402,14 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
                     self.fail(goal, error);
                 }
             }
+            Message::Lost(goal, place) => {
+                match place {
+                    Place::Build => self.running_builds -= 1,
+                    Place::Fetch => self.running_fetches -= 1,
+                }
+                let error = "its thread could not be started, or has ended unexpectedly";
+                self.fail(goal, BuildError::misc(error));
+            }
         }
     }
 
@@ -429,8 +470,17 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
 
     fn spawn(&self, job: Job) {
         let context = self.context;
-        let sender = self.sender.clone();
-        self.scope.spawn(move || {
+        let (goal, place) = match &job {
+            Job::Build(goal, ..) => (*goal, Place::Build),
+            Job::Fetch(goal, _) => (*goal, Place::Fetch),
+        };
+        let teller = Teller {
+            sender: self.sender.clone(),
+            goal,
+            place,
+            has_told: false,
+        };
+        let work = move || {
             let message = match job {
                 Job::Build(goal, loaded, path, mode, sources) => {
                     let result = run_build(context, &loaded, &path, mode, &sources);
@@ -439,19 +489,22 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
                 }
                 Job::Fetch(goal, fetch) => Message::Fetched(goal, run_fetch(context, &fetch)),
             };
-            // The scheduler outlives its jobs.
-            let _ = sender.send(message);
-        });
+            teller.tell(message);
+        };
+        // Without a thread the job is dropped, and its teller tells so.
+        let _ = std::thread::Builder::new().spawn_scoped(self.scope, work);
     }
 
     /// Lets what was built be registered, beside the work.
     fn flush_if_due(&mut self) {
         let store = self.context.store;
         if store.flush_is_due() {
-            self.scope.spawn(move || {
+            let flush = move || {
                 // A failure comes up again at the end of the run.
                 let _ = store.flush();
-            });
+            };
+            // Without a thread it happens at the end of the run.
+            let _ = std::thread::Builder::new().spawn_scoped(self.scope, flush);
         }
     }
 
@@ -459,7 +512,9 @@ impl<'scope, 'env> Scheduler<'scope, 'env> {
     fn collect_if_due(&mut self) {
         let store = self.context.store;
         if self.busy() && store.collection_is_due() {
-            self.scope.spawn(move || store.collect_garbage());
+            let collect = move || store.collect_garbage();
+            // Without a thread there is another occasion.
+            let _ = std::thread::Builder::new().spawn_scoped(self.scope, collect);
         }
     }
 
