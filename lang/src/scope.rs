@@ -17,7 +17,12 @@ pub struct Resolver {
     telling: bool,
     any: bool,
     found: Vec<Diagnostic>,
+    /// Nothing more is looked at; what is open is only left.
+    stopped: bool,
 }
+
+/// Steps between two looks at whether the user wants to stop.
+const PATIENCE: u32 = 0x10000;
 
 #[derive(Clone, Copy)]
 enum Step {
@@ -38,6 +43,7 @@ impl Resolver {
             telling: false,
             any: false,
             found: Vec::new(),
+            stopped: false,
         };
         for symbol in globals {
             resolver.bind(symbol);
@@ -47,19 +53,35 @@ impl Resolver {
 
     /// The uses of undefined variables in a file, in the order in which binding meets them.
     pub fn undefined(&mut self, ast: &Ast) -> Vec<Diagnostic> {
-        self.walk(ast);
-        if self.any {
-            (self.telling, self.any) = (true, false);
-            self.walk(ast);
-            self.telling = false;
-        }
-        std::mem::take(&mut self.found)
+        self.undefined_unless(ast, &|| false).unwrap_or_default()
     }
 
-    fn walk(&mut self, ast: &Ast) {
+    /// The same, or nothing when `interrupted`, which is asked now and then, says true.
+    pub fn undefined_unless(
+        &mut self,
+        ast: &Ast,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Option<Vec<Diagnostic>> {
+        self.walk(ast, interrupted);
+        if self.any {
+            (self.telling, self.any) = (true, false);
+            self.walk(ast, interrupted);
+            self.telling = false;
+        }
+        let found = std::mem::take(&mut self.found);
+        (!std::mem::take(&mut self.stopped)).then_some(found)
+    }
+
+    fn walk(&mut self, ast: &Ast, interrupted: &dyn Fn() -> bool) {
+        let mut count = 0_u32;
         self.steps.push(Step::Expr(ast.root()));
         while let Some(step) = self.steps.pop() {
+            count += 1;
+            if count.is_multiple_of(PATIENCE) {
+                self.stopped |= interrupted();
+            }
             match step {
+                Step::Expr(_) if self.stopped => {}
                 Step::Expr(id) => self.expr(ast, id),
                 Step::LeaveSet(set) => {
                     for binding in ast.bindings(ast.set(set)) {
@@ -384,6 +406,19 @@ mod tests {
             ["a", "b", "c", "e"]
         );
         assert_eq!(undefined("{ a ? b }: a"), ["b"]);
+    }
+
+    #[test]
+    fn a_walk_that_is_interrupted_leaves_the_scope_as_it_was() {
+        let source = format!(
+            "x: with x; let a = 1; in rec {{ b = [ {} ]; }}",
+            "(y: y) ".repeat(100_000)
+        );
+        let ast = parse(source.as_bytes(), &ParseOptions::default()).expect("a program");
+        let mut resolver = Resolver::new([]);
+        assert_eq!(resolver.undefined_unless(&ast, &|| true), None);
+        let ast = parse(b"[ x a b ]", &ParseOptions::default()).expect("a program");
+        assert_eq!(resolver.undefined(&ast).len(), 3);
     }
 
     #[test]

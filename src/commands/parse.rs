@@ -2,23 +2,18 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use rx_lang::scope::{GLOBALS, Resolver};
 use rx_lang::tree::{self, Tree};
-use rx_lang::{Ast, Diagnostic, Lint, ParseFailure, ParseOptions, print, symbol};
+use rx_lang::{Lint, ParseFailure, ParseOptions, print, symbol};
 use rx_store::interrupt;
 use rx_store::settings::{Diagnose, Feature, Settings};
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::ui::pieces;
 use crate::ui::{self, Failure};
-
-/// Programs of so many expressions are printed by a thread of its own.
-const LARGE: usize = 50_000;
 
 /// Arguments of `rx parse`.
 #[derive(clap::Args)]
@@ -143,11 +138,11 @@ impl Program {
 struct CannotRead {
     path: PathBuf,
     #[source]
-    error: std::io::Error,
+    error: io::Error,
 }
 
 /// The bytes of a file; some of them if the user interrupts.
-fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     const PIECE: u64 = 4 << 20;
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
@@ -192,17 +187,14 @@ impl Reader<'static> {
             base: program.base.as_os_str().as_bytes(),
             home: self.home.as_os_str().as_bytes(),
         };
-        let undefined = if ast.len() < LARGE {
-            self.resolver.undefined(&ast)
-        } else {
-            print_large(&mut self.resolver, &ast, &paths, out)?
-        };
+        let undefined = self.resolver.undefined_unless(&ast, &interrupt::is_set);
+        let undefined = undefined.ok_or(interrupt::Interrupted)?;
         if !undefined.is_empty() {
             return Err(program.failure(&ParseFailure::Errors(undefined)));
         }
-        if ast.len() < LARGE {
-            print::write_form(&ast, &paths, out)?;
-        }
+        let written = print::write_form(&ast, &paths, &mut UntilInterrupted(out));
+        interrupt::check()?;
+        written?;
         out.write_all(b"\n")?;
         // The process ends soon; to give the memory back would take longer than to print a small file.
         std::mem::forget(ast);
@@ -210,32 +202,18 @@ impl Reader<'static> {
     }
 }
 
-/// Prints while the names are still looked up. Gives the undefined ones; only when there are none, anything is written.
-fn print_large(
-    resolver: &mut Resolver,
-    ast: &Ast,
-    paths: &print::Paths<'_>,
-    out: &mut impl Write,
-) -> Result<Vec<Diagnostic>, Failure> {
-    let (mut maker, made) = pieces::channel();
-    thread::scope(|scope| {
-        // It goes away with this closure, so that the maker does not wait for ever.
-        let mut made = made;
-        let printing = move || {
-            print::pieces_of_form(ast, paths, &mut |piece| maker.give(piece)).ok();
-        };
-        let started = thread::Builder::new().spawn_scoped(scope, printing).is_ok();
-        let undefined = resolver.undefined(ast);
-        if !undefined.is_empty() {
-            return Ok(undefined);
-        }
-        if started {
-            made.write_to(out)?;
-        } else {
-            print::write_form(ast, paths, out)?;
-        }
-        Ok(undefined)
-    })
+/// Output that fails when the user interrupts.
+struct UntilInterrupted<'a, W>(&'a mut W);
+
+impl<W: Write> Write for UntilInterrupted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        interrupt::check().map_err(io::Error::other)?;
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// How programs are to be read under these settings.

@@ -13,7 +13,6 @@ mod json_log;
 mod logger;
 mod markdown;
 mod output;
-pub mod pieces;
 pub mod report;
 mod status;
 mod tree;

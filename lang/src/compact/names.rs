@@ -1,6 +1,6 @@
 //! The names of one file, in front of the table of the process: a file uses the same few names again and again.
 
-use crate::symbol::{self, Symbol};
+use crate::symbol::{self, Symbol, Symbols};
 
 /// Places for the smallest file.
 const FEWEST: usize = 64;
@@ -63,7 +63,12 @@ impl NameCache {
                 return symbol;
             }
             if slot.len == 0 && key.len != 0 {
-                let symbol = symbol::intern(name);
+                // In a large program, what is new here is new to the thread as well.
+                let symbol = if mask < MOST_AT_FIRST {
+                    symbol::intern(name)
+                } else {
+                    Symbols::global().intern(name)
+                };
                 *slot = Slot {
                     first: key.first,
                     last: key.last,

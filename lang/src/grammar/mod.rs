@@ -51,8 +51,11 @@ pub(crate) trait Sink {
     fn documents(&mut self, _docs: &mut Vec<(u32, DocComment)>) {}
 }
 
-/// Fills an empty buffer with the next tokens, of which the last is [`Eof`](K::Eof).
+/// Fills a buffer with [`KEPT`] places and then the next tokens, of which the last is [`Eof`](K::Eof).
 pub(crate) type Supply<'a> = &'a mut dyn FnMut(&mut Tokens);
+
+/// So many tokens of a piece are still needed when the next one comes, which has room for them at its beginning.
+pub(crate) const KEPT: usize = LOOKAHEAD + 1;
 
 /// Reads a whole program into the sink; gives the sink back with what was wrong.
 pub(crate) fn program<S: Sink>(
@@ -233,18 +236,29 @@ impl<'a, S: Sink> Grammar<'a, S> {
         }
     }
 
-    /// Moves the window: the token before the current one stays, the next piece comes.
+    /// Moves the window: the token before the current one and those after it stay, the next piece comes.
     fn refill(&mut self) {
-        let passed = self.position.saturating_sub(1);
-        self.tokens.drain(..passed);
-        self.position -= passed;
         while let Some(supply) = &mut self.supply
             && self.tokens.len() <= self.position + LOOKAHEAD
         {
+            let passed = self.position.saturating_sub(1);
+            let kept = &self.tokens[passed..];
+            self.position -= passed;
             let piece = &mut self.piece;
             piece.list.clear();
             supply(piece);
-            self.tokens.extend_from_slice(&piece.list);
+            match KEPT.checked_sub(kept.len()) {
+                Some(first) => {
+                    piece.list[first..KEPT].copy_from_slice(kept);
+                    self.position += first;
+                    std::mem::swap(&mut self.tokens, &mut piece.list);
+                }
+                // The piece before was a short one.
+                None => {
+                    self.tokens.drain(..passed);
+                    self.tokens.extend_from_slice(&piece.list[KEPT..]);
+                }
+            }
             self.sink.documents(&mut piece.docs);
             self.interrupted |= piece.interrupted;
             self.mistaken |= !piece.errors.is_empty();

@@ -43,6 +43,15 @@ pub struct Token {
     pub end: u32,
 }
 
+impl Token {
+    /// Stands where no token is yet.
+    pub(crate) const NONE: Token = Token {
+        kind: K::Invalid,
+        start: 0,
+        end: 0,
+    };
+}
+
 /// What a `}` returns to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -54,11 +63,31 @@ enum Mode {
 
 /// What comes next in plain mode.
 enum Next {
+    /// More of the same mode at this offset.
+    Here(usize),
     /// Another mode begins, or one is returned to, at this offset.
     Switch(usize),
     /// The source is at its end.
     End,
 }
+
+/// Tokens of one byte with which no other token begins.
+const ALONE: [Option<K>; 256] = {
+    let mut table = [None; 256];
+    table[b';' as usize] = Some(K::Semicolon);
+    table[b',' as usize] = Some(K::Comma);
+    table[b':' as usize] = Some(K::Colon);
+    table[b'@' as usize] = Some(K::At);
+    table[b'?' as usize] = Some(K::Question);
+    table[b'(' as usize] = Some(K::LeftParen);
+    table[b')' as usize] = Some(K::RightParen);
+    table[b'[' as usize] = Some(K::LeftBracket);
+    table[b']' as usize] = Some(K::RightBracket);
+    table[b'{' as usize] = Some(K::LeftBrace);
+    table[b'}' as usize] = Some(K::RightBrace);
+    table[b'"' as usize] = Some(K::Quote);
+    table
+};
 
 struct Lexer<'a> {
     source: &'a [u8],
@@ -123,7 +152,7 @@ impl<'a> Pieces<'a> {
                 Some(Mode::Path) => lexer.path(self.position, false),
             };
             match next {
-                Next::Switch(at) => self.position = at,
+                Next::Here(at) | Next::Switch(at) => self.position = at,
                 Next::End => break,
             }
             if lexer.tokens.list.len() >= lexer.piece {
@@ -164,120 +193,136 @@ impl Lexer<'_> {
     }
 
     fn plain(&mut self, from: usize) -> Next {
-        let mut base = from;
-        let mut lexer = K::lexer(&self.source[base..]);
+        let source = self.source;
+        let mut at = from;
         let mut count = 0_u32;
-        while let Some(found) = lexer.next() {
-            let span = lexer.span();
-            let (start, end) = (base + span.start, base + span.end);
-            let kind = match found {
-                Ok(kind) => kind,
-                Err(()) => {
-                    // One character is one unexpected token, however long the attempt was.
-                    let end = start + text::character_len(&self.source[start..]);
-                    self.emit(K::Invalid, start, end);
-                    base = end;
-                    lexer = K::lexer(&self.source[base..]);
-                    continue;
-                }
-            };
-            if self.continues(start, end)
-                && let Some((kind, end)) = self.longer_token(start)
-            {
-                self.emit(kind, start, end);
-                if kind == K::Path {
-                    return self.path(end, self.source[end - 1] == b'/');
-                }
-                base = end;
-                lexer = K::lexer(&self.source[base..]);
-                continue;
-            }
-            match kind {
-                K::Whitespace => {}
-                K::LineComment => {
-                    let rest = &self.source[end..];
-                    lexer.bump(memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()));
-                }
-                K::BlockComment => match self.block_comment_end(start) {
-                    Some(close) => {
-                        lexer.bump(close - end);
-                        if trivia::is_doc_comment(&self.source[start..close]) {
-                            self.pending_doc = Some(DocComment {
-                                start: start as u32,
-                                end: close as u32,
-                            });
-                        }
-                    }
-                    None => {
-                        self.emit(K::Slash, start, start + 1);
-                        base = start + 1;
-                        lexer = K::lexer(&self.source[base..]);
-                    }
-                },
-                K::LeftBrace | K::DollarBrace => {
-                    self.modes.push(Mode::Plain);
-                    self.emit(kind, start, end);
-                }
-                K::RightBrace => {
-                    self.modes.pop();
-                    self.emit(kind, start, end);
-                    if !matches!(self.modes.last(), None | Some(Mode::Plain)) {
-                        return Next::Switch(end);
-                    }
-                }
-                K::Quote => {
-                    self.emit(kind, start, end);
-                    self.modes.push(Mode::String);
-                    return Next::Switch(end);
-                }
-                K::IndentedOpen => {
-                    self.emit(kind, start, end);
-                    self.modes.push(Mode::IndentedString);
-                    return Next::Switch(end);
-                }
-                K::Path | K::HomePath => {
-                    self.emit(kind, start, end);
-                    return self.path(end, self.source[end - 1] == b'/');
-                }
-                K::PathBeforeInterpolation | K::HomePathBeforeInterpolation => {
-                    let kind = if kind == K::PathBeforeInterpolation {
-                        K::Path
-                    } else {
-                        K::HomePath
-                    };
-                    self.emit(kind, start, end - 2);
-                    return self.path(end - 2, true);
-                }
-                K::PipeFrom | K::PipeInto => {
-                    if !self.options.pipe_operators {
-                        self.error(
-                            start,
-                            end,
-                            "experimental Nix feature 'pipe-operators' is disabled; add '--extra-experimental-features pipe-operators' to enable it",
-                        );
-                    }
-                    self.emit(kind, start, end);
-                }
-                K::Eof => return self.end(start),
-                _ => self.emit(kind, start, end),
-            }
-            // Most tokens are followed by spaces, which are no tokens: that is known here faster than by another round.
-            let after = base + lexer.span().end;
-            let spaces = trivia::spaces(&self.source[after..]);
-            if spaces > 0 {
-                lexer.bump(spaces);
-            }
+        loop {
+            at += trivia::spaces(&source[at..]);
             count += 1;
             if count.is_multiple_of(0x1000) {
                 if self.asked_to_stop() {
-                    return self.end(end);
+                    return self.end(at);
                 }
                 if self.tokens.list.len() >= self.piece {
-                    return Next::Switch(base + lexer.span().end);
+                    return Next::Switch(at);
                 }
             }
+            let Some(&first) = source.get(at) else {
+                return self.end(source.len());
+            };
+            // Half of all tokens are a byte that begins no other.
+            if let Some(kind) = ALONE[first as usize] {
+                self.emit(kind, at, at + 1);
+                at += 1;
+                match kind {
+                    K::LeftBrace => self.modes.push(Mode::Plain),
+                    K::RightBrace => {
+                        self.modes.pop();
+                        if !matches!(self.modes.last(), None | Some(Mode::Plain)) {
+                            return Next::Switch(at);
+                        }
+                    }
+                    K::Quote => match self.short_string(at) {
+                        Some(end) => at = end,
+                        None => {
+                            self.modes.push(Mode::String);
+                            return Next::Switch(at);
+                        }
+                    },
+                    _ => {}
+                }
+                continue;
+            }
+            match self.longer(at) {
+                Next::Here(next) => at = next,
+                next => return next,
+            }
         }
-        self.end(self.source.len())
+    }
+
+    /// A token or comment that logos finds.
+    #[inline(always)]
+    fn longer(&mut self, start: usize) -> Next {
+        let mut lexer = K::lexer(&self.source[start..]);
+        let kind = match lexer.next() {
+            None => return self.end(start),
+            Some(Ok(kind)) => kind,
+            Some(Err(())) => {
+                // One character is one unexpected token, however long the attempt was.
+                let end = start + text::character_len(&self.source[start..]);
+                self.emit(K::Invalid, start, end);
+                return Next::Here(end);
+            }
+        };
+        let end = start + lexer.span().end;
+        if self.continues(start, end)
+            && let Some((kind, end)) = self.longer_token(start)
+        {
+            self.emit(kind, start, end);
+            if kind == K::Path {
+                return self.path(end, self.source[end - 1] == b'/');
+            }
+            return Next::Here(end);
+        }
+        match kind {
+            K::Whitespace => {}
+            K::LineComment => {
+                let rest = &self.source[end..];
+                let len = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+                return Next::Here(end + len);
+            }
+            K::BlockComment => return self.block_comment(start),
+            K::DollarBrace => {
+                self.modes.push(Mode::Plain);
+                self.emit(kind, start, end);
+            }
+            K::IndentedOpen => {
+                self.emit(kind, start, end);
+                self.modes.push(Mode::IndentedString);
+                return Next::Switch(end);
+            }
+            K::Path | K::HomePath => {
+                self.emit(kind, start, end);
+                return self.path(end, self.source[end - 1] == b'/');
+            }
+            K::PathBeforeInterpolation | K::HomePathBeforeInterpolation => {
+                let kind = if kind == K::PathBeforeInterpolation {
+                    K::Path
+                } else {
+                    K::HomePath
+                };
+                self.emit(kind, start, end - 2);
+                return self.path(end - 2, true);
+            }
+            K::PipeFrom | K::PipeInto => {
+                if !self.options.pipe_operators {
+                    self.error(
+                        start,
+                        end,
+                        "experimental Nix feature 'pipe-operators' is disabled; add '--extra-experimental-features pipe-operators' to enable it",
+                    );
+                }
+                self.emit(kind, start, end);
+            }
+            K::Eof => return self.end(start),
+            _ => self.emit(kind, start, end),
+        }
+        Next::Here(end)
+    }
+
+    /// A comment that ends is passed over; the begin of one that does not is a slash.
+    fn block_comment(&mut self, start: usize) -> Next {
+        let Some(close) = self.block_comment_end(start) else {
+            self.emit(K::Slash, start, start + 1);
+            return Next::Here(start + 1);
+        };
+        if trivia::is_doc_comment(&self.source[start..close]) {
+            self.pending_doc = Some(DocComment {
+                start: start as u32,
+                end: close as u32,
+            });
+        }
+        Next::Here(close)
     }
 
     fn block_comment_end(&mut self, start: usize) -> Option<usize> {

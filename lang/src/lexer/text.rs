@@ -4,6 +4,19 @@ use super::{Lexer, Mode, Next};
 use crate::syntax_kind::SyntaxKind as K;
 
 impl Lexer<'_> {
+    /// A string without escapes and interpolations, from behind its first quote to behind its last.
+    #[inline(always)]
+    pub(super) fn short_string(&mut self, start: usize) -> Option<usize> {
+        let found = memchr::memchr3(b'"', b'\\', b'$', &self.source[start..])?;
+        let end = start + found;
+        if self.source[end] != b'"' {
+            return None;
+        }
+        self.string_text(start, end);
+        self.emit(K::Quote, end, end + 1);
+        Some(end + 1)
+    }
+
     /// From inside `"…"` to its end or the next interpolation.
     pub(super) fn string(&mut self, start: usize) -> Next {
         let source = self.source;

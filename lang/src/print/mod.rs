@@ -23,26 +23,14 @@ pub fn parse_form(ast: &Ast, paths: &Paths<'_>) -> Vec<u8> {
 
 /// Writes the printed form of a whole file, without a line end. A large one is never in memory as a whole.
 pub fn write_form(ast: &Ast, paths: &Paths<'_>, to: &mut dyn Write) -> io::Result<()> {
-    pieces_of_form(ast, paths, &mut |piece| {
-        to.write_all(piece)?;
-        piece.clear();
-        Ok(())
-    })
-}
-
-/// The printed form of a whole file in pieces, which whoever takes one empties or exchanges for an empty one.
-pub fn pieces_of_form(
-    ast: &Ast,
-    paths: &Paths<'_>,
-    take: &mut dyn FnMut(&mut Vec<u8>) -> io::Result<()>,
-) -> io::Result<()> {
     let mut out = Vec::with_capacity(2 * PIECE);
     let mut printer = Printer::new(ast, paths, &mut out);
     printer.steps.push(Step::Expr(ast.root()));
     while printer.some() {
-        take(printer.out)?;
+        to.write_all(printer.out)?;
+        printer.out.clear();
     }
-    take(&mut out)
+    to.write_all(&out)
 }
 
 /// The printed form of one expression.
