@@ -1,6 +1,8 @@
 //! Becoming another program that sees the store at its logical place.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -11,6 +13,7 @@ use rx_store::progress;
 use rx_store::store::Store;
 
 use crate::ui::Failure;
+use crate::ui::report::Report;
 
 /// The word by which rx calls itself to make a store visible before it runs a program.
 pub const HELPER: &str = "__run-in-store";
@@ -109,7 +112,53 @@ impl Program {
 }
 
 fn cannot_execute(file: &OsStr, error: &std::io::Error) -> Failure {
-    Failure::message(format!("unable to execute '{}': {error}", file.display()))
+    let message = format!("unable to execute '{}': {error}", file.display());
+    let mut report = Report::of_message(&message);
+    if error.kind() == std::io::ErrorKind::NotFound
+        && let Some(help) = what_is_there(Path::new(file))
+    {
+        report.help = vec![help];
+    }
+    Failure::Report {
+        report: Box::new(report),
+        status: 1,
+    }
+}
+
+/// What there is instead of a program that is not there.
+fn what_is_there(file: &Path) -> Option<String> {
+    if file.is_file() {
+        // The kernel misses what is to run it.
+        let mut start = [0; 256];
+        let length = File::open(file).ok()?.read(&mut start).ok()?;
+        let line = start[..length]
+            .strip_prefix(b"#!")?
+            .split(|&b| b == b'\n')
+            .next()?;
+        let line = String::from_utf8_lossy(line);
+        let interpreter = line.split_whitespace().next()?;
+        return Some(format!(
+            "it is a script for '{interpreter}', which is not there"
+        ));
+    }
+    let mut names: Vec<String> = std::fs::read_dir(file.parent()?)
+        .ok()?
+        .flatten()
+        .map(|entry| format!("'{}'", entry.file_name().display()))
+        .filter(|name| !name.starts_with("'."))
+        .collect();
+    names.sort();
+    let [first, ..] = &names[..] else {
+        return None;
+    };
+    let all = match names.len() {
+        ..=8 => names.join(", "),
+        many => format!("{} and {} more", names[..8].join(", "), many - 8),
+    };
+    Some(format!(
+        "what there is: {all}; 'meta.mainProgram' of a package names its program, and 'rx shell … --command {}' runs any of them",
+        first.trim_matches('\'')
+    ))
 }
 
 /// What `rx __run-in-store LOGICAL REAL SYSTEM PROGRAM NAME ARGUMENT…` does. This process must have one thread.

@@ -631,6 +631,26 @@ fn mistakes_in_calls_of_the_library_are_shown_where_they_are_made() {
                 2| writeText "n" 2
                  | ^
     "#);
+    place.write(
+        "inputs.nix",
+        "with import <rx> { };\nlib.mapAttrs (_: buildInputs: mkDerivation { name = \"p\"; inherit buildInputs; }) {\n\
+         text = [ \"zlib\" ]; number = [ 1 ]; set = { }; null = [ null ];\n\
+         good = [ ./inputs.nix \"${hello}\" hello ];\n}\n",
+    );
+    let said = |attribute: &str| {
+        let run = place.run("rx-instantiate", ["inputs.nix", "-A", attribute]);
+        run.err.lines().next().unwrap_or_default().to_owned()
+    };
+    let all = ["text", "number", "set", "null"].map(said).join("\n");
+    insta::assert_snapshot!(all, @r#"
+    error: mkDerivation: 'buildInputs' of 'p' has the text "zlib" in it; packages are named without quotes
+    error: mkDerivation: 'buildInputs' of 'p' has the integer 1 in it, which is no package
+    error: mkDerivation: 'buildInputs' of 'p' must be a list of packages, but is an empty set
+    error: mkDerivation: 'buildInputs' of 'p' has null in it; leave it out with 'lib.optional'
+    "#);
+    place
+        .run("rx-instantiate", ["inputs.nix", "-A", "good"])
+        .success();
 }
 
 #[test]

@@ -108,6 +108,10 @@ const EVALUATION: &[Advice] = &[
         help: "a derivation needs 'name', 'system' and 'builder'; package collections have 'mkDerivation', which sets them",
     },
     Advice {
+        phrase: "invalid SRI hash",
+        help: "it is not complete; an empty string as hash makes the build tell the right one",
+    },
+    Advice {
         phrase: "has wrong length for hash algorithm",
         help: "an empty string as hash makes the build tell the right one",
     },
@@ -205,7 +209,8 @@ const EVALUATION: &[Advice] = &[
     },
     Advice {
         phrase: "does not evaluate to a derivation",
-        help: "name an attribute that is a package with '-A', or see the value with 'rx-instantiate --eval'",
+        help: "name an attribute that is a package with '-A', give a function all its arguments, or see the value with \
+               'rx-instantiate --eval'",
     },
     Advice {
         phrase: "cannot look up '<",
@@ -266,6 +271,14 @@ pub fn for_evaluation(kind: ErrorKind, report: &Report) -> Option<String> {
         // The author of the expression has said what there is to say.
         return None;
     }
+    if let Some(name) = between(message, "undefined variable '", "'")
+        && is_interpolated(report, name)
+    {
+        return Some(format!(
+            "'${{…}}' in a string is for the language; a variable of the shell is '${name}', or '''${{{name}}}' in '' strings \
+             and '\\${{{name}}}' in others"
+        ));
+    }
     if let Some(name) = between(message, "attribute '", "' missing")
         && let Some(builtin) = rx_eval::builtins::all().find(|builtin| builtin.name == name)
         && let Some(feature) = builtin.feature
@@ -287,6 +300,23 @@ pub fn for_evaluation(kind: ErrorKind, report: &Report) -> Option<String> {
                 None => "relative paths start at the directory that you are in".to_owned(),
             })
         })
+}
+
+/// Is a name all that stands in `${…}`, within a string?
+fn is_interpolated(report: &Report, name: &str) -> bool {
+    let Some(label) = report.labels.first() else {
+        return false;
+    };
+    let Some((before, from)) = label.source.text.split_at_checked(label.span.start) else {
+        return false;
+    };
+    let is_attribute = before
+        .strip_suffix("${")
+        .is_some_and(|before| before.ends_with('.') || before.trim_end().ends_with(['{', ';']));
+    let ended = from
+        .strip_prefix(name)
+        .is_some_and(|it| it.starts_with('}'));
+    before.ends_with("${") && ended && !is_attribute
 }
 
 const OTHER: &[Advice] = &[
@@ -331,6 +361,10 @@ const OTHER: &[Advice] = &[
     Advice {
         phrase: "does not provide attribute",
         help: "'rx flake show' lists what the flake has; packages stand below the system: 'packages.x86_64-linux.NAME'",
+    },
+    Advice {
+        phrase: "There is a conflict for the following files",
+        help: "leave one of the packages out, or let one win: the smaller 'meta.priority' does",
     },
     Advice {
         phrase: "does not include a type",

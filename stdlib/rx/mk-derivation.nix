@@ -26,10 +26,19 @@ let
     lib.optionalAttrs (place != null) { position = "${place.file}:${toString place.line}"; };
 
   checkInputs = attrs: name:
-    map (input:
-      if input == null then throw "mkDerivation: '${attrs.name}' has null in '${name}'; leave it out with 'lib.optional'"
+    let
+      inputs = attrs.${name} or [ ];
+      wrong = what: throw "mkDerivation: '${name}' of '${attrs.name}' ${what}";
+      # Packages as text are paths in the store.
+      isPackage = input: lib.isPath input || input ? outPath || lib.isString input && lib.hasPrefix "/" input;
+    in
+    if !lib.isList inputs then wrong "must be a list of packages, but is ${lib.describe inputs}"
+    else map (input:
+      if input == null then wrong "has null in it; leave it out with 'lib.optional'"
+      else if lib.isString input && !isPackage input then wrong "has the text \"${input}\" in it; packages are named without quotes"
+      else if !isPackage input then wrong "has ${lib.describe input} in it, which is no package"
       else input)
-      (attrs.${name} or [ ]);
+      inputs;
 
   make = function:
     let

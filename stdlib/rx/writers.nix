@@ -112,7 +112,10 @@ rec {
   /** A tree of links: `linkFarm "docs" { "guide/index.html" = ./index.html; }`. */
   linkFarm = name: entries:
     let
-      list = if builtins.isAttrs entries then lib.mapAttrsToList (name: path: { inherit name path; }) entries else entries;
+      pairs = if builtins.isAttrs entries then lib.mapAttrsToList (name: path: { inherit name path; }) entries else entries;
+      list = map (entry:
+        if entry ? name && entry ? path then entry
+        else throw "linkFarm: '${name}' is made of { NAME = PATH; } or [ { name, path } ], not of ${lib.describe entry}") pairs;
     in
     runCommand name { phaseTools = [ "ln" "mkdir" ]; } (
       ''mkdir -p "$out"'' + "\n" + lib.concatMapStrings (entry: ''

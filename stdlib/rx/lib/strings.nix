@@ -124,6 +124,7 @@ rec {
   describe = value:
     if builtins.isFunction value then "a function"
     else if builtins.isAttrs value && value.type or null == "derivation" then "the package '${value.name or "?"}'"
+    else if value == { } then "an empty set"
     else if builtins.isAttrs value then "a set with the attributes [ ${concatStringsSep " " (lists.take 5 (builtins.attrNames value))} ]"
     else if builtins.isList value then "a list of ${toString (builtins.length value)} elements"
     else if builtins.isPath value then "the path ${toString value}"
