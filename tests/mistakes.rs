@@ -68,6 +68,10 @@ expressions! {
     list_to_set_without_names: "builtins.listToAttrs [ { nme = \"a\"; value = 1; } ]\n";
     values_that_cannot_be_sorted: "builtins.sort (a: b: a < b) [ 1 \"a\" ]\n";
     function_in_json: "builtins.toJSON { greet = name: \"hello ${name}\"; }\n";
+    variable_of_the_shell_in_a_string: "{ buildPhase = \"mkdir ${out}/bin\"; }\n";
+    hash_that_is_not_complete: "
+derivation { name = \"x\"; system = \"s\"; builder = \"b\"; outputHashMode = \"flat\"; outputHash = \"sha256-abc\"; }
+";
     hash_of_a_wrong_length: "builtins.fetchTarball { url = \"https://example.org/x.tar.gz\"; sha256 = \"abc\"; }\n";
 }
 
@@ -134,6 +138,72 @@ fn file_with_a_name_that_is_nearly_right() {
         &place,
         "rx-build package.nix",
     );
+}
+
+/// A collection of packages that was found by the search path, with a file of one's own that uses it.
+fn collection() -> Place {
+    let place = place();
+    place.write(
+        "collection/default.nix",
+        "let
+  lib = import ./lib.nix;
+in
+lib.fix (lib.extend ({ overlays ? [ ] }: overlays) { } (final: {
+  fetch = lib.checked (name: throw \"fetch is called 'fetchurl' now\");
+  make = attrs: derivation ({ system = \"x86_64-linux\"; builder = \"/bin/sh\"; } // attrs);
+}))
+",
+    );
+    place.write(
+        "collection/lib.nix",
+        "rec {
+  fix = f: arguments: let self = f arguments self; in self;
+  checked = f: argument: apply f (prepare argument);
+  apply = f: argument: builtins.seq argument (f argument);
+  prepare = argument: assert builtins.isString argument; argument;
+  extend = read: none: base: arguments: final:
+    builtins.foldl' (prev: overlay:
+      prev // overlay final prev
+    ) (base final) (read arguments);
+}
+",
+    );
+    let path = format!("pkgs={}", place.work().join("collection").display());
+    place.with("NIX_PATH", &path)
+}
+
+#[test]
+fn mistakes_in_the_use_of_a_collection_are_shown_in_ones_own_code() {
+    let place = collection();
+    place.write(
+        "default.nix",
+        "let
+  pkgs = import <pkgs> { };
+in
+pkgs.make {
+  name = \"tool\";
+  src = pkgs.fetch \"tool.tar.gz\";
+}
+",
+    );
+    line(
+        "mistake_in_the_use_of_a_collection",
+        &place,
+        "rx-instantiate",
+    );
+    place.write(
+        "default.nix",
+        "(import <pkgs> { overlays = [ (prev: { make = 1; }) ]; }).make\n",
+    );
+    line("overlay_of_one_argument", &place, "rx-instantiate --eval");
+    // Who works on the collection is shown the place in it.
+    let mut here = place.command("rx-instantiate");
+    let run = here
+        .arg("--eval")
+        .args(["-E", "(import ./. { }).fetch \"x\""]);
+    let run = run.current_dir(place.work().join("collection")).output();
+    let run = place.outcome(&run.unwrap());
+    said("mistake_in_the_collection_itself", "rx-instantiate", &run);
 }
 
 #[test]

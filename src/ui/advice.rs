@@ -100,6 +100,10 @@ const EVALUATION: &[Advice] = &[
         help: "give it another value before, as in 'if x == null then \"\" else x'",
     },
     Advice {
+        phrase: "derivation name missing",
+        help: "a package needs 'name', or 'pname' and 'version'",
+    },
+    Advice {
         phrase: "derivation name",
         help: "names of derivations have letters, digits and the characters +-._?= only",
     },
@@ -271,6 +275,11 @@ pub fn for_evaluation(kind: ErrorKind, report: &Report) -> Option<String> {
         // The author of the expression has said what there is to say.
         return None;
     }
+    if message.starts_with("attempt to call something which is not a function")
+        && calls_overlay(report)
+    {
+        return Some("an overlay is a function of two arguments: 'final: prev: { … }'".to_owned());
+    }
     if let Some(name) = between(message, "undefined variable '", "'")
         && is_interpolated(report, name)
     {
@@ -300,6 +309,17 @@ pub fn for_evaluation(kind: ErrorKind, report: &Report) -> Option<String> {
                 None => "relative paths start at the directory that you are in".to_owned(),
             })
         })
+}
+
+/// Does package collections' code call an overlay here?
+fn calls_overlay(report: &Report) -> bool {
+    report.labels.first().is_some_and(|label| {
+        let text = &label.source.text;
+        let rest = text.get(label.span.start..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        line.trim_start_matches("// ")
+            .starts_with("overlay final prev")
+    })
 }
 
 /// Is a name all that stands in `${…}`, within a string?

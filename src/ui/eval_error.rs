@@ -7,6 +7,7 @@ use rx_store::interrupt::Interrupted;
 
 use super::advice;
 use super::failure::Failure;
+use super::own_code::feature_own_code;
 use super::report::{Frame, Label, Report, Source, without_numbers};
 
 /// What ends a command whose evaluation failed.
@@ -45,6 +46,7 @@ pub fn eval_report(evaluator: &Evaluator, error: &Error) -> Report {
         .map(|frame| show_frame(evaluator, frame))
         .collect();
     settle_place(&mut report);
+    feature_own_code(evaluator, &mut report);
     let difference = advice::for_difference(&report.message, &error.suggestions);
     report
         .help
@@ -255,6 +257,7 @@ fn show_frame(evaluator: &Evaluator, frame: &EvalFrame) -> Frame {
         always: frame.always,
         // The places of the other steps say it.
         hidden: frame.text.starts_with(b"while evaluating the file '"),
+        featured: false,
     }
 }
 

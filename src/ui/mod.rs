@@ -13,6 +13,8 @@ mod json_log;
 mod logger;
 mod markdown;
 mod output;
+mod own_code;
+pub mod pieces;
 pub mod report;
 mod status;
 mod tree;

@@ -88,6 +88,8 @@ pub struct Frame {
     pub always: bool,
     /// Is it only shown with `--show-trace`, since it says little?
     pub hidden: bool,
+    /// Is it shown with its source, as the place where the reader can change something?
+    pub featured: bool,
 }
 
 /// An error, ready to be shown.
@@ -173,11 +175,15 @@ impl Report {
             text += &format!("\n       {} {}", paint.dim("because:"), indent(cause));
         }
         let all = show_trace();
-        let mut left = SHORT_TRACE;
+        // Of somebody else's code, less is to be learned.
+        let mut left = match self.trace.iter().any(|frame| frame.featured) {
+            true => SHORT_TRACE / 2,
+            false => SHORT_TRACE,
+        };
         let mut hidden = 0;
         let mut last = "";
         for frame in &self.trace {
-            if !all && !frame.always {
+            if !all && !frame.always && !frame.featured {
                 // A function that calls itself does so many times.
                 if frame.hidden || frame.text == last {
                     continue;
@@ -191,7 +197,7 @@ impl Report {
             last = &frame.text;
             text += &format!("\n       {} {}", paint.dim("…"), indent(&frame.text));
             if let Some(label) = &frame.place {
-                if all {
+                if all || frame.featured {
                     text += &snippet(label, style);
                 } else {
                     let place = paint.place(&show_place(&label.place()));
