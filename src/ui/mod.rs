@@ -14,7 +14,6 @@ mod logger;
 mod markdown;
 mod output;
 mod own_code;
-pub mod pieces;
 pub mod report;
 mod status;
 mod tree;
