@@ -325,6 +325,33 @@ fn statistics_are_json() {
         "{stats}"
     );
     assert!(stats["cpuTime"].is_number(), "{stats}");
+    // Tools read them under the reference's names.
+    for (group, names) in [
+        ("envs", &["bytes", "elements", "number"][..]),
+        ("gc", &["cycles", "heapSize", "totalBytes"]),
+        ("list", &["bytes", "concats", "elements"]),
+        ("sets", &["bytes", "elements", "number"]),
+        ("sizes", &["Attr", "Bindings", "Env", "Value"]),
+        ("symbols", &["bytes", "number"]),
+        ("time", &["cpu", "gc", "gcFraction"]),
+        ("values", &["bytes", "number"]),
+    ] {
+        for name in names {
+            assert!(stats[group][name].is_number(), "{group}.{name}: {stats}");
+        }
+    }
+    for name in [
+        "nrAvoided",
+        "nrExprs",
+        "nrFunctionCalls",
+        "nrLookups",
+        "nrOpUpdateValuesCopied",
+        "nrOpUpdates",
+        "nrPrimOpCalls",
+        "nrThunks",
+    ] {
+        assert!(stats[name].is_number(), "{name}: {stats}");
+    }
 }
 
 #[test]

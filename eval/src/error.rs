@@ -113,6 +113,16 @@ impl Error {
         self
     }
 
+    /// Says where the value is asked for that is needed for itself, unless that is known.
+    #[must_use]
+    #[cold]
+    pub(crate) fn circle_at(self: Box<Self>, pos: Pos) -> Box<Error> {
+        match self.kind {
+            ErrorKind::InfiniteRecursion => self.at(pos),
+            _ => self,
+        }
+    }
+
     /// Adds what was being done.
     #[must_use]
     #[cold]

@@ -10,6 +10,7 @@ use rx_store::derivation::HashModulo;
 use rx_store::fetch::input::{Fetched, Input, Provenance};
 use rx_store::path::{StoreDir, StorePath};
 
+use crate::compile::Rejected;
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap::Word;
 use crate::io::EvalIo;
@@ -331,8 +332,9 @@ impl Vm {
         };
         let parsed = start.elapsed().as_micros() as u64;
         let unit = crate::compile::compile(&ast, source, &environment, &mut self.heap)
-            .map_err(undefined_variables)?;
+            .map_err(rejected)?;
         self.stats.compile_micros += start.elapsed().as_micros() as u64 - parsed;
+        self.stats.expressions += ast.len() as u64;
         self.stats.files += 1;
         self.stats.parsed_bytes += source.text.len() as u64;
         self.stats.parse_micros += start.elapsed().as_micros() as u64;
@@ -467,9 +469,13 @@ fn syntax_error(source: &Source, failure: rx_lang::ParseFailure) -> Box<Error> {
 }
 
 #[cold]
-fn undefined_variables(all: Vec<crate::compile::Undefined>) -> Box<Error> {
-    let Some(first) = all.first() else {
-        return Error::other("undefined variable");
+fn rejected(why: Rejected) -> Box<Error> {
+    let first = match &why {
+        Rejected::TooManyVariables => return Error::other("too many variables"),
+        Rejected::Undefined(all) => match all.first() {
+            Some(first) => first,
+            None => return Error::other("undefined variable"),
+        },
     };
     let name = rx_lang::symbol::name(first.name);
     if name == b"~" {

@@ -19,6 +19,8 @@ pub struct Stats {
     pub concats: u64,
     /// Attribute selections.
     pub selects: u64,
+    /// Expressions compiled.
+    pub expressions: u64,
     /// Files parsed.
     pub files: u64,
     /// Bytes parsed.

@@ -9,6 +9,8 @@
 //! Names are bytes. One that is not UTF-8 is interned under a reversible text form: the marker U+10FFFF and then one
 //! character per byte. A text name that starts with the marker takes the same way, so no two names meet.
 
+pub mod known;
+
 use std::cell::Cell;
 use std::hash::Hasher;
 use std::sync::{LazyLock, OnceLock};
@@ -190,6 +192,11 @@ impl Symbols {
         &slots[index]
     }
 
+    /// Bytes of all names together.
+    pub fn bytes(&self) -> usize {
+        self.text.strings().map(str::len).sum()
+    }
+
     /// How many names the table holds.
     pub fn len(&self) -> usize {
         self.text.len()
@@ -259,90 +266,6 @@ pub fn compare(a: Symbol, b: Symbol) -> std::cmp::Ordering {
     } else {
         Symbols::global().compare(a, b)
     }
-}
-
-macro_rules! known {
-    ($($constant:ident = $text:literal),* $(,)?) => {
-        /// Names with a fixed symbol, the same in every table.
-        pub mod known {
-            use super::Symbol;
-
-            #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-            enum Order { $($constant),* }
-
-            /// All of them, in the order of their symbols.
-            pub const NAMES: &[&str] = &[$($text),*];
-
-            $(
-                #[doc = concat!("`", $text, "`")]
-                pub const $constant: Symbol = Symbol(Order::$constant as u32);
-            )*
-        }
-    };
-}
-
-known! {
-    EMPTY = "",
-    SUB = "__sub",
-    MUL = "__mul",
-    DIV = "__div",
-    LESS_THAN = "__lessThan",
-    FIND_FILE = "__findFile",
-    NIX_PATH = "__nixPath",
-    CUR_POS = "__curPos",
-    OR = "or",
-    BODY = "body",
-    FUNCTOR = "__functor",
-    FUNCTION_ARGS = "__functionArgs",
-    TO_STRING = "__toString",
-    OVERRIDES = "__overrides",
-    STRUCTURED_ATTRS = "__structuredAttrs",
-    JSON = "__json",
-    CONTENT_ADDRESSED = "__contentAddressed",
-    IMPURE = "__impure",
-    IGNORE_NULLS = "__ignoreNulls",
-    NAME = "name",
-    VALUE = "value",
-    TYPE = "type",
-    SYSTEM = "system",
-    OUT_PATH = "outPath",
-    DRV_PATH = "drvPath",
-    DRV_ATTRS = "drvAttrs",
-    OUTPUTS = "outputs",
-    OUTPUT_NAME = "outputName",
-    OUTPUT_SPECIFIED = "outputSpecified",
-    OUTPUT_HASH = "outputHash",
-    OUTPUT_HASH_ALGO = "outputHashAlgo",
-    OUTPUT_HASH_MODE = "outputHashMode",
-    BUILDER = "builder",
-    ARGS = "args",
-    ALL = "all",
-    OUT = "out",
-    META = "meta",
-    DESCRIPTION = "description",
-    RECURSE_FOR_DERIVATIONS = "recurseForDerivations",
-    FILE = "file",
-    LINE = "line",
-    COLUMN = "column",
-    KEY = "key",
-    PATH = "path",
-    PREFIX = "prefix",
-    URL = "url",
-    SHA256 = "sha256",
-    SUCCESS = "success",
-    RIGHT = "right",
-    WRONG = "wrong",
-    START_SET = "startSet",
-    OPERATOR = "operator",
-    SELF = "self",
-    PKGS = "pkgs",
-    LIB = "lib",
-    STDENV = "stdenv",
-    TRUE = "true",
-    FALSE = "false",
-    NULL = "null",
-    BUILTINS = "builtins",
-    DERIVATION = "derivation",
 }
 
 #[cfg(test)]

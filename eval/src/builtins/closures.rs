@@ -59,8 +59,7 @@ fn read_arguments(vm: &mut Vm, argument: Value, pos: Pos) -> Result<Wanted> {
     let attrs = vm.expect_attrs(argument, pos, what)?;
     let mut wanted = Wanted::default();
     let entries = attrs.entries(&mut vm.heap);
-    for (i, (name, value)) in entries.iter().enumerate() {
-        let at = entries.pos(i);
+    for (name, at, value) in entries.as_met() {
         let name = String::from_utf8_lossy(symbol::name(name)).into_owned();
         let what =
             format!("while evaluating the attribute '{name}' passed to builtins.fetchClosure");

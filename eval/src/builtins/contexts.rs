@@ -147,8 +147,8 @@ fn append_context(vm: &mut Vm, args: &[Value]) -> Result {
         .iter()
         .map(|&e| e.clone())
         .collect::<Vec<_>>();
-    for (i, (name, info)) in entries.iter().enumerate() {
-        mentioned(vm, symbol::name(name), info, entries.pos(i), &mut elements)?;
+    for (name, at, info) in entries.as_met() {
+        mentioned(vm, symbol::name(name), info, at, &mut elements)?;
     }
     let context = Context::from_elements(elements);
     Ok(Str::with_context(&mut vm.heap, text.as_bytes(), context))

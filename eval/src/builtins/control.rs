@@ -1,6 +1,6 @@
 //! Evaluation itself: forcing, errors, tracing.
 
-use rx_lang::symbol::known::{SUCCESS, VALUE};
+use rx_lang::symbol::{self, known::VALUE};
 use rx_store::progress::{self, Level};
 
 use crate::builtins::{Builtin, builtin};
@@ -102,7 +102,7 @@ fn try_eval(vm: &mut Vm, args: &[Value]) -> Result {
         Err(error) => return Err(error),
     };
     let mut set = AttrsBuilder::new(2);
-    set.push(SUCCESS, success);
+    set.push(symbol::intern(b"success"), success);
     set.push(VALUE, value);
     Ok(set.finish(&mut vm.heap, Duplicates::Last))
 }

@@ -205,8 +205,7 @@ fn fetch(vm: &mut Vm, arg: Value, what: What) -> Result {
     let of_url = "while evaluating the url we should fetch";
     if let Some(attrs) = attrs {
         let entries = attrs.entries(&mut vm.heap);
-        for (i, (key, value)) in entries.iter().enumerate() {
-            let at = entries.pos(i);
+        for (key, at, value) in entries.as_met() {
             match symbol::name(key) {
                 b"url" => url = Some(text(vm.expect_plain_str(value, at, of_url)?)),
                 b"sha256" => {
@@ -419,12 +418,12 @@ fn input_attributes(vm: &mut Vm, arg: Value, tree: Tree, pos: Pos) -> Result<Inp
     };
     let mut out = InputAttrs::new().with("type", kind.as_str());
     let entries = attrs.entries(&mut vm.heap);
-    for (i, (name, value)) in entries.iter().enumerate() {
+    for (name, at, value) in entries.as_met() {
         if name == known::TYPE {
             continue;
         }
         let name = text(symbol::name(name));
-        let value = input_attribute(vm, &name, value, tree, entries.pos(i), pos)?;
+        let value = input_attribute(vm, &name, value, tree, at, pos)?;
         out.set(&name, value);
     }
     let submodules = out.flag("submodules").map_err(outside)?;
@@ -497,8 +496,7 @@ fn fetch_mercurial(vm: &mut Vm, args: &[Value]) -> Result {
     let arg = vm.force(args[0])?;
     if let Some(attrs) = arg.as_attrs() {
         let entries = attrs.entries(&mut vm.heap);
-        for (i, (key, value)) in entries.iter().enumerate() {
-            let at = entries.pos(i);
+        for (key, at, value) in entries.as_met() {
             match symbol::name(key) {
                 b"url" => {
                     let what =
@@ -624,7 +622,7 @@ fn flake_ref_to_string(vm: &mut Vm, args: &[Value]) -> Result {
     let what = "while evaluating the argument passed to builtins.flakeRefToString";
     let attrs = vm.expect_attrs(args[0], pos, what)?;
     let mut out = InputAttrs::new();
-    for (name, value) in attrs.entries(&mut vm.heap).iter() {
+    for (name, _, value) in attrs.entries(&mut vm.heap).as_met() {
         let name = text(symbol::name(name));
         let value = vm.force(value)?;
         let attr = match value.view() {

@@ -187,8 +187,7 @@ fn path(vm: &mut Vm, args: &[Value]) -> Result {
         context: Context::EMPTY,
     };
     let entries = attrs.entries(&mut vm.heap);
-    for (i, (name, value)) in entries.iter().enumerate() {
-        let at = entries.pos(i);
+    for (name, at, value) in entries.as_met() {
         match symbol::name(name) {
             b"path" => {
                 let what = "while evaluating the 'path' attribute passed to 'builtins.path'";

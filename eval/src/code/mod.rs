@@ -9,7 +9,7 @@
 pub mod debug;
 mod node;
 
-pub use node::{Code, Expr, Place, Var};
+pub use node::{Code, Expr, Place, Use, Var};
 
 use std::sync::OnceLock;
 
@@ -70,14 +70,11 @@ pub enum ThunkCode {
 }
 
 impl ThunkCode {
-    /// Whether it stands for a variable or makes a lambda, so that its value is an object of its own.
+    /// Whether it makes a lambda or stands for what is in scope everywhere, so that its value needs no copy.
     pub(crate) fn is_alias(&self) -> bool {
         match self {
             ThunkCode::Eval { body, .. } => {
-                matches!(
-                    body.expr(),
-                    Expr::Capture(_) | Expr::Shared(_) | Expr::Closure(_)
-                )
+                matches!(body.expr(), Expr::Shared(_) | Expr::Closure(_))
             }
             _ => false,
         }
@@ -270,7 +267,8 @@ pub struct WithVar {
     /// Its name.
     pub name: Symbol,
     /// The sets around it, innermost first.
-    pub scopes: &'static [(Var, SelectCache)],
+    /// and where those `with`s stand.
+    pub scopes: &'static [(Var, Pos, SelectCache)],
     /// Where it stands.
     pub pos: Pos,
 }

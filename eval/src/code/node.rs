@@ -28,14 +28,37 @@ trait Payload: Copy {
     fn unpack(bits: u64) -> Self;
 }
 
-impl Payload for u32 {
+/// A use of a variable: which word of the frame, or which captured word, and where it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Use {
+    /// The word.
+    pub word: u32,
+    /// The place, if that is known and among the first 256 MiB of sources.
+    pub pos: Pos,
+}
+
+impl Use {
+    const BITS: u32 = KIND_SHIFT / 2;
+    /// The last word that can be used.
+    pub(crate) const LAST: u32 = (1 << Self::BITS) - 1;
+}
+
+impl Payload for Use {
     fn pack(self) -> u64 {
-        u64::from(self)
+        debug_assert!(self.word <= Self::LAST);
+        let pos = match self.pos.0 {
+            pos if pos <= Self::LAST => pos,
+            _ => Pos::NONE.0,
+        };
+        u64::from(pos) << Self::BITS | u64::from(self.word & Self::LAST)
     }
 
     #[inline(always)]
     fn unpack(bits: u64) -> Self {
-        bits as u32
+        Use {
+            word: bits as u32 & Self::LAST,
+            pos: Pos((bits >> Self::BITS) as u32),
+        }
     }
 }
 
@@ -113,9 +136,9 @@ nodes! {
     /// Lazy. A value that may still be a thunk, shared by all who use it.
     2 Shared(&'static Word),
     /// Lazy. A word of the frame.
-    3 Local(u32),
+    3 Local(Use),
     /// Lazy. A captured word.
-    4 Capture(u32),
+    4 Capture(Use),
     /// Lazy. A lambda with what it captures.
     5 Closure(&'static ClosureSite),
     /// Lazy. A thunk with what it captures.
@@ -195,9 +218,20 @@ impl Code {
         }
     }
 
-    /// Where it stands, if it says so: variables and literals do not.
+    /// The code, without where a variable stands: errors name the operator or call that needs its value.
+    pub(crate) fn unplaced(self) -> Code {
+        let pos = Pos::NONE;
+        match self.expr() {
+            Expr::Local(used) => Code::new(Expr::Local(Use { pos, ..used })),
+            Expr::Capture(used) => Code::new(Expr::Capture(Use { pos, ..used })),
+            _ => self,
+        }
+    }
+
+    /// Where it stands, if it says so: literals do not.
     pub(crate) fn place(self) -> Pos {
         match self.expr() {
+            Expr::Local(used) | Expr::Capture(used) => used.pos,
             Expr::WithVar(site) => site.pos,
             Expr::Select(site) => site.pos,
             Expr::SelectPath(site) => site.pos,

@@ -120,19 +120,22 @@ impl Compiler<'_> {
             .map(|b| builtins.and_then(|builtins| self.constant(id, b, builtins)))
             .collect::<Vec<_>>();
         let first = self.scope.mark_next();
-        let mut places = Vec::with_capacity(bindings.len());
-        for (binding, constant) in bindings.iter().zip(&constants) {
-            if let Some(value) = *constant {
-                self.scope.bind_constant(binding.name, value);
-                places.push(None);
+        let mut places = vec![None; bindings.len()];
+        // They are made in the order of their symbols: another name for what is made before is the same value.
+        let mut order = (0..bindings.len()).collect::<Vec<_>>();
+        order.sort_by_key(|&i| bindings[i].name);
+        for &i in &order {
+            let name = bindings[i].name;
+            if let Some(value) = constants[i] {
+                self.scope.bind_constant(name, value);
                 continue;
             }
             let place = self.scope.reserve();
             match overrides {
-                Some(set) => self.scope.bind_overridable(binding.name, set),
-                None => self.scope.bind(binding.name, place),
+                Some(set) => self.scope.bind_overridable(name, set),
+                None => self.scope.bind(name, place),
             }
-            places.push(Some(place));
+            places[i] = Some(place);
         }
         let slots = places.iter().flatten().map(|place| place.slot).collect();
         let names = bindings.iter().map(|b| b.name).collect();
@@ -141,18 +144,21 @@ impl Compiler<'_> {
         let sources = self.inherit_sources(id, group);
         let mut nodes = Vec::with_capacity(bindings.len() + sources.len());
         let mut values = Vec::with_capacity(bindings.len());
-        for (i, (binding, inherited)) in bindings.iter().zip(inherited).enumerate() {
-            let Some(place) = places[i] else {
-                values.push(self.constant_node(constants[i].unwrap_or(Value::NULL)));
+        for (i, constant) in constants.into_iter().enumerate() {
+            values.push(match places[i] {
+                Some(scope::Place { slot, .. }) => self.var(Var::local(slot), Pos::NONE),
+                None => self.constant_node(constant.unwrap_or(Value::NULL)),
+            });
+        }
+        for i in order {
+            let Some(scope::Place { slot, .. }) = places[i] else {
                 continue;
             };
-            let node = match inherited {
+            let node = match inherited[i] {
                 Some(node) => node,
-                // What is bound before exists when this is: another name for it is the same value.
-                None => self.binding(binding, &sources, Group::Recursive(place.slot)),
+                None => self.binding(&bindings[i], &sources, Group::Recursive(slot)),
             };
-            nodes.push((place.slot, node));
-            values.push(self.node(Expr::Local(place.slot)));
+            nodes.push((slot, node));
         }
         nodes.extend(sources);
         if let Some(opened) = opened {
@@ -177,7 +183,7 @@ impl Compiler<'_> {
     }
 
     /// The value of a binding that takes something from `builtins`: such names need no variable.
-    fn constant(&self, id: AttrSetId, binding: &Binding, builtins: Attrs) -> Option<Value> {
+    fn constant(&mut self, id: AttrSetId, binding: &Binding, builtins: Attrs) -> Option<Value> {
         let is_builtins = |id: ExprId| self.ast.expr(id) == Syntax::Var(known::BUILTINS);
         let name = match binding.value {
             BindingValue::InheritFrom(n) => {
@@ -195,7 +201,12 @@ impl Compiler<'_> {
             },
             BindingValue::Inherit => return None,
         };
-        builtins.get(name).filter(|value| !value.is_thunk())
+        let value = builtins.get(name).filter(|value| !value.is_thunk())?;
+        // What is bound here is an object of its own.
+        match value.as_function() {
+            Some(function) => Some(function.copy(self.heap)),
+            None => Some(value),
+        }
     }
 
     /// The sources of `inherit (source)`, each with a word of the frame of its own.
@@ -243,7 +254,7 @@ impl Compiler<'_> {
 
     /// A thunk of `var.name`.
     fn select_from(&mut self, var: Var, name: Symbol, pos: Pos) -> Code {
-        let base = self.node(Expr::Capture(0));
+        let base = self.var(Var::capture(0), pos);
         let body = self.node(Expr::Select(self.make(code::Select {
             base,
             name,

@@ -102,7 +102,6 @@ impl Compiler<'_> {
             .iter()
             .map(|f| (f.name, self.scope.reserve()))
             .collect::<Vec<_>>();
-        let first = places.first().map_or(0, |p| p.1.slot);
         for &(name, place) in &places {
             self.scope.bind(name, place);
         }
@@ -113,7 +112,7 @@ impl Compiler<'_> {
             .map(|&(name, place)| (name, place.slot))
             .unzip();
         let opened = self.open_level(object, LevelKind::Names, names, slots);
-        // A default sees all formals, whichever of them come as arguments.
+        // A default sees all formals, whichever of them come as arguments; those before it are there when it is made.
         let list = syntax
             .iter()
             .zip(&places)
@@ -122,7 +121,7 @@ impl Compiler<'_> {
                 slot: place.slot,
                 default: formal
                     .default
-                    .map(|d| self.lazy(d, Group::Recursive(first))),
+                    .map(|d| self.lazy(d, Group::Recursive(place.slot))),
                 pos: self.at(formal.offset),
             });
         let list = list.collect();

@@ -17,7 +17,7 @@ use rx_lang::ast::{AttrName, AttrPath, Expr as Syntax, ExprId};
 use rx_lang::symbol::Symbol;
 
 use crate::code::debug::LevelKind;
-use crate::code::{self, Code, Expr, Name, Place, ThunkCode, ThunkSite, Var};
+use crate::code::{self, Code, Expr, Name, Place, ThunkCode, ThunkSite, Use, Var};
 use crate::heap::{Heap, Word};
 use crate::source::{Pos, Source};
 use crate::value::function::FunctionView;
@@ -51,6 +51,15 @@ pub struct Undefined {
     pub similar: Vec<Vec<u8>>,
 }
 
+/// Why something cannot be compiled.
+#[derive(Clone, Debug)]
+pub enum Rejected {
+    /// The variables that nothing binds, in the order of the source.
+    Undefined(Vec<Undefined>),
+    /// A function or expression has more than 268 million variables.
+    TooManyVariables,
+}
+
 /// What code can refer to without binding it.
 pub struct Environment<'a> {
     /// Constants such as `true` and `map`.
@@ -70,13 +79,13 @@ pub struct Environment<'a> {
 /// Compiles a file.
 ///
 /// # Errors
-/// The variables that nothing binds, in the order of the source.
+/// See [`Rejected`].
 pub fn compile(
     ast: &Ast,
     source: &Source,
     environment: &Environment<'_>,
     heap: &mut Heap,
-) -> Result<Unit, Vec<Undefined>> {
+) -> Result<Unit, Rejected> {
     let arena = heap.code;
     let mut compiler = Compiler {
         ast,
@@ -87,6 +96,7 @@ pub fn compile(
         scope: Scope::default(),
         withs: Vec::new(),
         undefined: Vec::new(),
+        too_many: false,
         strings: FxHashMap::default(),
         capture_lists: FxHashMap::default(),
         debug: None,
@@ -98,6 +108,9 @@ pub fn compile(
     let body = compiler.strict(ast.root());
     let body = compiler.watch_file(body, source);
     let unit = compiler.scope.leave_unit();
+    if compiler.too_many {
+        return Err(Rejected::TooManyVariables);
+    }
     if compiler.undefined.is_empty() {
         Ok(Unit {
             body,
@@ -106,7 +119,7 @@ pub fn compile(
         })
     } else {
         compiler.undefined.sort_by_key(|u| u.pos);
-        Err(compiler.undefined)
+        Err(Rejected::Undefined(compiler.undefined))
     }
 }
 
@@ -117,9 +130,11 @@ struct Compiler<'a> {
     heap: &'a mut Heap,
     arena: &'static Bump,
     scope: Scope,
-    /// The words that hold the sets of the `with`s around, outermost first.
-    withs: Vec<scope::Place>,
+    /// The words that hold the sets of the `with`s around, outermost first, and where those stand.
+    withs: Vec<(scope::Place, Pos)>,
     undefined: Vec<Undefined>,
+    /// Whether some unit has more variables than code can tell apart.
+    too_many: bool,
     /// String constants of the file by their text.
     strings: FxHashMap<Box<[u8]>, Value>,
     capture_lists: FxHashMap<&'static [Var], &'static [Var]>,
@@ -237,7 +252,7 @@ impl Compiler<'_> {
                     .enumerate()
                     .map(|(i, &a)| {
                         if i < 8 && strict >> i & 1 == 1 {
-                            self.strict(a)
+                            self.strict(a).unplaced()
                         } else {
                             self.lazy(a, Group::Ordinary)
                         }
@@ -267,7 +282,7 @@ impl Compiler<'_> {
                 let scope = self.lazy(scope, Group::Ordinary);
                 let mark = self.scope.mark();
                 let place = self.scope.reserve();
-                self.withs.push(place);
+                self.withs.push((place, self.pos(id)));
                 let object = self.reserve_level();
                 let opened = self.open_level(object, LevelKind::With, Vec::new(), vec![place.slot]);
                 let body = self.strict(body);
@@ -316,14 +331,7 @@ impl Compiler<'_> {
                 }
             }
             Syntax::Var(name) => match self.scope.lookup(name) {
-                Some(place) if group.forbids(&self.scope, place) => {
-                    let code = self.thunk(id);
-                    if let Expr::Thunk(site) = code.expr() {
-                        let pos = self.pos(id);
-                        self.heap.note_alias(&site.code, pos);
-                    }
-                    code
-                }
+                Some(place) if group.forbids(&self.scope, place) => self.thunk(id),
                 Some(_) => self.variable(name, self.pos(id)),
                 None => {
                     let code = self.variable(name, self.pos(id));
@@ -429,10 +437,10 @@ impl Compiler<'_> {
     /// Code for a variable.
     fn variable(&mut self, name: Symbol, pos: Pos) -> Code {
         match self.scope.resolve(name) {
-            Some(Binding::Var(var)) => return self.var(var),
+            Some(Binding::Var(var)) => return self.var(var, pos),
             Some(Binding::Const(value)) => return self.constant_node(value),
             Some(Binding::Overridable(var)) => {
-                let base = self.var(var);
+                let base = self.var(var, pos);
                 return self.node(Expr::Select(self.make(code::Select {
                     base,
                     name,
@@ -460,7 +468,7 @@ impl Compiler<'_> {
         let withs = self.withs.iter().rev().copied().collect::<Vec<_>>();
         let scopes = withs
             .into_iter()
-            .map(|place| (self.scope.var(place), Default::default()))
+            .map(|(place, pos)| (self.scope.var(place), pos, Default::default()))
             .collect();
         let scopes = self.slice(scopes);
         self.node(Expr::WithVar(self.make(code::WithVar {
@@ -470,11 +478,14 @@ impl Compiler<'_> {
         })))
     }
 
-    fn var(&self, var: Var) -> Code {
-        self.node(match var.place() {
-            Place::Local(slot) => Expr::Local(slot),
-            Place::Capture(n) => Expr::Capture(n),
-        })
+    fn var(&mut self, var: Var, pos: Pos) -> Code {
+        let (kind, word): (fn(Use) -> Expr, _) = match var.place() {
+            Place::Local(slot) => (Expr::Local, slot),
+            Place::Capture(n) => (Expr::Capture, n),
+        };
+        self.too_many |= word > Use::LAST;
+        let word = word.min(Use::LAST);
+        self.node(kind(Use { word, pos }))
     }
 
     fn attr_path(&mut self, path: AttrPath) -> &'static [Name] {

@@ -59,7 +59,13 @@ impl Compiler<'_> {
         pos: Pos,
     ) -> Code {
         if !self.is_rebound(name) {
-            return self.binary(kind, a, b, pos);
+            // The reference calls a function here, so it is the operator that needs the operands.
+            let binary = Binary {
+                left: self.strict(a).unplaced(),
+                right: self.strict(b).unplaced(),
+                pos,
+            };
+            return self.node(kind(self.make(binary)));
         }
         let function = self.variable(name, pos);
         let arguments = vec![self.lazy(a, Group::Ordinary), self.lazy(b, Group::Ordinary)];
@@ -83,7 +89,7 @@ impl Compiler<'_> {
                 pos,
             })));
         }
-        let right = self.strict(a);
+        let right = self.strict(a).unplaced();
         if let Expr::Const(value) = right.expr()
             && let Some(negative) = value.as_int().and_then(|n| 0i64.checked_sub(n))
         {

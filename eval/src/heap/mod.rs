@@ -16,10 +16,6 @@ use std::alloc::{Layout, alloc_zeroed};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bumpalo::Bump;
-use rustc_hash::FxHashMap;
-
-use crate::code::ThunkCode;
-use crate::source::Pos;
 
 /// One word of an object.
 pub type Word = AtomicU64;
@@ -38,6 +34,21 @@ const PAGE: usize = 4096;
 /// below what makes an ordinary machine swap.
 pub const DEFAULT_LIMIT: usize = 64 << 30;
 
+/// How many objects of some kinds have been made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Made {
+    /// Lists with elements of their own.
+    pub lists: u64,
+    /// Their elements.
+    pub list_elements: u64,
+    /// Attribute sets.
+    pub sets: u64,
+    /// Their attributes.
+    pub attributes: u64,
+    /// Those of them that `//` copied.
+    pub updated: u64,
+}
+
 /// The memory that one evaluator thread allocates from.
 #[derive(Debug)]
 pub struct Heap {
@@ -46,10 +57,10 @@ pub struct Heap {
     allocated: usize,
     limit: usize,
     exhausted: bool,
+    /// What has been made, for statistics.
+    pub made: Made,
     /// Where compiled code lives.
     pub(crate) code: &'static Bump,
-    /// Where variables stand that other variables are bound to, by what a thunk of them does.
-    aliases: FxHashMap<usize, Pos>,
     /// What has been learned about the layouts of attribute sets.
     pub(crate) shapes: crate::value::attrs::ShapeCache,
 }
@@ -69,8 +80,8 @@ impl Heap {
             allocated: 0,
             limit,
             exhausted: false,
+            made: Made::default(),
             code: Box::leak(Box::new(Bump::new())),
-            aliases: FxHashMap::default(),
             shapes: Default::default(),
         }
     }
@@ -109,22 +120,6 @@ impl Heap {
         self.allocated += words * 8;
         if self.allocated > self.limit {
             self.exhausted = true;
-        }
-    }
-
-    /// Notes where the variable stands that a thunk evaluates; its code has no room for that.
-    pub(crate) fn note_alias(&mut self, code: &'static ThunkCode, pos: Pos) {
-        self.aliases.insert(address_of(code), pos);
-    }
-
-    /// Where the code of a thunk stands, as far as that is known.
-    pub(crate) fn place_of(&self, code: &'static ThunkCode) -> Pos {
-        match code {
-            ThunkCode::Eval { body, .. } => match self.aliases.get(&address_of(code)) {
-                Some(&pos) => pos,
-                None => body.place(),
-            },
-            _ => Pos::NONE,
         }
     }
 

@@ -196,8 +196,8 @@ impl Vm {
         match code.expr() {
             Expr::Const(value) => Some(value),
             Expr::Shared(word) => Some(Value::from_word(heap::load(word)).peel()),
-            Expr::Local(slot) => Some(self.var(Var::local(slot), env)),
-            Expr::Capture(n) => Some(self.var(Var::capture(n), env)),
+            Expr::Local(used) => Some(self.var(Var::local(used.word), env)),
+            Expr::Capture(used) => Some(self.var(Var::capture(used.word), env)),
             Expr::Select(select) => {
                 let set = self.seen(select.base, env)?.as_attrs()?;
                 set.get(select.name)
@@ -302,8 +302,10 @@ impl Vm {
     }
 
     pub(super) fn with_var(&mut self, var: &'static WithVar, env: Env) -> Result {
-        for (scope, cache) in var.scopes {
-            let scope = self.var(*scope, env);
+        for (scope, pos, cache) in var.scopes {
+            let scope = self
+                .force(self.var(*scope, env))
+                .map_err(|e| e.circle_at(*pos))?;
             let attrs = self.expect_attrs(
                 scope,
                 var.pos,
@@ -312,7 +314,7 @@ impl Vm {
             if let Some(word) = attrs.word_cached(var.name, cache) {
                 return self
                     .force_word(word)
-                    .map_err(|e| in_attribute(e, attrs, var.name));
+                    .map_err(|e| in_attribute(e.circle_at(var.pos), attrs, var.name));
             }
         }
         let message = [b"undefined variable '", symbol::name(var.name), b"'"].concat();
@@ -362,5 +364,6 @@ fn attribute_frame(name: Symbol) -> Vec<u8> {
 #[cold]
 #[inline(never)]
 fn in_attribute(error: Box<Error>, attrs: Attrs, name: Symbol) -> Box<Error> {
-    error.frame(attrs.pos(name), attribute_frame(name))
+    let pos = attrs.pos(name);
+    error.circle_at(pos).frame(pos, attribute_frame(name))
 }

@@ -304,7 +304,9 @@ impl Vm {
         env: Env,
     ) -> Result<()> {
         let at = env.fp + code.arity as usize - 1;
-        let value = self.force(self.stack.get(at))?;
+        let value = self
+            .force(self.stack.get(at))
+            .map_err(|e| e.circle_at(code.pos))?;
         let Some(attrs) = value.as_attrs() else {
             return Err(self.not_a_set(value, code));
         };
@@ -396,8 +398,8 @@ impl Vm {
         }
         if !formals.ellipsis && found != entries.len() {
             let unexpected = |name| !formals.list.iter().any(|f| f.name == name);
-            // The reference meets them in the order of its symbol table; the alphabet is as good.
-            if let Some(&name) = entries.names().iter().find(|&&n| unexpected(n)) {
+            let names = entries.names().iter().copied();
+            if let Some(name) = names.filter(|&n| unexpected(n)).min() {
                 let mut message = b"function ".to_vec();
                 message.extend(lambda_name_quoted(code));
                 message.extend_from_slice(b" called with unexpected argument '");

@@ -79,13 +79,21 @@ impl Vm {
             return self.equal(x, y);
         }
         let (x, y) = (a.entries(&mut self.heap), b.entries(&mut self.heap));
-        if x.len() != y.len() || x.names() != y.names() {
+        if x.len() != y.len() {
             return Ok(false);
         }
-        for i in 0..x.len() {
+        // What comes before the first difference is evaluated, so programs see the order.
+        let order = x.by_symbol();
+        let others = (x.keys_id() != y.keys_id()).then(|| y.by_symbol());
+        for (at, &i) in order.iter().enumerate() {
+            let j = others.as_ref().map_or(i, |others| others[at]) as usize;
+            let i = i as usize;
             let name = x.names()[i];
+            if y.names()[j] != name {
+                return Ok(false);
+            }
             let equal = self
-                .equal_elements(x.value(i), y.value(i))
+                .equal_elements(x.value(i), y.value(j))
                 .context(x.pos(i), || {
                     [
                         b"while comparing attribute '",

@@ -26,8 +26,7 @@ impl Vm {
         match value.view() {
             View::Attrs(attrs) => {
                 let entries = attrs.entries(&mut self.heap);
-                for (i, (name, value)) in entries.iter().enumerate() {
-                    let pos = entries.pos(i);
+                for (name, pos, value) in entries.as_met() {
                     let forced = if value.is_thunk() {
                         self.debugged_attribute(name, pos, |vm| vm.force_part(value, seen))
                     } else {

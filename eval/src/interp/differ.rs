@@ -105,24 +105,33 @@ impl Vm {
                 b"'",
             ]);
         }
-        for (i, &name) in x.names().iter().enumerate() {
-            if y.find(name).is_none() {
+        for (i, j) in x.by_symbol().into_iter().zip(y.by_symbol()) {
+            let (i, j) = (i as usize, j as usize);
+            let (name, other) = (x.names()[i], y.names()[j]);
+            if name != other {
                 let (u, v) = sets(self);
+                // Of two sorted lists that differ here, one lacks what the other has.
+                let (name, is, but) = match y.find(name) {
+                    None => (name, "contained", "not"),
+                    Some(_) => (other, "missing", "is contained"),
+                };
+                let (is, but) = (format!("' is {is} in '"), format!("', but {but} in '"));
+                let name = symbol::name(name);
                 return because(&[
                     b"attribute name '",
-                    symbol::name(name),
-                    b"' is contained in '",
+                    name,
+                    is.as_bytes(),
                     &u,
-                    b"', but not in '",
+                    but.as_bytes(),
                     &v,
                     b"'",
                 ]);
             }
-            if x.value(i) == y.value(i) {
+            if x.value(i) == y.value(j) {
                 continue;
             }
-            self.explain_inequality(x.value(i), y.value(i))
-                .context(y.pos(i), || "where right hand side is")
+            self.explain_inequality(x.value(i), y.value(j))
+                .context(y.pos(j), || "where right hand side is")
                 .context(x.pos(i), || "where left hand side is")
                 .context(Pos::NONE, || {
                     [b"while comparing attribute '", symbol::name(name), b"'"].concat()

@@ -133,8 +133,8 @@ impl Vm {
         mut error: Box<Error>,
         inputs: InputSet,
     ) -> Box<Error> {
-        if error.kind == ErrorKind::InfiniteRecursion && error.pos.is_none() {
-            error.pos = self.heap.place_of(code);
+        if let ThunkCode::Eval { body, .. } = code {
+            error = error.circle_at(body.place());
         }
         if error.is_passing() {
             thunk.restore(code);

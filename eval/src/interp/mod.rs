@@ -43,17 +43,19 @@ impl Vm {
     pub(crate) fn eval(&mut self, code: Code, env: Env) -> Result {
         match code.expr() {
             Expr::Const(value) => Ok(value),
-            Expr::Local(slot) => {
-                let at = env.fp + slot as usize;
+            Expr::Local(used) => {
+                let at = env.fp + used.word as usize;
                 let value = self.stack.get(at);
                 if !value.is_thunk() {
                     return Ok(value);
                 }
-                let value = self.force_thunk(value)?;
+                let value = self.force_thunk(value).map_err(|e| e.circle_at(used.pos))?;
                 self.stack.set(at, value);
                 Ok(value)
             }
-            Expr::Capture(n) => self.force_word(capture(env, n)),
+            Expr::Capture(used) => self
+                .force_word(capture(env, used.word))
+                .map_err(|e| e.circle_at(used.pos)),
             _ => {
                 let base = self.sp;
                 self.eval_from(code, env, base)
@@ -109,8 +111,16 @@ impl Vm {
                     code = site.body;
                 }
                 Expr::Const(value) => return Ok(value),
-                Expr::Local(slot) => return self.force(self.stack.get(env.fp + slot as usize)),
-                Expr::Capture(n) => return self.force_word(capture(env, n)),
+                Expr::Local(used) => {
+                    return self
+                        .force(self.stack.get(env.fp + used.word as usize))
+                        .map_err(|e| e.circle_at(used.pos));
+                }
+                Expr::Capture(used) => {
+                    return self
+                        .force_word(capture(env, used.word))
+                        .map_err(|e| e.circle_at(used.pos));
+                }
                 Expr::Shared(word) => return self.force_word(word),
                 Expr::Closure(_) | Expr::List(_) => return Ok(self.delay(code, env)),
                 Expr::Attrs(site) => return Ok(self.make_attrs(site, env)),
@@ -210,8 +220,8 @@ impl Vm {
     pub(crate) fn delay(&mut self, code: Code, env: Env) -> Value {
         match code.expr() {
             Expr::Const(value) => value,
-            Expr::Local(slot) => self.stack.get(env.fp + slot as usize).peel(),
-            Expr::Capture(n) => Value::from_word(heap::load(capture(env, n))).peel(),
+            Expr::Local(used) => self.stack.get(env.fp + used.word as usize).peel(),
+            Expr::Capture(used) => Value::from_word(heap::load(capture(env, used.word))).peel(),
             Expr::Thunk(site) => self.make_thunk(site, env),
             Expr::Selection(site) => self.select_or_delay(site, env),
             Expr::Closure(site) => {
@@ -266,7 +276,7 @@ impl Vm {
     #[inline]
     fn peek(&self, body: Code, site: &'static ThunkSite, env: Env) -> Option<Value> {
         match body.expr() {
-            Expr::Capture(n) => Some(self.var(*site.captures.get(n as usize)?, env)),
+            Expr::Capture(used) => Some(self.var(*site.captures.get(used.word as usize)?, env)),
             Expr::Select(select) => {
                 let base = self.peek(select.base, site, env)?.as_attrs()?;
                 let word = base.word_cached(select.name, &select.cache)?;

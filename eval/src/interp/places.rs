@@ -35,8 +35,8 @@ impl Places {
         match code.expr() {
             Expr::Const(value) => value,
             Expr::Shared(word) => Value::from_word(heap::load(word)).peel(),
-            Expr::Local(slot) => self.var(Var::local(slot)),
-            Expr::Capture(n) => self.var(Var::capture(n)),
+            Expr::Local(used) => self.var(Var::local(used.word)),
+            Expr::Capture(used) => self.var(Var::capture(used.word)),
             Expr::Thunk(site) => self.thunk(heap, site),
             Expr::Selection(site) => match site.code {
                 ThunkCode::Eval { body, .. } => self
@@ -85,7 +85,7 @@ impl Places {
     /// The selected value, when everything on the way to it is finished.
     fn peek(self, body: Code, site: &'static ThunkSite) -> Option<Value> {
         match body.expr() {
-            Expr::Capture(n) => Some(self.var(*site.captures.get(n as usize)?)),
+            Expr::Capture(used) => Some(self.var(*site.captures.get(used.word as usize)?)),
             Expr::Select(select) => {
                 let base = self.peek(select.base, site)?.as_attrs()?;
                 let word = base.word_cached(select.name, &select.cache)?;

@@ -107,6 +107,8 @@ impl ListBuilder {
     /// Room for exactly `len` elements.
     pub fn new(heap: &mut Heap, len: usize) -> ListBuilder {
         let object = heap.alloc(1 + len);
+        heap.made.lists += 1;
+        heap.made.list_elements += len as u64;
         heap::store(&object[0], (len as u64) << 1);
         ListBuilder { object, len: 0 }
     }

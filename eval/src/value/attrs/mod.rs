@@ -26,6 +26,7 @@ pub(crate) use update::ShapeCache;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rx_lang::symbol::Symbol;
+use smallvec::SmallVec;
 
 use super::{Tag, Value};
 use crate::heap::{self, Heap, Word};
@@ -59,6 +60,8 @@ impl Attrs {
         layout: &'static Layout,
     ) -> (Value, &'static [Word]) {
         let object = heap.alloc(1 + layout.len());
+        heap.made.sets += 1;
+        heap.made.attributes += layout.len() as u64;
         heap::store(&object[0], heap::address_of(layout) as u64);
         (
             Value::tagged(heap::address_of(object), Tag::Attrs),
@@ -274,6 +277,23 @@ impl Entries {
     #[inline]
     pub fn find(&self, name: Symbol) -> Option<usize> {
         self.layout.keys.find(name)
+    }
+
+    /// The indices in the order of the symbols, that is, in which the names were met first: the order in which the
+    /// reference compares and forces attributes.
+    pub(crate) fn by_symbol(&self) -> SmallVec<[u32; 32]> {
+        let names = self.names();
+        let mut order = (0..names.len() as u32).collect::<SmallVec<[u32; 32]>>();
+        order.sort_unstable_by_key(|&i| names[i as usize]);
+        order
+    }
+
+    /// Names, places and values in the order of the symbols.
+    pub(crate) fn as_met(self) -> impl Iterator<Item = (Symbol, Pos, Value)> {
+        self.by_symbol().into_iter().map(move |i| {
+            let i = i as usize;
+            (self.names()[i], self.pos(i), self.value(i))
+        })
     }
 
     /// The identity of the list of names.

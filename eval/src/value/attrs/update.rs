@@ -231,6 +231,7 @@ fn compact(heap: &mut Heap, layers: &mut SmallVec<[Attrs; 8]>) {
 
 fn join(heap: &mut Heap, layout: &'static Layout, plan: &Plan, a: Entries, b: Entries) -> Value {
     let (value, words) = Attrs::with_layout(heap, layout);
+    heap.made.updated += words.len() as u64;
     match plan {
         Plan::Small(plan) => fill(words, plan.iter().map(|&from| usize::from(from)), a, b),
         Plan::Large(plan) => fill(words, plan.iter().map(|&from| from as usize), a, b),
