@@ -72,6 +72,37 @@ fn programs_have_the_values_that_the_language_gives_them() {
 }
 
 #[test]
+fn a_circle_is_told_where_the_value_is_asked_for() {
+    // The column, as the reference has it.
+    for (text, column) in [
+        ("let x = x; in x", 9),
+        ("let x = x + 1; in x", 9),
+        ("let x = 1 + x; in x", 13),
+        ("let x = 1 - x; in x", 11),
+        ("let x = x < 1; in x", 11),
+        ("let x = [] ++ x; in x", 15),
+        ("let x = {} // x; in x", 15),
+        ("let x = !x; in x", 10),
+        ("let x = true && x; in x", 17),
+        ("let x = if x then 1 else 2; in x", 12),
+        ("let x = \"a${x}b\"; in x", 13),
+        ("let x = with x; y; in x", 9),
+        ("let x = (y: y) x; in x", 13),
+        ("let x = ({ a }: a) x; in x", 10),
+        ("let x = builtins.length x; in x", 9),
+        ("let s = { a = s.a; }; in s.a", 11),
+        ("let x = let y = x; in y; in x", 23),
+        ("let x = (if true then x else 1) + 1; in x", 23),
+    ] {
+        let mut vm = vm(EvalSettings::default());
+        let error = eval(&mut vm, text).expect_err(text);
+        assert_eq!(error.kind, rx_eval::ErrorKind::InfiniteRecursion, "{text}");
+        let at = vm.ev.sources.locate(error.pos).expect(text);
+        assert_eq!(at.column, column, "{text}");
+    }
+}
+
+#[test]
 fn lists_in_strings_have_the_spaces_that_packages_depend_on() {
     let text = r#"map toString [ ["a" []] [[] "a"] ["a" [] "b"] [[] []] ["a" [[]]] ["a" ""] ["a" null] ]
         == [ "a " "a" "a b" "" "a " "a " "a " ]"#;

@@ -1,0 +1,1 @@
+let m = builtins.map; in [ m m ] == [ m map ]

@@ -1,0 +1,1 @@
+let a = b; b = x: x; in [ a ] == [ b ]

@@ -1,0 +1,1 @@
+builtins.path { recursive = throw "second"; name = throw "first"; }

@@ -1,0 +1,1 @@
+{ zz = 1; aa = throw "never asked for"; } == { zz = 2; aa = 1; }

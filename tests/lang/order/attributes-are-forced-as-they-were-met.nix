@@ -1,0 +1,1 @@
+{ zz = throw "first"; aa = throw "second"; }

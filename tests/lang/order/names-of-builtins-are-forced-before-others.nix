@@ -1,0 +1,1 @@
+builtins.deepSeq { zz = throw "second"; map = throw "first"; } 1

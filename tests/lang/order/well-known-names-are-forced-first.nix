@@ -1,0 +1,1 @@
+builtins.deepSeq { zz = throw "second"; outPath = throw "first"; } 1
