@@ -105,16 +105,7 @@ fn write_file(place: &Place, file: &str, name: &str) {
 }
 
 fn write_archive(file: &Path, text: &str) {
-    let compression = flate2::Compression::fast();
-    let encoder = flate2::write::GzEncoder::new(Vec::new(), compression);
-    let mut archive = tar::Builder::new(encoder);
-    let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    archive
-        .append_data(&mut header, "top/default.nix", text.as_bytes())
-        .unwrap();
-    fs::write(file, archive.into_inner().unwrap().finish().unwrap()).unwrap();
+    fs::write(file, common::archive_of("top/default.nix", text)).unwrap();
 }
 
 fn operations(place: &Place) -> Vec<Operation> {

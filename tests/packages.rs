@@ -87,20 +87,8 @@ impl Server {
 }
 
 fn archive(release: u32) -> Vec<u8> {
-    let text = collection(release);
-    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(
-        Vec::new(),
-        flate2::Compression::fast(),
-    ));
-    let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    header.set_mtime(1);
     let name = format!("stand-{release}/default.nix");
-    archive
-        .append_data(&mut header, name, text.as_bytes())
-        .unwrap();
-    archive.into_inner().unwrap().finish().unwrap()
+    common::archive_of(&name, &collection(release))
 }
 
 fn answer(

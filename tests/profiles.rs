@@ -568,17 +568,7 @@ impl Server {
 
 fn archive(name: &str) -> Vec<u8> {
     let text = format!("\"{name} of {}\"", std::process::id());
-    let mut archive = tar::Builder::new(flate2::write::GzEncoder::new(
-        Vec::new(),
-        flate2::Compression::fast(),
-    ));
-    let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    archive
-        .append_data(&mut header, "top/default.nix", text.as_bytes())
-        .unwrap();
-    archive.into_inner().unwrap().finish().unwrap()
+    common::archive_of("top/default.nix", &text)
 }
 
 #[test]

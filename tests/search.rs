@@ -379,6 +379,56 @@ fn a_large_set_is_indexed_by_workers_and_gives_the_same() {
     assert_eq!(everything(&place).matches("\"version\":\"8\"").count(), 20);
 }
 
+/// A root of two attributes: in one are a set of `count` packages and a small set, and so on once more inside.
+fn nested(place: &Place, count: usize) {
+    let set = |from: usize| {
+        let mut text = String::from("{ recurseForDerivations = true;\n");
+        for n in from..from + count {
+            let _ = writeln!(text, "p{n} = import ./package.nix {n};");
+        }
+        text
+    };
+    place.write(
+        "package.nix",
+        "n: { type = \"derivation\"; name = \"p${toString n}-${import ./version.nix}\"; }",
+    );
+    place.write("version.nix", "\"1\"");
+    place.write(
+        "default.nix",
+        &format!(
+            "{{ legacyPackages.here = {} inner = {} }};
+               small = {{ recurseForDerivations = true; a = import ./package.nix 9000; }}; }};
+               other = import ./package.nix 9001; }}",
+            set(0),
+            set(1000)
+        ),
+    );
+}
+
+#[test]
+fn a_set_of_many_in_a_small_root_is_shared_by_workers_however_often_they_begin_anew() {
+    let place = Place::new();
+    nested(&place, 300);
+    let first = everything(&place);
+    assert_eq!(first.matches("\"pname\"").count(), 602);
+    assert!(
+        first.contains("\"legacyPackages.here.inner.p1299\":"),
+        "{first}"
+    );
+    // Each worker ends after one answer, the next one goes on.
+    let command = ["search", "-f", "./default.nix", "", "^", "--json"];
+    let again = place.with("RX_SEARCH_MEMORY", "20000000");
+    assert_eq!(again.run("rx", command).success(), first);
+    // All of them are scanned again, then none.
+    again.write("version.nix", "\"2\"");
+    let changed = everything(&again);
+    assert_eq!(
+        changed,
+        first.replace("\"version\":\"1\"", "\"version\":\"2\"")
+    );
+    assert!(!told(&again).contains("changed"));
+}
+
 /// A generator of numbers, so that a failure can be had again.
 struct Numbers(u64);
 

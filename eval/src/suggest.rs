@@ -7,16 +7,25 @@ const MOST: usize = 5;
 
 /// The names nearest to `wrong`, best first.
 pub(crate) fn similar<'a>(wrong: &[u8], names: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
-    // Half of a short name is not a typing mistake.
-    let farthest = if wrong.len() < 4 { 1 } else { FARTHEST };
+    // All of a short name is not a typing mistake.
+    let farthest = if wrong.len() < 3 { 1 } else { FARTHEST };
+    let letters = letters_of(wrong);
     let mut found = names
         .filter(|name| name.len().abs_diff(wrong.len()) <= farthest)
+        // A step changes at most which two letters there are. In a set of all packages, hardly a name gets beyond this.
+        .filter(|name| (letters ^ letters_of(name)).count_ones() as usize <= 2 * farthest)
         .map(|name| (distance(wrong, name), name))
         .filter(|&(distance, _)| distance > 0 && distance <= farthest)
         .collect::<Vec<_>>();
     found.sort();
     found.truncate(MOST);
     found.into_iter().map(|(_, name)| name.to_vec()).collect()
+}
+
+/// Which bytes there are, as far as 64 bits can tell them apart.
+fn letters_of(name: &[u8]) -> u64 {
+    name.iter()
+        .fold(0, |letters, byte| letters | 1 << (byte % 64))
 }
 
 /// How many bytes must be inserted, removed, replaced or swapped with their neighbour.

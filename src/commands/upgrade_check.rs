@@ -62,11 +62,7 @@ Nothing is changed; `rx-env -u` and `rx profile upgrade` upgrade.";
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let invocation = &as_search(invocation);
         let roots = match &self.file {
-            Some(file) => vec![Root {
-                kind: RootKind::File(file.clone()),
-                attribute: Vec::new(),
-                shown: Vec::new(),
-            }],
+            Some(file) => vec![Root::of(RootKind::File(file.clone()))],
             None => default_roots(&invocation.settings, &self.options.include),
         };
         let searcher = Searcher {

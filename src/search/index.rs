@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
-use rx_eval::track::{Check, Input, InputKind, Near, State, check};
+use rx_eval::track::{Input, InputKind, State};
 use rx_store::hash::{Algorithm, Hasher};
 
 use super::scan::{Body, Found, Package};
@@ -31,7 +31,7 @@ const INPUT: usize = 32;
 const GROUP: usize = 12;
 const NODE: usize = 32;
 /// No node, no input.
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 
 const NOTHING: u8 = 0;
 const SET: u8 = 1;
@@ -84,7 +84,7 @@ fn u16_at(record: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([record[at], record[at + 1]])
 }
 
-fn u32_at(record: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(record: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]])
 }
 
@@ -286,15 +286,15 @@ impl Index {
 
     // ---- inputs ------------------------------------------------------------------------------------------
 
-    fn input_count(&self) -> usize {
+    pub(super) fn input_count(&self) -> usize {
         self.inputs.len() / INPUT
     }
 
-    fn input_record(&self, at: usize) -> &[u8] {
+    pub(super) fn input_record(&self, at: usize) -> &[u8] {
         &self.inputs[at * INPUT..(at + 1) * INPUT]
     }
 
-    fn input_parts(&self, at: usize) -> Option<(InputKind, &[u8], State)> {
+    pub(super) fn input_parts(&self, at: usize) -> Option<(InputKind, &[u8], State)> {
         let record = self.input_record(at);
         let start = u32_at(record, 0) as usize;
         let path = self.text.get(start..start + u16_at(record, 4) as usize)?;
@@ -384,77 +384,6 @@ impl Index {
             {
                 self.inputs[at * INPUT + 24..at * INPUT + 28].copy_from_slice(&by.to_le_bytes());
             }
-        }
-    }
-
-    /// Looks at all inputs, on several threads, and says which are not as they were.
-    pub(super) fn check_inputs(&self) -> Vec<(usize, Check)> {
-        let count = self.input_count();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(8).min(count / 1000 + 1);
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        let near = self.root_dir();
-        const PIECE: usize = 512;
-        let work = || {
-            let mut found = Vec::new();
-            loop {
-                let start = next.fetch_add(PIECE, std::sync::atomic::Ordering::Relaxed);
-                if start >= count || rx_store::interrupt::is_set() {
-                    return found;
-                }
-                for at in start..(start + PIECE).min(count) {
-                    match self.check_input(at, near.as_ref()) {
-                        Check::Same => {}
-                        other => found.push((at, other)),
-                    }
-                }
-            }
-        };
-        let mut all = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut all = work();
-            for other in others {
-                all.extend(other.join().unwrap_or_default());
-            }
-            all
-        });
-        all.sort_unstable_by_key(|(at, _)| *at);
-        // What seemed implied has to be looked at after all.
-        let changed: Vec<u32> = all.iter().map(|(at, _)| *at as u32).collect();
-        if !changed.is_empty() {
-            for at in 0..count {
-                let by = u32_at(self.input_record(at), 24);
-                if by != NONE
-                    && changed.binary_search(&by).is_ok()
-                    && let Some((kind, path, state)) = self.input_parts(at)
-                {
-                    match check(kind, path, state, None) {
-                        Check::Same => {}
-                        other => all.push((at, other)),
-                    }
-                }
-            }
-            all.sort_unstable_by_key(|(at, _)| *at);
-        }
-        all
-    }
-
-    /// The directory that most inputs are in, opened: finding a file from there is shorter.
-    fn root_dir(&self) -> Option<Near> {
-        let (_, path, _) = (0..self.input_count())
-            .filter_map(|at| self.input_parts(at))
-            .find(|(kind, ..)| *kind == InputKind::Contents)?;
-        let dir = &path[..path.iter().rposition(|&b| b == b'/')?];
-        Near::open(dir)
-    }
-
-    fn check_input(&self, at: usize, near: Option<&Near>) -> Check {
-        if u32_at(self.input_record(at), 24) != NONE {
-            return Check::Same;
-        }
-        match self.input_parts(at) {
-            Some((kind, path, state)) => check(kind, path, state, near),
-            None => Check::Changed,
         }
     }
 

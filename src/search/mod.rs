@@ -15,7 +15,12 @@
 //! | `scan` | one attribute → the packages in it, with the inputs of each |
 //! | `wire` | scans and inputs as bytes, between processes and in the journal |
 //! | `index` | the index: columns of bytes, read and written whole |
-//! | `build` | making an index, with workers and a journal |
+//! | `check` | whether the inputs of an index are as they were |
+//! | `build` | making an index |
+//! | `draft` | an index in the making |
+//! | `journal` | the same on disk, for a build that is interrupted |
+//! | `crew` | having attributes scanned by workers |
+//! | `tasks` | what is left to scan |
 //! | `worker` | a process that scans attributes for another |
 //! | `refresh` | bringing an index up to date |
 //! | `answer` | an index, and what in it is old |
@@ -29,12 +34,17 @@ mod answer;
 mod background;
 mod budget;
 mod build;
+mod check;
+mod crew;
+mod draft;
 mod index;
+mod journal;
 mod popularity;
 mod query;
 mod refresh;
 mod roots;
 mod scan;
+mod tasks;
 mod tidy;
 mod wire;
 mod worker;
@@ -42,6 +52,7 @@ mod worker;
 pub use answer::{Answer, Behind};
 pub use index::{Index, PackageRef};
 pub use query::{Hit, Query, Spans};
+use refresh::Effort;
 pub use roots::{Root, RootKind, default_roots, named_root};
 
 use std::path::{Path, PathBuf};
@@ -75,7 +86,7 @@ impl Searcher<'_> {
             return build::build(self, root, None);
         };
         if let Some(index) = Index::load(&file)
-            && let Some(index) = refresh::refresh_little(self, root, index, &file)?
+            && let Some(index) = refresh::refresh(self, root, index, &file, Effort::Little)?
         {
             return Ok(index);
         }
@@ -114,7 +125,7 @@ impl Searcher<'_> {
     /// The index of a root whose lock is held.
     fn index_in_turn(&self, root: usize, file: &Path) -> Result<Index, Failure> {
         if let Some(index) = Index::load(file)
-            && let Some(index) = refresh::refresh(self, root, index, file)?
+            && let Some(index) = refresh::refresh(self, root, index, file, Effort::All)?
         {
             return Ok(index);
         }

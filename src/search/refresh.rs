@@ -11,12 +11,14 @@ use rx_store::progress;
 
 use super::answer::{Answer, Behind};
 use super::budget::Budget;
+use super::draft::Draft;
 use super::index::PackageRef;
-use super::scan::{Body, Found};
+use super::roots::Opened;
+use super::scan::{Body, Depth, Found};
 use super::wire::NewInput;
 use super::worker::{new_inputs, scan_path};
 use super::{Index, Searcher, background, build};
-use crate::eval_session::{with_session, with_tracking_session};
+use crate::eval_session::{EvalSession, with_session, with_tracking_session};
 use crate::ui::Failure;
 
 /// More attributes than this are left to workers.
@@ -90,32 +92,30 @@ fn changes(index: &mut Index, file: &Path) -> Result<Changes, Failure> {
     }))
 }
 
-/// The index as it should be now if that takes no more than a moment; else nothing.
-pub(super) fn refresh_little(
-    searcher: &Searcher<'_>,
-    root: usize,
-    mut index: Index,
-    file: &Path,
-) -> Result<Option<Index>, Failure> {
-    match changes(&mut index, file)? {
-        Changes::Nothing => Ok(Some(index)),
-        Changes::Some(stale) if stale.size <= FEW => scan_few(searcher, root, index, &stale, file),
-        _ => Ok(None),
-    }
+/// How much is brought up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// What takes no more than a moment.
+    Little,
+    /// All that does not need a new index. The lock of the index is held.
+    All,
 }
 
-/// The index as it should be now; nothing if it must be made anew. Its lock is held.
+/// The index as it should be now; nothing if that takes another effort.
 pub(super) fn refresh(
     searcher: &Searcher<'_>,
     root: usize,
     mut index: Index,
     file: &Path,
+    effort: Effort,
 ) -> Result<Option<Index>, Failure> {
     match changes(&mut index, file)? {
         Changes::Nothing => Ok(Some(index)),
-        Changes::Base(_) => Ok(None),
         Changes::Some(stale) if stale.size <= FEW => scan_few(searcher, root, index, &stale, file),
-        Changes::Some(stale) => scan_many(searcher, root, &index, &stale, file).map(Some),
+        Changes::Some(stale) if effort == Effort::All => {
+            scan_many(searcher, root, &index, &stale, file).map(Some)
+        }
+        Changes::Base(_) | Changes::Some(_) => Ok(None),
     }
 }
 
@@ -210,19 +210,29 @@ fn glance_at(
     }
     let result = with_session(searcher.invocation, searcher.options, true, |session| {
         let opened = root.open(session)?;
-        let prefix = root.prefix();
-        for &at in nodes {
-            let mut path = prefix.clone();
-            path.extend(index.names(at));
-            let found = scan_path(session, &opened, prefix.len(), &path)?;
-            all.push((at, found));
-        }
-        Ok(())
+        scan_all(session, &opened, &root.prefix(), index, nodes, &mut all)
     });
     match result {
         Err(_) if budget.is_over() => Ok(all),
         other => other.map(|()| all),
     }
+}
+
+/// Scans some attributes of an open root, one after the other; what was found stays if a later one fails.
+fn scan_all(
+    session: &mut EvalSession,
+    opened: &Opened,
+    prefix: &[Vec<u8>],
+    index: &Index,
+    nodes: &[usize],
+    all: &mut Vec<(usize, Vec<Found>)>,
+) -> Result<(), Failure> {
+    for &at in nodes {
+        let path = [prefix, &index.names(at)].concat();
+        let (found, _) = scan_path(session, opened, prefix.len(), &path, Depth::All)?;
+        all.push((at, found));
+    }
+    Ok(())
 }
 
 /// What scanning some attributes has given.
@@ -277,13 +287,7 @@ fn scan_nodes(
             if !beyond.is_empty() {
                 return Ok(false);
             }
-            let prefix = root.prefix();
-            for &at in nodes {
-                let mut path = prefix.clone();
-                path.extend(index.names(at));
-                let found = scan_path(session, &opened, prefix.len(), &path)?;
-                all.push((at, found));
-            }
+            scan_all(session, &opened, &root.prefix(), index, nodes, &mut all)?;
             Ok(true)
         },
     );
@@ -394,7 +398,7 @@ fn put_in_place(
         }
         return index;
     }
-    let mut draft = build::Draft::of(&index, searcher.roots[root].prefix());
+    let mut draft = Draft::of(&index, searcher.roots[root].prefix());
     for (at, found) in found {
         draft.splice(&index.names(at), found);
     }

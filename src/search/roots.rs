@@ -44,6 +44,15 @@ pub(super) enum Opened {
 }
 
 impl Root {
+    /// All of what comes from somewhere.
+    pub fn of(kind: RootKind) -> Root {
+        Root {
+            kind,
+            attribute: Vec::new(),
+            shown: Vec::new(),
+        }
+    }
+
     /// The value, evaluated as far as the set of its attributes.
     pub(super) fn open(&self, session: &mut EvalSession) -> Result<Opened, Failure> {
         let value = match &self.kind {

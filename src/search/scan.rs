@@ -18,6 +18,18 @@ pub struct Found {
     pub inputs: Vec<u32>,
 }
 
+impl Found {
+    /// That there is no package at an attribute path.
+    pub fn nothing(path: &[Vec<u8>]) -> Found {
+        Found {
+            parent: None,
+            name: path.last().cloned().unwrap_or_default(),
+            body: Body::Nothing,
+            inputs: Vec::new(),
+        }
+    }
+}
+
 /// What an attribute is, for a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -45,15 +57,45 @@ pub struct Package {
 /// Sets in each other beyond this are not searched: a set may contain itself.
 const DEEPEST: usize = 12;
 
-/// Scans the value at an attribute path. Only errors that end the whole scan (Ctrl-C, memory) are errors.
-pub fn scan(vm: &mut Vm, value: Value, path: &[Vec<u8>]) -> Result<Vec<Found>> {
+/// How far below the attribute a scan goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// To the end.
+    All,
+    /// A set that is one of many attributes, or has such a set in it, is not gone into: whoever asks has its attributes
+    /// scanned one by one.
+    Few,
+}
+
+/// A set of more attributes is one of many.
+const MANY: usize = 250;
+
+/// Scans the value at an attribute path, which is in these sets: what was found, and the names in it if it is not gone
+/// into. Only errors that end the whole scan (Ctrl-C, memory) are errors.
+pub fn scan(
+    vm: &mut Vm,
+    value: Value,
+    path: &[Vec<u8>],
+    within: Vec<Value>,
+    depth: Depth,
+) -> Result<(Vec<Found>, Vec<Vec<u8>>)> {
     let mut scan = Scan {
         path: path.to_vec(),
-        sets: Vec::new(),
+        sets: within,
         found: Vec::new(),
+        depth,
+        is_of_many: false,
     };
-    scan.visit(vm, value, None)?;
-    Ok(scan.found)
+    let Some(attrs) = scan.visit(vm, value, None)? else {
+        return Ok((scan.found, Vec::new()));
+    };
+    scan.go_into(vm, attrs, 0)?;
+    if !scan.is_of_many {
+        return Ok((scan.found, Vec::new()));
+    }
+    scan.found.truncate(1);
+    let names = children(vm, attrs).into_iter().map(|(name, _)| name);
+    Ok((scan.found, names.collect()))
 }
 
 /// Evaluates as much of a value as a scan does, but nothing below it.
@@ -62,6 +104,8 @@ pub fn glance(vm: &mut Vm, value: Value) -> Result<()> {
         path: Vec::new(),
         sets: Vec::new(),
         found: Vec::new(),
+        depth: Depth::All,
+        is_of_many: false,
     };
     scan.look(vm, value).map(|_| ())
 }
@@ -71,6 +115,9 @@ struct Scan {
     /// The sets around the current attribute, to see those that contain themselves.
     sets: Vec<Value>,
     found: Vec<Found>,
+    depth: Depth,
+    /// A set of many attributes was found, and is not to be gone into.
+    is_of_many: bool,
 }
 
 enum Seen {
@@ -80,7 +127,8 @@ enum Seen {
 }
 
 impl Scan {
-    fn visit(&mut self, vm: &mut Vm, value: Value, parent: Option<u32>) -> Result<()> {
+    /// Notes what a value is. If it is a set that is to be searched, gives it.
+    fn visit(&mut self, vm: &mut Vm, value: Value, parent: Option<u32>) -> Result<Option<Attrs>> {
         vm.check()?;
         let (seen, inputs) = vm.with_inputs(|vm| self.look(vm, value));
         let seen = match seen {
@@ -88,7 +136,6 @@ impl Scan {
             Err(_) => Seen::Nothing,
             Ok(seen) => seen,
         };
-        let at = self.found.len() as u32;
         let (body, set) = match seen {
             Seen::Nothing => (Body::Nothing, None),
             Seen::Package(package) => (Body::Package(package), None),
@@ -100,15 +147,31 @@ impl Scan {
             body,
             inputs,
         });
-        let Some(attrs) = set else {
+        Ok(set)
+    }
+
+    /// Visits what is in a set that was found at a place, and so on.
+    fn go_into(&mut self, vm: &mut Vm, attrs: Attrs, at: u32) -> Result<()> {
+        let children = children(vm, attrs);
+        if self.depth == Depth::Few && children.len() > MANY {
+            self.is_of_many = true;
             return Ok(());
-        };
+        }
         self.sets.push(attrs.value());
-        for (name, value) in children(vm, attrs) {
+        for (name, value) in children {
             self.path.push(name);
-            let visited = vm.deeper(|vm| self.visit(vm, value, Some(at)));
+            let visited = vm.deeper(|vm| {
+                let place = self.found.len() as u32;
+                match self.visit(vm, value, Some(at))? {
+                    Some(attrs) => self.go_into(vm, attrs, place),
+                    None => Ok(()),
+                }
+            });
             self.path.pop();
             visited?;
+            if self.is_of_many {
+                break;
+            }
         }
         self.sets.pop();
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! frame   length u32, checksum u64, payload
-//! payload inputs that are new since the last frame, the attribute path, what was found
+//! payload inputs that are new since the last frame, the attribute path, what was found, the names in a set of many
 //! ```
 
 use std::collections::hash_map::DefaultHasher;
@@ -36,6 +36,8 @@ pub struct Answer {
     pub path: Vec<Vec<u8>>,
     /// What was found there; the first is the attribute itself.
     pub found: Vec<Found>,
+    /// If it is a set of many, the names in it: they are scanned one by one.
+    pub more: Vec<Vec<u8>>,
 }
 
 /// Writes a frame.
@@ -186,6 +188,7 @@ impl Answer {
                 put_u32(&mut out, input);
             }
         }
+        put_path(&mut out, &self.more);
         out
     }
 
@@ -195,10 +198,12 @@ impl Answer {
         let inputs = get_inputs(&mut from)?;
         let path = get_path(&mut from)?;
         let found = from.list(get_found)?;
+        let more = get_path(&mut from)?;
         (from.0.is_empty() && !found.is_empty()).then_some(Answer {
             inputs,
             path,
             found,
+            more,
         })
     }
 }
@@ -260,6 +265,7 @@ mod tests {
                     inputs: Vec::new(),
                 },
             ],
+            more: vec![b"a.b".to_vec(), Vec::new()],
         }
     }
 

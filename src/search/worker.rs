@@ -11,21 +11,23 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use rx_eval::Value;
 use rx_eval::track::InputLog;
 use rx_lang::symbol;
 use rx_store::interrupt;
 
 use super::roots::Opened;
-use super::scan::{self, Body, Found};
+use super::scan::{self, Depth, Found};
 use super::wire::{self, Answer, NewInput, Reader};
-use super::{Searcher, build};
+use super::{Searcher, crew};
 use crate::eval_session::{EvalSession, with_tracking_session};
 use crate::ui::Failure;
 
 /// Says that a process is a worker.
 const WORKER: &str = "RX_SEARCH_WORKER";
-/// Bytes of values after which a worker ends: the fewest and the most. To begin again costs half a second.
-const ENOUGH: (usize, usize) = (256 << 20, 1 << 30);
+/// Bytes of values after which a worker ends: the fewest and the most. To begin again costs half a second; beside the
+/// values there is half as much again (code, inputs, names).
+const ENOUGH: (usize, usize) = (256 << 20, 448 << 20);
 /// Names another number of bytes.
 const ENOUGH_VARIABLE: &str = "RX_SEARCH_MEMORY";
 
@@ -73,16 +75,21 @@ pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
                 let Some(path) = wire::get_path(&mut Reader(&task)) else {
                     break;
                 };
-                let found = scan_path(session, &opened, prefix, &path)?;
+                let (found, more) = scan_path(session, &opened, prefix, &path, Depth::Few)?;
                 let inputs = new_inputs(&log, &mut told);
                 let answer = Answer {
                     inputs,
                     path,
                     found,
+                    more,
                 };
                 wire::write_frame(&mut answers, &answer.to_bytes())?;
-                answers.flush()?;
+                // Whoever has given more tasks does not wait for this one.
+                if tasks.buffer().is_empty() {
+                    answers.flush()?;
+                }
             }
+            answers.flush()?;
             Ok(())
         },
     )?;
@@ -111,7 +118,7 @@ fn end_with_the_search() {
 fn enough() -> usize {
     let given = std::env::var(ENOUGH_VARIABLE).ok();
     given.and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-        let share = crate::machine::memory() / 4 / build::workers();
+        let share = crate::machine::memory() / 4 / crew::workers();
         share.clamp(ENOUGH.0, ENOUGH.1)
     })
 }
@@ -125,48 +132,56 @@ pub(super) fn new_inputs(log: &InputLog, told: &mut usize) -> Vec<NewInput> {
         .collect()
 }
 
-/// Scans what is at an attribute path of an open root. What is not there is nothing.
+/// Scans what is at an attribute path of an open root: what was found, and the names in a set of many. What is not
+/// there is nothing.
 pub(super) fn scan_path(
     session: &mut EvalSession,
     root: &Opened,
     prefix: usize,
     path: &[Vec<u8>],
-) -> Result<Vec<Found>, Failure> {
-    let vm = &mut session.vm;
-    let value = match root {
-        Opened::One(value) => Some(*value),
-        Opened::Set(attrs) => {
-            let mut names = path.get(prefix..).unwrap_or_default().iter();
-            let mut value = names
-                .next()
-                .and_then(|name| attrs.get(symbol::intern(name)));
-            for name in names {
-                let set = match value {
-                    // The sets on the way are other attributes' business, with their inputs.
-                    Some(value) => vm.with_inputs(|vm| vm.force(value)).0,
-                    None => break,
-                };
-                value = match set {
-                    Ok(set) => set
-                        .as_attrs()
-                        .and_then(|attrs| attrs.get(symbol::intern(name))),
-                    Err(error) if error.is_passing() => return Err(session.failure(error)),
-                    Err(_) => None,
-                };
-            }
-            value
-        }
-    };
+    depth: Depth,
+) -> Result<(Vec<Found>, Vec<Vec<u8>>), Failure> {
+    let (value, within) = value_at(session, root, path.get(prefix..).unwrap_or_default())?;
     let scanned = match value {
-        Some(value) => scan::scan(vm, value, path),
-        None => Ok(vec![Found {
-            parent: None,
-            name: path.last().cloned().unwrap_or_default(),
-            body: Body::Nothing,
-            inputs: Vec::new(),
-        }]),
+        Some(value) => scan::scan(&mut session.vm, value, path, within, depth),
+        None => return Ok((vec![Found::nothing(path)], Vec::new())),
     };
     session.check(scanned)
+}
+
+/// What is at these names in a root, unevaluated, and the sets on the way to it.
+pub(super) fn value_at(
+    session: &mut EvalSession,
+    root: &Opened,
+    names: &[Vec<u8>],
+) -> Result<(Option<Value>, Vec<Value>), Failure> {
+    let attrs = match root {
+        Opened::One(value) => return Ok((Some(*value), Vec::new())),
+        Opened::Set(attrs) => attrs,
+    };
+    let vm = &mut session.vm;
+    let mut names = names.iter();
+    let mut within = Vec::new();
+    let mut value = names
+        .next()
+        .and_then(|name| attrs.get(symbol::intern(name)));
+    for name in names {
+        let set = match value {
+            // The sets on the way are other attributes' business, with their inputs.
+            Some(value) => vm.with_inputs(|vm| vm.force(value)).0,
+            None => break,
+        };
+        value = match set {
+            Ok(set) => {
+                within.push(set);
+                set.as_attrs()
+                    .and_then(|attrs| attrs.get(symbol::intern(name)))
+            }
+            Err(error) if error.is_passing() => return Err(session.failure(error)),
+            Err(_) => None,
+        };
+    }
+    Ok((value, within))
 }
 
 /// The other end: a worker that is given attribute paths.
@@ -201,14 +216,18 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Has an attribute path scanned; nothing if the worker has ended, or the user wants the search to end.
-    pub(super) fn ask(&mut self, path: &[Vec<u8>]) -> Option<Answer> {
-        let mut task = Vec::new();
+    /// Gives it an attribute path to scan; says whether it could be told.
+    pub(super) fn tell(&mut self, path: &[Vec<u8>]) -> bool {
+        let (mut task, mut frame) = (Vec::new(), Vec::new());
         wire::put_path(&mut task, path);
-        let mut frame = Vec::new();
-        wire::write_frame(&mut frame, &task).ok()?;
-        self.tasks.write_all(&frame).ok()?;
-        self.tasks.flush().ok()?;
+        wire::write_frame(&mut frame, &task)
+            .and_then(|()| self.tasks.write_all(&frame))
+            .is_ok()
+    }
+
+    /// What it has found at the first path that it has not answered yet; nothing if it has ended, or the user wants the
+    /// search to end.
+    pub(super) fn answer(&mut self) -> Option<Answer> {
         if self.answers.buffer().is_empty() {
             wait_for(self.answers.get_ref())?;
         }

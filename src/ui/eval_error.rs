@@ -215,16 +215,17 @@ fn did_you_mean(error: &Error) -> Option<String> {
             "the call gives '{given}', which the function does not know; is that what is missing?"
         ));
     }
+    // In the reference's words: its users' scripts look for them.
     let names: Vec<_> = error
         .suggestions
         .iter()
-        .map(|name| format!("'{}'", String::from_utf8_lossy(name)))
+        .map(|name| String::from_utf8_lossy(name))
         .collect();
     let (last, others) = names.split_last()?;
     Some(if others.is_empty() {
-        format!("did you mean {last}?")
+        format!("Did you mean {last}?")
     } else {
-        format!("did you mean one of {} or {last}?", others.join(", "))
+        format!("Did you mean one of {} or {last}?", others.join(", "))
     })
 }
 

@@ -192,3 +192,18 @@ impl Outcome {
         self.err
     }
 }
+
+/// A compressed archive of one file, as channels and downloads are.
+pub fn archive_of(name: &str, text: &str) -> Vec<u8> {
+    let compression = flate2::Compression::fast();
+    let encoder = flate2::write::GzEncoder::new(Vec::new(), compression);
+    let mut archive = tar::Builder::new(encoder);
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(1);
+    archive
+        .append_data(&mut header, name, text.as_bytes())
+        .unwrap();
+    archive.into_inner().unwrap().finish().unwrap()
+}

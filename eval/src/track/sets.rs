@@ -1,5 +1,7 @@
 //! Sets of inputs: sorted numbers, each set kept once and named by a number of its own.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 /// The number of a set.
@@ -14,18 +16,21 @@ impl SetId {
 /// All sets that came up, and the unions that were made of them.
 #[derive(Debug)]
 pub(super) struct InputSets {
-    sets: Vec<Box<[u32]>>,
-    known: FxHashMap<Box<[u32]>, SetId>,
+    sets: Vec<Arc<[u32]>>,
+    known: FxHashMap<Arc<[u32]>, SetId>,
     unions: FxHashMap<(SetId, SetId), SetId>,
+    /// Where unions are made: most of them are known.
+    scratch: Vec<u32>,
 }
 
 impl Default for InputSets {
     fn default() -> Self {
-        let empty: Box<[u32]> = Box::default();
+        let empty: Arc<[u32]> = Arc::default();
         InputSets {
             known: FxHashMap::from_iter([(empty.clone(), SetId::EMPTY)]),
             sets: vec![empty],
             unions: FxHashMap::default(),
+            scratch: Vec::new(),
         }
     }
 }
@@ -36,12 +41,12 @@ impl InputSets {
         &self.sets[set.0 as usize]
     }
 
-    fn intern(&mut self, members: Vec<u32>) -> SetId {
-        let members = members.into_boxed_slice();
-        if let Some(&known) = self.known.get(&members) {
+    fn intern(&mut self, members: &[u32]) -> SetId {
+        if let Some(&known) = self.known.get(members) {
             return known;
         }
         let id = SetId(self.sets.len() as u32);
+        let members: Arc<[u32]> = members.into();
         self.sets.push(members.clone());
         self.known.insert(members, id);
         id
@@ -59,12 +64,10 @@ impl InputSets {
         if let Some(&known) = self.unions.get(&key) {
             return known;
         }
-        let mut members = Vec::with_capacity(self.get(a).len() + self.get(b).len());
-        members.extend_from_slice(self.get(a));
-        members.extend_from_slice(self.get(b));
-        members.sort_unstable();
-        members.dedup();
-        let union = self.intern(members);
+        let mut members = std::mem::take(&mut self.scratch);
+        merge(self.get(a), self.get(b), &mut members);
+        let union = self.intern(&members);
+        self.scratch = members;
         self.unions.insert(key, union);
         union
     }
@@ -74,9 +77,26 @@ impl InputSets {
         let mut members = more.to_vec();
         members.sort_unstable();
         members.dedup();
-        let more = self.intern(members);
+        let more = self.intern(&members);
         self.union(set, more)
     }
+}
+
+/// Fills `out` with the members of two ascending lists, in order and each once.
+fn merge(mut a: &[u32], mut b: &[u32], out: &mut Vec<u32>) {
+    out.clear();
+    out.reserve(a.len() + b.len());
+    while let (Some((&x, after_x)), Some((&y, after_y))) = (a.split_first(), b.split_first()) {
+        out.push(x.min(y));
+        if x <= y {
+            a = after_x;
+        }
+        if y <= x {
+            b = after_y;
+        }
+    }
+    out.extend_from_slice(a);
+    out.extend_from_slice(b);
 }
 
 #[cfg(test)]

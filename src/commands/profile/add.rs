@@ -88,21 +88,55 @@ Examples:
                 let before = read_in(session, &*store, &profile)?;
                 let mut origins = Origins::of(&profile);
                 let (manifest, new) = join(&*store, &before, &additions, &mut origins);
-                match commit(&*store, &profile, &manifest, &token, dry) {
-                    Ok(true) => {
-                        if dry == Dry::No {
-                            origins.write();
-                        }
-                        return Ok(());
-                    }
-                    Ok(false) => Turn::take(&mut turn, &profile)?,
-                    Err(ProfileError::Conflict(conflict)) => {
-                        return Err(explain(invocation, &*store, &manifest, &new, &conflict));
-                    }
-                    Err(error) => return Err(error.into()),
+                let changed = Changed {
+                    manifest: &manifest,
+                    new: &new,
+                    origins: &origins,
+                };
+                if changed.commit(invocation, &*store, &profile, &token, dry)? {
+                    return Ok(());
                 }
+                Turn::take(&mut turn, &profile)?;
             }
         })
+    }
+}
+
+/// What a profile is to become.
+pub(super) struct Changed<'a> {
+    pub(super) manifest: &'a Manifest,
+    /// The names of what is new in it, with how the user called it.
+    pub(super) new: &'a BTreeMap<String, String>,
+    pub(super) origins: &'a Origins,
+}
+
+impl Changed<'_> {
+    /// Makes the profile so, unless it was changed since the token was taken.
+    pub(super) fn commit(
+        &self,
+        invocation: &Invocation,
+        store: &dyn Store,
+        profile: &Path,
+        token: &Token,
+        dry: Dry,
+    ) -> Result<bool, Failure> {
+        match commit(store, profile, self.manifest, token, dry) {
+            Ok(true) => {
+                if dry == Dry::No {
+                    self.origins.write();
+                }
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
+            Err(ProfileError::Conflict(conflict)) => Err(explain(
+                invocation,
+                store,
+                self.manifest,
+                self.new,
+                &conflict,
+            )),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -255,7 +289,7 @@ fn join(
 }
 
 /// Two packages have a file of the same name: which is the one that was there, and what to do.
-pub fn explain(
+fn explain(
     invocation: &Invocation,
     store: &dyn Store,
     manifest: &Manifest,

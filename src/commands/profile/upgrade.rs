@@ -5,14 +5,14 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use rx_store::fetch::flake_ref::FlakeRef;
-use rx_store::profile::{Entry, FlakeSource, Manifest, ProfileError, Token, Turn};
+use rx_store::profile::{Entry, FlakeSource, Manifest, Token, Turn};
 use rx_store::progress;
 use rx_store::store::Store;
 
-use super::add::{Addition, addition, build, explain};
+use super::add::{Addition, Changed, addition, build};
 use super::matchers::MatchArgs;
 use super::origins::{Origin, Origins};
-use super::{Dry, ProfileArgs, commit, read_in};
+use super::{Dry, ProfileArgs, read_in};
 use crate::cli::{Category, EvalOptions, Invocation, Subcommand};
 use crate::eval_session::{EvalSession, with_session};
 use crate::installables::{LockOptions, Lookup, SourceOptions};
@@ -98,19 +98,15 @@ impl Subcommand for ProfileUpgrade {
                 origins.set(store.dir(), name, &addition.entry, addition.origin);
                 manifest.elements.insert(name.clone(), addition.entry);
             }
-            match commit(&*store, &profile, &manifest, &token, dry) {
-                Ok(true) => {
-                    if dry == Dry::No {
-                        origins.write();
-                    }
-                    return Ok(());
-                }
-                Ok(false) => Turn::take(&mut turn, &profile)?,
-                Err(ProfileError::Conflict(conflict)) => {
-                    return Err(explain(&invocation, &*store, &manifest, &new, &conflict));
-                }
-                Err(error) => return Err(error.into()),
+            let changed = Changed {
+                manifest: &manifest,
+                new: &new,
+                origins: &origins,
+            };
+            if changed.commit(&invocation, &*store, &profile, &token, dry)? {
+                return Ok(());
             }
+            Turn::take(&mut turn, &profile)?;
         }
     }
 }
