@@ -17,6 +17,7 @@ pub mod line_index;
 pub mod options;
 mod parse;
 pub mod print;
+mod reading;
 pub mod scope;
 pub mod symbol;
 pub mod syntax_kind;

@@ -11,8 +11,9 @@ use crate::ast::Ast;
 use crate::compact::{Compact, Found};
 use crate::diagnostic::{Diagnostic, ParseFailure, Severity};
 use crate::grammar::{self, KEPT, Outcome, Supply};
-use crate::lexer::{Pieces, Token, Tokens, lex};
+use crate::lexer::{Pieces, Token, Tokens};
 use crate::options::ParseOptions;
+use crate::reading::read;
 use crate::syntax_kind::SyntaxKind as K;
 
 /// Sources from this size on are read in pieces.
@@ -40,16 +41,13 @@ pub fn parse(source: &[u8], options: &ParseOptions<'_>) -> Result<Ast, ParseFail
             return settle(ast, Vec::new(), semantic, outcome.diagnostics);
         }
     }
-    let mut tokens = lex(source, options);
-    let errors = std::mem::take(&mut tokens.errors);
-    let mut sink = Compact::new(source, options);
-    grammar::Sink::documents(&mut sink, &mut tokens.docs);
-    let outcome = grammar::program(source, tokens, options, sink);
-    if outcome.interrupted {
-        return Err(ParseFailure::Interrupted);
-    }
-    let (ast, semantic) = outcome.sink.finish();
-    settle(ast, errors, semantic, outcome.diagnostics)
+    let read = read(source, options, &mut |mut tokens| {
+        let mut sink = Compact::new(source, options);
+        grammar::Sink::documents(&mut sink, &mut tokens.docs);
+        grammar::program(source, tokens, options, sink).map(Compact::finish)
+    })?;
+    let (ast, semantic) = read.made;
+    settle(ast, read.lexical, semantic, read.syntactic)
 }
 
 fn in_pieces<'a>(source: &'a [u8], options: &'a ParseOptions<'a>) -> Outcome<Compact<'a>> {

@@ -39,7 +39,9 @@ fn reads_without_loss(source: &[u8]) -> Result<(), TestCaseError> {
             );
         }
         (Err(ParseFailure::Errors(errors)), _) => {
-            prop_assert!(!errors.is_empty());
+            prop_assert!(!errors.is_empty() && errors.len() <= source.len() + 2);
+            let found = tree.diagnostics();
+            prop_assert!(found.is_sorted_by_key(|one| one.range.start));
             for error in errors {
                 prop_assert!(
                     error.range.start <= error.range.end
@@ -63,9 +65,49 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         any::<u8>().prop_map(|byte| vec![byte]),
         prop::sample::select(vec![
-            "{", "}", "(", ")", "[", "]", "\"", "''", "${", ";", "=", ":", ",", ".", "@", "?",
-            "...", "if", "then", "else", "let", "in", "rec", "inherit", "with", "assert", "or",
-            "a", "1", "./b", "/*", "*/", "#", "\n", "\\", "$", "'", "|>", "\u{e9}", "\0", "\r\n",
+            "{",
+            "}",
+            "(",
+            ")",
+            "[",
+            "]",
+            "\"",
+            "''",
+            "${",
+            ";",
+            "=",
+            ":",
+            ",",
+            ".",
+            "@",
+            "?",
+            "...",
+            "if",
+            "then",
+            "else",
+            "let",
+            "in",
+            "rec",
+            "inherit",
+            "with",
+            "assert",
+            "or",
+            "a",
+            "1",
+            "\n  b = 2;\n",
+            "\n  ];",
+            "./b",
+            "/*",
+            "*/",
+            "#",
+            "\n",
+            "\\",
+            "$",
+            "'",
+            "|>",
+            "\u{e9}",
+            "\0",
+            "\r\n",
         ])
         .prop_map(|text| text.as_bytes().to_vec()),
     ];

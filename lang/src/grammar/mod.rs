@@ -89,6 +89,18 @@ pub(crate) struct Outcome<S> {
     pub(crate) mistaken: bool,
 }
 
+impl<S> Outcome<S> {
+    /// Makes something of the sink.
+    pub(crate) fn map<T>(self, make: impl FnOnce(S) -> T) -> Outcome<T> {
+        Outcome {
+            sink: make(self.sink),
+            diagnostics: self.diagnostics,
+            interrupted: self.interrupted,
+            mistaken: self.mistaken,
+        }
+    }
+}
+
 struct Operator<M> {
     mark: M,
     kind: K,

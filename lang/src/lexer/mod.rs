@@ -6,6 +6,7 @@
 //! Tokens are ranges of the source. Spaces and comments are not kept: they are what lies between tokens
 //! (see [`trivia`]).
 
+pub(crate) mod careful;
 mod path;
 mod text;
 pub mod trivia;
@@ -18,6 +19,7 @@ use crate::ast::DocComment;
 use crate::diagnostic::Diagnostic;
 use crate::options::ParseOptions;
 use crate::syntax_kind::SyntaxKind as K;
+use careful::{Careful, Missing};
 
 /// The tokens of a source. The last one is [`Eof`](K::Eof), and it is the only one of its kind.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ pub struct Tokens {
     pub errors: Vec<Diagnostic>,
     /// Whether the caller's check asked to stop; then the tokens are incomplete.
     pub interrupted: bool,
+    /// Whether the source ends in a string.
+    pub(crate) ends_in_string: bool,
 }
 
 /// A token: a range of the source.
@@ -101,6 +105,8 @@ struct Lexer<'a> {
     no_comment_end: bool,
     /// So many tokens are a piece.
     piece: usize,
+    /// There, if strings end where they plainly should.
+    careful: Option<Careful>,
     options: &'a ParseOptions<'a>,
 }
 
@@ -113,6 +119,16 @@ pub fn lex(source: &[u8], options: &ParseOptions<'_>) -> Tokens {
     };
     Pieces::new(source, options, usize::MAX).next(&mut tokens);
     tokens
+}
+
+/// The tokens of a source in which the ends of strings may be missing, and what is missing.
+pub(crate) fn lex_carefully(source: &[u8], options: &ParseOptions<'_>) -> (Tokens, Vec<Missing>) {
+    let mut tokens = Tokens::default();
+    let mut pieces = Pieces::new(source, options, usize::MAX);
+    pieces.lexer.careful = Some(Careful::default());
+    pieces.next(&mut tokens);
+    let missing = pieces.lexer.careful.map(|careful| careful.missing);
+    (tokens, missing.unwrap_or_default())
 }
 
 /// The tokens of a source, one piece after another: a piece stays in the processor's cache until it has been read.
@@ -134,6 +150,7 @@ impl<'a> Pieces<'a> {
                 scheme_run: 0..0,
                 no_comment_end: false,
                 piece,
+                careful: None,
                 options,
             },
             position: 0,
@@ -188,6 +205,10 @@ impl Lexer<'_> {
 
     /// Ends the tokens. `at` is where a message would point.
     fn end(&mut self, at: usize) -> Next {
+        self.tokens.ends_in_string = self
+            .modes
+            .iter()
+            .any(|mode| matches!(mode, Mode::String | Mode::IndentedString));
         self.emit(K::Eof, at, at);
         Next::End
     }
@@ -225,6 +246,9 @@ impl Lexer<'_> {
                     K::Quote => match self.short_string(at) {
                         Some(end) => at = end,
                         None => {
+                            if let Some(next) = self.begin_string(Mode::String) {
+                                return next;
+                            }
                             self.modes.push(Mode::String);
                             return Next::Switch(at);
                         }
@@ -278,6 +302,9 @@ impl Lexer<'_> {
             }
             K::IndentedOpen => {
                 self.emit(kind, start, end);
+                if let Some(next) = self.begin_string(Mode::IndentedString) {
+                    return next;
+                }
                 self.modes.push(Mode::IndentedString);
                 return Next::Switch(end);
             }

@@ -18,9 +18,9 @@ use rowan::{GreenNode, Language};
 
 use crate::diagnostic::{Diagnostic, ParseFailure};
 use crate::grammar;
-use crate::lexer::lex;
 use crate::options::ParseOptions;
 use crate::parse::too_long;
+use crate::reading::read;
 use crate::syntax_kind::SyntaxKind;
 
 pub use build::TokenCache;
@@ -84,22 +84,16 @@ impl Tree {
         if let Some(failure) = too_long(text.as_bytes()) {
             return Err(failure);
         }
-        let mut tokens = lex(text.as_bytes(), options);
-        let mut diagnostics = std::mem::take(&mut tokens.errors);
-        let outcome = grammar::program(
-            text.as_bytes(),
-            tokens,
-            options,
-            build::Builder::new(&text, cache),
-        );
-        if outcome.interrupted {
-            return Err(ParseFailure::Interrupted);
-        }
-        let (green, depth) = outcome.sink.finish();
+        let read = read(text.as_bytes(), options, &mut |tokens| {
+            let sink = build::Builder::new(&text, cache);
+            grammar::program(text.as_bytes(), tokens, options, sink).map(build::Builder::finish)
+        })?;
+        let (green, depth) = read.made;
         if depth > TOO_DEEP_TO_FREE {
             std::mem::forget(green.clone());
         }
-        diagnostics.extend(outcome.diagnostics);
+        let mut diagnostics = read.lexical;
+        diagnostics.extend(read.syntactic);
         diagnostics.sort_by_key(|diagnostic| diagnostic.range.start);
         let mut tree = Tree {
             green,
