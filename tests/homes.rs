@@ -29,7 +29,12 @@ in
   config = {
     home.greeting = conf.greeting;
     news = { display = "notify"; entries = conf.news; };
+    home.files.notes = { text = "one\ntwo"; mode = throw "no mode"; };
+    home.settings.depth.limit = 3;
+    home.self = package "self-1";
+    home.old = throw "this name is not used";
   };
+  pkgs = { inherit package; };
   options.home.greeting = {
     _type = "option";
     loc = [ "home" "greeting" ];
@@ -37,9 +42,25 @@ in
     type.description = "string";
     value = conf.greeting;
     default = null;
-    declarations = [ ];
-    definitionsWithLocations = [ ];
+    declarations = [ "greeting.nix" ];
+    files = [ confPath ];
   };
+  options.home.files = {
+    _type = "option";
+    loc = [ "home" "files" ];
+    type.description = "files";
+    type.getSubOptions = prefix: {
+      text = {
+        _type = "option";
+        loc = prefix ++ [ "<name>" "text" ];
+        description = { _type = "mdDoc"; text = "What is in it."; };
+        defaultText = { _type = "literalExpression"; text = "nothing at all"; };
+      };
+    };
+  };
+  options.home.settings = { _type = "option"; loc = [ "home" "settings" ]; type.description = "anything"; };
+  options.home.self = { _type = "option"; loc = [ "home" "self" ]; };
+  options.home.old = { _type = "option"; loc = [ "home" "old" ]; visible = false; };
   activationPackage = make "home-manager-generation" ''
     mkdir $out
     echo 1 > $out/gen-version
@@ -272,6 +293,86 @@ fn the_configuration_can_come_from_a_flake() {
     assert!(error.contains("does not provide attribute"), "{error}");
 }
 
+#[test]
+fn options_are_shown_with_what_is_inside() {
+    let home = Home::new();
+    home.configure("{ greeting = \"one\"; }");
+    let greeting = home.rx("option home.greeting").success();
+    for part in [
+        "Value:\n  \"one\"\n\n",
+        "Type:\n  string\n",
+        "Description:\n  What is said.\n",
+        "Declared by:\n  greeting.nix\n",
+    ] {
+        assert!(greeting.contains(part), "{greeting}");
+    }
+    let names = home.rx("option home").success();
+    assert_eq!(names, "files\ngreeting\nold\nself\nsettings\n");
+    assert_eq!(home.rx("option").success(), "home\n");
+    // The element of a set of modules has options, and its value is that of the element.
+    let text = home.rx("option home.files.notes.text").success();
+    assert_eq!(
+        text,
+        "Value:\n  ''\n  one\n  two\n  ''\n\nDefault:\n  nothing at all\n\nDescription:\n  What is in it.\n"
+    );
+    // What no option describes has a value all the same.
+    let inside = home.rx("option home.settings.depth").success();
+    assert_eq!(
+        inside,
+        "Value:\n  { limit = 3; }\n\nInside:\n  home.settings\n"
+    );
+    let error = home.rx("option home.greting").failure();
+    assert!(error.contains("did you mean 'home.greeting'?"), "{error}");
+    let error = home.rx("option home.greeting.loud").failure();
+    assert!(error.contains("without options inside"), "{error}");
+}
+
+#[test]
+fn all_values_below_an_option_are_shown_even_if_some_fail() {
+    let home = Home::new();
+    home.configure("{ greeting = \"one\"; }");
+    let all = home.rx("option --recursive home").success();
+    assert_eq!(
+        all,
+        "home.files.notes.mode = «error: no mode»;\nhome.files.notes.text = ''\none\ntwo\n'';\nhome.greeting = \"one\";\nhome.self = «derivation self-1»;\nhome.settings.depth.limit = 3;\n"
+    );
+    let one = home.rx("option -r home.greeting home.settings").success();
+    assert_eq!(
+        one,
+        "home.greeting = \"one\";\n\nhome.settings.depth.limit = 3;\n"
+    );
+}
+
+#[test]
+fn a_session_knows_the_configuration_and_loads_it_again() {
+    let home = Home::new();
+    home.configure("{ greeting = \"one\"; }");
+    let ask = |line: &str, text: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        home.place.feed("rx", &words, text).success()
+    };
+    let answer = ask(
+        "home repl",
+        "config.home.greeting\noptions.home.greeting.loc\n",
+    );
+    assert!(answer.contains("\"one\""), "{answer}");
+    assert!(answer.contains("\"greeting\""), "{answer}");
+    home.place.write(
+        "flake.nix",
+        "{ outputs = { self }: let all = { a = 1; } // { me = { config.x = 41 + 1; options = { }; pkgs.lib.y = 43; }; };
+             in { homeConfigurations = all; nixosConfigurations.box = all.me; }; }",
+    );
+    let answer = ask(
+        "home repl --flake path:.",
+        "config.x\nlib.y\n:r\nflake ? outputs\n",
+    );
+    for part in ["42", "43", "true"] {
+        assert!(answer.contains(part), "{answer}");
+    }
+    let answer = ask("os repl --flake path:.#box", "config.x\n");
+    assert!(answer.contains("42"), "{answer}");
+}
+
 /// Stands in for `<nixpkgs/nixos>`: a configuration is a set with `version` and `extra`.
 const SYSTEM: &str = r#"
 { configuration ? import <nixos-config> }:
@@ -392,6 +493,12 @@ fn a_system_is_switched_to_tried_and_rolled_back() {
     assert_eq!(current(), (2, "2".to_owned()));
     assert_eq!(rx("switch --rollback").success(), "switch 1 0\n");
     assert_eq!(current(), (2, "1".to_owned()));
+    let back = place.line("rx os rollback --to 2");
+    assert!(back.err.contains("1 → 2"), "{}", back.err);
+    assert_eq!(back.success(), "switch 2 0\n");
+    assert_eq!(place.line("rx os rollback").success(), "switch 1 0\n");
+    assert_eq!(current(), (2, "1".to_owned()));
+    place.line("rx os rollback --to 7").failure();
     let error = rx("switch --specialisation none").failure();
     assert!(error.contains("has no specialisation 'none'"), "{error}");
     assert_eq!(current(), (2, "1".to_owned()));

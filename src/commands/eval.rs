@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rx_eval::error::Context as _;
 use rx_eval::interp::{Coercion, CopyMode};
-use rx_eval::print::{PrintErrors, PrintOptions};
+use rx_eval::print::{Derivations, PrintErrors, PrintOptions};
 use rx_eval::value::{Context, View};
 use rx_eval::{Error, ErrorKind, Origin, Pos, Value, Vm};
 use rx_lang::symbol;
@@ -115,7 +115,7 @@ impl Eval {
             let options = PrintOptions {
                 colors: ui::stdout_colours(),
                 force: true,
-                derivation_paths: true,
+                derivations: Derivations::Paths,
                 errors: PrintErrors::FailAtTop,
                 ..PrintOptions::default()
             };

@@ -7,6 +7,7 @@ mod channel;
 mod collect_garbage;
 mod completions;
 mod config;
+mod configuration;
 mod copy;
 mod derivation;
 mod develop;
@@ -25,6 +26,7 @@ mod instantiate;
 mod key;
 mod links;
 mod log;
+mod module_options;
 mod nar;
 mod os;
 pub mod parse;
@@ -115,6 +117,7 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<home::HomeOption>(),
         Entry::of::<home::HomePackages>(),
         Entry::of::<home::HomeRemoveGenerations>(),
+        Entry::of::<home::HomeRepl>(),
         Entry::of::<home::HomeRollback>(),
         Entry::of::<home::HomeSwitch>(),
         Entry::of::<home::HomeUninstall>(),
@@ -131,6 +134,8 @@ pub fn modern() -> &'static [Entry] {
         Entry::of::<os::OsDryBuild>(),
         Entry::of::<os::OsListGenerations>(),
         Entry::of::<os::OsOption>(),
+        Entry::of::<os::OsRepl>(),
+        Entry::of::<os::OsRollback>(),
         Entry::of::<os::OsSwitch>(),
         Entry::of::<os::OsTest>(),
         Entry::of::<parse::Parse>(),

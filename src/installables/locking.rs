@@ -15,7 +15,7 @@ use crate::eval_session::EvalSession;
 use crate::ui::{Failure, UsageError};
 
 /// Options of commands that lock flakes.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug, Default, PartialEq, Eq)]
 #[command(next_help_heading = "Flakes")]
 pub struct LockOptions {
     /// Forget the lock file and look at all inputs anew.

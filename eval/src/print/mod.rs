@@ -6,7 +6,7 @@ pub(crate) mod quote;
 mod value;
 mod xml;
 
-pub use value::{PrintErrors, PrintOptions};
+pub use value::{Derivations, PrintErrors, PrintOptions};
 pub use xml::XmlOptions;
 
 /// An attribute name as a program writes it: in quotes when it is no identifier.

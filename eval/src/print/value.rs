@@ -24,6 +24,17 @@ pub enum PrintErrors {
     FailAtTop,
 }
 
+/// How a derivation is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Derivations {
+    /// As the set that it is.
+    Attributes,
+    /// As `«derivation PATH»`, which evaluates all that goes into it.
+    Paths,
+    /// As `«derivation NAME»`.
+    Names,
+}
+
 /// How a value is printed.
 #[derive(Clone, Debug)]
 pub struct PrintOptions {
@@ -31,8 +42,8 @@ pub struct PrintOptions {
     pub colors: bool,
     /// Evaluate what is printed; else `«thunk»` stands for it.
     pub force: bool,
-    /// Print `«derivation PATH»` for derivations; only together with `force`.
-    pub derivation_paths: bool,
+    /// How derivations are printed; only together with `force`.
+    pub derivations: Derivations,
     /// Print `«repeated»` for what has been printed before.
     pub repeated: bool,
     /// Nesting beyond which `{ ... }` and `[ ... ]` stand.
@@ -54,7 +65,7 @@ impl Default for PrintOptions {
         PrintOptions {
             colors: false,
             force: false,
-            derivation_paths: false,
+            derivations: Derivations::Attributes,
             repeated: true,
             max_depth: usize::MAX,
             max_attrs: usize::MAX,
@@ -72,7 +83,7 @@ impl PrintOptions {
         PrintOptions {
             colors: false,
             force: false,
-            derivation_paths: false,
+            derivations: Derivations::Attributes,
             repeated: true,
             max_depth: 10,
             max_attrs: 10,
@@ -239,7 +250,10 @@ impl Printer<'_> {
         if !self.is_new(identity) {
             return Ok(());
         }
-        if self.options.force && self.options.derivation_paths && vm.is_derivation(attrs)? {
+        if self.options.force
+            && self.options.derivations != Derivations::Attributes
+            && vm.is_derivation(attrs)?
+        {
             return self.derivation(vm, attrs);
         }
         if depth >= self.options.max_depth {
@@ -316,9 +330,18 @@ impl Printer<'_> {
 
     fn derivation(&mut self, vm: &mut Vm, attrs: Attrs) -> Result<()> {
         let mut text = "«derivation".as_bytes().to_vec();
-        if let Some(path) = attrs.get(known::DRV_PATH) {
+        let (found, what) = match self.options.derivations {
+            Derivations::Names => (
+                attrs.get(known::NAME),
+                "while evaluating the name of a derivation",
+            ),
+            _ => (
+                attrs.get(known::DRV_PATH),
+                "while evaluating the drvPath of a derivation",
+            ),
+        };
+        if let Some(path) = found {
             text.push(b' ');
-            let what = "while evaluating the drvPath of a derivation";
             let mut context = Context::EMPTY;
             let mode = Coercion::segment(false);
             vm.coerce_to_string(path, &mut text, &mut context, mode, Pos::NONE, what)?;

@@ -12,8 +12,10 @@ use rx_store::progress;
 use rx_store::store::Store;
 
 use crate::cli::{AutoArg, EvalOptions, Invocation};
+use crate::commands::configuration::{ConfigurationFlake, flake_directory, host_name};
+use crate::commands::repl::Start;
 use crate::eval_session::{EvalSession, with_session};
-use crate::installables::{Lookup, SourceOptions};
+use crate::installables::LockOptions;
 use crate::ui::{Failure, UsageError};
 
 /// The file of Home Manager that evaluates a configuration.
@@ -31,6 +33,8 @@ pub struct HomeSource {
     /// A flake with homeConfigurations; `#NAME` after it selects one.
     #[arg(long, value_name = "FLAKE")]
     flake: Option<OsString>,
+    #[command(flatten)]
+    lock: LockOptions,
     #[command(flatten)]
     options: EvalOptions,
 }
@@ -57,12 +61,6 @@ pub fn user_name() -> String {
     std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string())
-}
-
-/// The name of this machine.
-pub fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
 }
 
 impl HomeSource {
@@ -126,7 +124,17 @@ impl HomeSource {
     }
 
     /// The flake that is the configuration, if it is one: the one named, or the one beside the usual file.
-    fn flake(&self, invocation: &Invocation) -> Option<OsString> {
+    fn flake(&self, invocation: &Invocation) -> Option<ConfigurationFlake<'_>> {
+        let user = user_name();
+        Some(ConfigurationFlake {
+            flake: self.flake_reference(invocation)?,
+            lock: &self.lock,
+            output: "homeConfigurations",
+            names: vec![format!("{user}@{}", host_name()), user],
+        })
+    }
+
+    fn flake_reference(&self, invocation: &Invocation) -> Option<OsString> {
         if self.flake.is_some() {
             return self.flake.clone();
         }
@@ -137,8 +145,7 @@ impl HomeSource {
             return None;
         }
         let directory = configuration_directory(invocation).join("home-manager");
-        let real = std::fs::canonicalize(directory.join("flake.nix")).ok()?;
-        Some(real.parent()?.as_os_str().to_owned())
+        Some(flake_directory(&directory.join("flake.nix"))?.into_os_string())
     }
 
     /// Evaluates the configuration and hands it on: a set with `activationPackage`, `config`, `options`.
@@ -148,32 +155,12 @@ impl HomeSource {
         read_only: bool,
         run: impl FnOnce(&mut EvalSession, Value) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        if let Some(flake) = self.flake(invocation) {
+            return flake.with(invocation, &self.options, read_only, run);
+        }
         let mut invocation = invocation.clone();
-        if let Some(flake) = self.flake(&invocation) {
-            let user = user_name();
-            let host = host_name();
-            let lookup = Lookup {
-                defaults: [format!("{user}@{host}"), user]
-                    .map(|name| format!("homeConfigurations.\"{name}\""))
-                    .into(),
-                prefixes: vec!["homeConfigurations.".to_owned()],
-            };
-            return with_session(&invocation, &self.options, read_only, |session| {
-                let source = SourceOptions::default();
-                let named = source.name_one(session, Some(&flake), &lookup)?;
-                let (value, _) = named.value(session)?;
-                run(session, value)
-            });
-        }
         Arc::make_mut(&mut invocation.settings).pure_eval = false;
-        let file = self.file(&invocation)?;
-        let mut options = self.options.clone();
-        let attr = self.attr.clone().unwrap_or_default();
-        for (name, value) in [("confPath", file.into_os_string()), ("confAttr", attr)] {
-            options
-                .auto_args
-                .push((name.to_owned(), AutoArg::Text(value)));
-        }
+        let options = self.options_of_file(&invocation)?;
         with_session(&invocation, &options, read_only, |session| {
             session.lookup(b"home-manager").map_err(|_| {
                 Failure::from(
@@ -187,6 +174,31 @@ impl HomeSource {
             let value = session.check(called)?;
             run(session, value)
         })
+    }
+
+    /// The arguments that Home Manager is called with for a configuration in a file.
+    fn options_of_file(&self, invocation: &Invocation) -> Result<EvalOptions, Failure> {
+        let file = self.file(invocation)?;
+        let mut options = self.options.clone();
+        let attr = self.attr.clone().unwrap_or_default();
+        for (name, value) in [("confPath", file.into_os_string()), ("confAttr", attr)] {
+            options
+                .auto_args
+                .push((name.to_owned(), AutoArg::Text(value)));
+        }
+        Ok(options)
+    }
+
+    /// What a session about the configuration begins with.
+    pub fn start(&self, invocation: &Invocation) -> Result<(Start, EvalOptions), Failure> {
+        if let Some(flake) = self.flake(invocation) {
+            return Ok((flake.start()?, self.options.clone()));
+        }
+        let start = Start {
+            file: Some(ENTRY.into()),
+            ..Start::default()
+        };
+        Ok((start, self.options_of_file(invocation)?))
     }
 
     /// The derivation of the activation package, and the store that it is in.
@@ -244,47 +256,6 @@ pub fn home_profile(invocation: &Invocation) -> PathBuf {
         own
     };
     directory.join("home-manager")
-}
-
-/// The words of an option's path: `programs.git."a.b"`.
-pub fn option_path(text: &OsString) -> Result<Vec<Vec<u8>>, Failure> {
-    let text = text.as_bytes();
-    let text = text.strip_suffix(b".").unwrap_or(text);
-    rx_eval::selection::parse_attr_path(text)
-        .map_err(|error| Failure::message(String::from_utf8_lossy(&error.message).into_owned()))
-}
-
-/// What an option is, as text.
-pub fn describe_option(
-    session: &mut EvalSession,
-    configuration: Value,
-    path: &OsString,
-) -> Result<Vec<u8>, Failure> {
-    const TEXT: &[u8] = include_bytes!("../../../stdlib/option.nix");
-    let words = option_path(path)?;
-    let words: Vec<Value> = words.iter().map(|word| session.vm.str(word)).collect();
-    let words = session.vm.list(&words);
-    let function = session.eval_text(rx_eval::Origin::String, TEXT)?;
-    let mut arguments = Vec::new();
-    for name in ["options", "config"] {
-        let found = session.vm.find_along(name.as_bytes(), &[], configuration);
-        let (value, _) = session.check(found)?;
-        arguments.push((rx_lang::symbol::intern(name.as_bytes()), value));
-    }
-    arguments.push((rx_lang::symbol::intern(b"path"), words));
-    let text = session.vm.auto_call(&arguments, function);
-    let text = session.check(text)?;
-    let (mut out, mut context) = (Vec::new(), rx_eval::value::Context::EMPTY);
-    let coerced = session.vm.coerce_to_string(
-        text,
-        &mut out,
-        &mut context,
-        rx_eval::interp::Coercion::segment(false),
-        rx_eval::Pos::NONE,
-        "while describing an option",
-    );
-    session.check(coerced)?;
-    Ok(out)
 }
 
 /// A file below a store object that a link of a profile points to, on this machine's disk.

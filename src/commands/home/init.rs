@@ -9,6 +9,7 @@ use rx_store::progress;
 use super::config::{HomeSource, configuration_directory, user_name};
 use super::switch::{Activation, switch};
 use crate::cli::{Category, Invocation, Subcommand};
+use crate::commands::configuration::quoted;
 use crate::ui::{Failure, UsageError};
 
 /// The release whose defaults a new configuration gets.
@@ -97,15 +98,6 @@ fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// A text in double quotes as the language has it.
-pub(super) fn quoted(text: &str) -> String {
-    let escaped = text
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace("${", "\\${");
-    format!("\"{escaped}\"")
 }
 
 fn first_configuration(user: &str, home: &str) -> String {

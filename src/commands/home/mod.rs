@@ -19,20 +19,19 @@ pub use news::HomeNews;
 pub use switch::{HomeBuild, HomeInstantiate, HomeRollback, HomeSwitch, build_output};
 pub use uninstall::HomeUninstall;
 
-use std::ffi::OsString;
-
-use self::config::{HomeSource, describe_option};
+use self::config::HomeSource;
+use super::configuration::SessionArguments;
+use super::module_options::OptionArguments;
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::ui::{self, Failure};
+use crate::ui::Failure;
 
 /// Arguments of `rx home option`.
 #[derive(clap::Args)]
 pub struct HomeOption {
     #[command(flatten)]
     source: HomeSource,
-    /// The path of an option or of a set of options.
-    #[arg(default_value = "")]
-    path: OsString,
+    #[command(flatten)]
+    arguments: OptionArguments,
 }
 
 impl Subcommand for HomeOption {
@@ -42,9 +41,30 @@ impl Subcommand for HomeOption {
     const CATEGORY: Category = Category::Main;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let text = self.source.with(invocation, true, |session, value| {
-            describe_option(session, value, &self.path)
-        })?;
-        ui::print_bytes(&text)
+        self.source.with(invocation, true, |session, value| {
+            self.arguments.print(session, value)
+        })
+    }
+}
+
+/// Arguments of `rx home repl`.
+#[derive(clap::Args)]
+pub struct HomeRepl {
+    #[command(flatten)]
+    source: HomeSource,
+    #[command(flatten)]
+    session: SessionArguments,
+}
+
+impl Subcommand for HomeRepl {
+    const PATH: &'static str = "home repl";
+    const ABOUT: &'static str =
+        "Ask about the configuration: config, options and pkgs are variables";
+    const CATEGORY: Category = Category::Main;
+    const IMPURE: bool = true;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let (start, options) = self.source.start(invocation)?;
+        self.session.run(invocation, &options, start)
     }
 }

@@ -5,9 +5,10 @@ use std::io::Write;
 use rx_store::progress;
 
 use super::config::{HomeSource, user_name};
-use super::init::{STATE_VERSION, quoted};
+use super::init::STATE_VERSION;
 use super::switch::{Activation, switch};
 use crate::cli::{Category, Invocation, Subcommand};
+use crate::commands::configuration::quoted;
 use crate::ui::{self, Failure};
 
 /// Arguments of `rx home uninstall`.

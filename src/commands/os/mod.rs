@@ -2,7 +2,7 @@
 
 mod switch;
 
-pub use switch::{OsBoot, OsDryActivate, OsSwitch, OsTest};
+pub use switch::{OsBoot, OsDryActivate, OsRollback, OsSwitch, OsTest};
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -15,16 +15,27 @@ use rx_store::profile::Generations;
 use rx_store::store::Store;
 use serde_json::json;
 
+use super::configuration::{
+    ConfigurationFlake, SessionArguments, flake_directory, host_name, quoted,
+};
 use super::home::build_output;
-use super::home::config::{derivation_at, describe_option, host_name, in_generation};
+use super::home::config::{derivation_at, in_generation};
+use super::module_options::OptionArguments;
+use super::repl::Start;
 use crate::cli::{
     AutoArg, Category, EvalOptions, Invocation, JsonOptions, LinkOptions, Subcommand,
 };
 use crate::eval_session::{EvalSession, with_session};
-use crate::installables::{Lookup, SourceOptions};
+use crate::installables::LockOptions;
 use crate::realise::Run;
 use crate::store_session::{open_store, shown};
 use crate::ui::{self, Failure};
+
+/// What evaluates a configuration.
+const ENTRY: &str = "<nixpkgs/nixos>";
+
+/// The flake that is meant when nothing is said.
+const USUAL_FLAKE: &str = "/etc/nixos/flake.nix";
 
 /// Which configuration is meant.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -32,14 +43,59 @@ struct OsSource {
     /// The configuration; otherwise <nixos-config>, or /etc/nixos/configuration.nix.
     #[arg(long, short, value_name = "FILE", conflicts_with = "flake")]
     file: Option<PathBuf>,
-    /// A flake with nixosConfigurations; `#NAME` after it selects one.
+    /// A flake with nixosConfigurations; `#NAME` after it selects one. Without it, /etc/nixos/flake.nix if that is there.
     #[arg(long, value_name = "FLAKE")]
     flake: Option<OsString>,
+    /// Use no flake, even if there is one in /etc/nixos.
+    #[arg(long, conflicts_with = "flake")]
+    no_flake: bool,
+    #[command(flatten)]
+    lock: LockOptions,
     #[command(flatten)]
     options: EvalOptions,
 }
 
 impl OsSource {
+    /// The flake that is the configuration, if it is one.
+    fn flake(&self) -> Option<ConfigurationFlake<'_>> {
+        let reference = match &self.flake {
+            Some(flake) => flake.clone(),
+            None if self.file.is_some() || self.no_flake => return None,
+            None => flake_directory(USUAL_FLAKE.as_ref())?.into_os_string(),
+        };
+        Some(ConfigurationFlake {
+            flake: reference,
+            lock: &self.lock,
+            output: "nixosConfigurations",
+            names: vec![host_name()],
+        })
+    }
+
+    /// The arguments that NixOS is called with for a configuration in a file.
+    fn options_of_file(&self) -> Result<EvalOptions, Failure> {
+        let mut options = self.options.clone();
+        if let Some(file) = &self.file {
+            let path = std::path::absolute(file)?;
+            let path = quoted(&path.display().to_string());
+            let expression = format!("import (builtins.toPath {path})").into();
+            let argument = ("configuration".to_owned(), AutoArg::Expr(expression));
+            options.auto_args.push(argument);
+        }
+        Ok(options)
+    }
+
+    /// What a session about the configuration begins with.
+    fn start(&self) -> Result<(Start, EvalOptions), Failure> {
+        if let Some(flake) = self.flake() {
+            return Ok((flake.start()?, self.options.clone()));
+        }
+        let start = Start {
+            file: Some(ENTRY.into()),
+            ..Start::default()
+        };
+        Ok((start, self.options_of_file()?))
+    }
+
     /// Evaluates the configuration and hands it on: a set with `config` and `options`.
     fn with<T>(
         &self,
@@ -47,37 +103,14 @@ impl OsSource {
         read_only: bool,
         run: impl FnOnce(&mut EvalSession, Value) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        if let Some(flake) = self.flake() {
+            return flake.with(invocation, &self.options, read_only, run);
+        }
         let mut invocation = invocation.clone();
-        if let Some(flake) = &self.flake {
-            let host = host_name();
-            let lookup = Lookup {
-                defaults: vec![format!("nixosConfigurations.\"{host}\"")],
-                prefixes: vec!["nixosConfigurations.".to_owned()],
-            };
-            return with_session(&invocation, &self.options, read_only, |session| {
-                let source = SourceOptions::default();
-                let named = source.name_one(session, Some(flake), &lookup)?;
-                let (value, _) = named.value(session)?;
-                run(session, value)
-            });
-        }
         Arc::make_mut(&mut invocation.settings).pure_eval = false;
-        let mut options = self.options.clone();
-        if let Some(file) = &self.file {
-            let mut expression = OsString::from("import (builtins.toPath \"");
-            let path = std::path::absolute(file)?;
-            let text = path.display().to_string();
-            let text = text
-                .replace('\\', "\\\\")
-                .replace('"', "\\\"")
-                .replace("${", "\\${");
-            expression.push(text);
-            expression.push("\")");
-            let argument = ("configuration".to_owned(), AutoArg::Expr(expression));
-            options.auto_args.push(argument);
-        }
+        let options = self.options_of_file()?;
         with_session(&invocation, &options, read_only, |session| {
-            let value = session.eval_file("<nixpkgs/nixos>".as_ref())?;
+            let value = session.eval_file(ENTRY.as_ref())?;
             let called = session.vm.auto_call(&session.auto_args, value);
             let value = session.check(called)?;
             run(session, value)
@@ -258,9 +291,8 @@ impl Facts {
 pub struct OsOption {
     #[command(flatten)]
     source: OsSource,
-    /// The path of an option or of a set of options.
-    #[arg(default_value = "")]
-    path: OsString,
+    #[command(flatten)]
+    arguments: OptionArguments,
 }
 
 impl Subcommand for OsOption {
@@ -269,9 +301,29 @@ impl Subcommand for OsOption {
     const CATEGORY: Category = Category::Main;
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let text = self.source.with(invocation, true, |session, value| {
-            describe_option(session, value, &self.path)
-        })?;
-        ui::print_bytes(&text)
+        self.source.with(invocation, true, |session, value| {
+            self.arguments.print(session, value)
+        })
+    }
+}
+
+/// Arguments of `rx os repl`.
+#[derive(clap::Args)]
+pub struct OsRepl {
+    #[command(flatten)]
+    source: OsSource,
+    #[command(flatten)]
+    session: SessionArguments,
+}
+
+impl Subcommand for OsRepl {
+    const PATH: &'static str = "os repl";
+    const ABOUT: &'static str = "Ask about a NixOS system: config, options and pkgs are variables";
+    const CATEGORY: Category = Category::Main;
+    const IMPURE: bool = true;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let (start, options) = self.source.start()?;
+        self.session.run(invocation, &options, start)
     }
 }

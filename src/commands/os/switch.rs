@@ -46,14 +46,9 @@ impl Action {
     }
 }
 
-/// What all these commands take.
+/// How a system is activated.
 #[derive(clap::Args)]
 struct Activation {
-    #[command(flatten)]
-    source: OsSource,
-    /// Go back to the generation before the current one.
-    #[arg(long)]
-    rollback: bool,
     /// Activate this specialisation of the configuration.
     #[arg(long, alias = "specialization", short = 'c', value_name = "NAME")]
     specialisation: Option<String>,
@@ -65,27 +60,40 @@ struct Activation {
     install_bootloader: bool,
 }
 
-impl Activation {
+/// What makes a system the one that the machine runs.
+#[derive(clap::Args)]
+struct Transition {
+    #[command(flatten)]
+    source: OsSource,
+    /// Go back to the generation before the current one.
+    #[arg(long)]
+    rollback: bool,
+    #[command(flatten)]
+    activation: Activation,
+}
+
+impl Transition {
     fn run(&self, invocation: &Invocation, action: Action) -> Result<(), Failure> {
-        let profile = self.profile(invocation)?;
+        let activation = &self.activation;
         if self.rollback {
-            let store = open_store(invocation)?;
-            let system = roll_back(&*store, invocation, &profile, action)?;
-            return self.activate(&*store, &system, action);
+            return activation.roll_back(invocation, None, action);
         }
+        let profile = activation.profile(invocation)?;
         let (derivation, store) = self.source.system(invocation)?;
         let Some(output) = build_output(&*store, invocation, &derivation, Run::Real)? else {
             return Ok(());
         };
         store.add_temp_root(&output)?;
         ui::show_changes(&*store, &profile, &BTreeSet::from([output.clone()]));
-        self.check(&*store, &output)?;
+        activation.check(&*store, &output)?;
         if action.lasts() {
             Generations::add(&*store, &profile, &output)?;
         }
-        self.activate(&*store, &shown(&*store, &output), action)
+        activation.activate(&*store, &shown(&*store, &output), action)
     }
+}
 
+impl Activation {
     fn profile(&self, invocation: &Invocation) -> Result<PathBuf, Failure> {
         let usual = system_profile(invocation);
         let Some(name) = self.profile_name.as_ref().filter(|name| *name != "system") else {
@@ -120,6 +128,35 @@ impl Activation {
         Err(UsageError::new(format!("the system has no specialisation '{name}'")).into())
     }
 
+    /// Activates an earlier generation: the one before the current if none is named. The profile goes back to it if
+    /// that is to last.
+    fn roll_back(
+        &self,
+        invocation: &Invocation,
+        number: Option<u64>,
+        action: Action,
+    ) -> Result<(), Failure> {
+        let store = open_store(invocation)?;
+        let profile = self.profile(invocation)?;
+        let generations = Generations::of(&profile)?;
+        let generation = match number {
+            Some(number) => generations.get(number)?,
+            None => generations.before_current()?,
+        };
+        let system = std::fs::read_link(&generation.link)?;
+        if let Ok(path) = store.dir().parse(system.as_os_str().as_encoded_bytes()) {
+            self.check(&*store, &path)?;
+            if !action.lasts() {
+                ui::show_changes(&*store, &profile, &BTreeSet::from([path]));
+            }
+        }
+        if action.lasts() {
+            let number = Some(generation.number);
+            crate::commands::env::switch_generation(invocation, &profile, number, Change::Made)?;
+        }
+        self.activate(&*store, &system, action)
+    }
+
     /// Runs the system's program.
     fn activate(&self, store: &dyn Store, system: &Path, action: Action) -> Result<(), Failure> {
         let script = self.inside(system).join("bin/switch-to-configuration");
@@ -142,30 +179,13 @@ impl Activation {
     }
 }
 
-/// The generation before the current one, to which the profile goes back if that is to last.
-fn roll_back(
-    store: &dyn Store,
-    invocation: &Invocation,
-    profile: &Path,
-    action: Action,
-) -> Result<PathBuf, Failure> {
-    let before = Generations::of(profile)?.before_current()?.link.clone();
-    let system = std::fs::read_link(&before)?;
-    if action.lasts() {
-        crate::commands::env::switch_generation(invocation, profile, None, Change::Made)?;
-    } else if let Ok(path) = store.dir().parse(system.as_os_str().as_encoded_bytes()) {
-        ui::show_changes(store, profile, &BTreeSet::from([path]));
-    }
-    Ok(system)
-}
-
 macro_rules! commands {
     ($($type:ident $path:literal $action:ident $doc:literal $about:literal;)*) => { $(
         #[doc = $doc]
         #[derive(clap::Args)]
         pub struct $type {
             #[command(flatten)]
-            activation: Activation,
+            transition: Transition,
         }
 
         impl Subcommand for $type {
@@ -174,7 +194,7 @@ macro_rules! commands {
             const CATEGORY: Category = Category::Main;
 
             fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-                self.activation.run(invocation, Action::$action)
+                self.transition.run(invocation, Action::$action)
             }
         }
     )* };
@@ -189,4 +209,25 @@ commands! {
         "Build the configuration of this system and activate it until the next start";
     OsDryActivate "os dry-activate" DryActivate "Arguments of `rx os dry-activate`."
         "Build the configuration of this system and say what activating it would change";
+}
+
+/// Arguments of `rx os rollback`.
+#[derive(clap::Args)]
+pub struct OsRollback {
+    #[command(flatten)]
+    activation: Activation,
+    /// The generation to go back to, instead of the one before the current.
+    #[arg(long, value_name = "NUMBER")]
+    to: Option<u64>,
+}
+
+impl Subcommand for OsRollback {
+    const PATH: &'static str = "os rollback";
+    const ABOUT: &'static str = "Activate an earlier generation of the system";
+    const CATEGORY: Category = Category::Main;
+
+    fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        self.activation
+            .roll_back(invocation, self.to, Action::Switch)
+    }
 }

@@ -17,7 +17,7 @@ use crate::ui::{Failure, FeatureDisabled};
 
 /// What is loaded at the beginning.
 #[derive(Debug, Default)]
-pub(super) struct Start {
+pub struct Start {
     /// `--file`
     pub file: Option<OsString>,
     /// `--expr`

@@ -36,6 +36,7 @@ use crate::eval_session::with_session;
 use crate::ui::{self, Failure};
 
 pub use debugger::debugger;
+pub use load::Start;
 use memory::Saved;
 use reader::{Reader, Typed};
 use session::{Host, Outcome, Repl};
@@ -74,37 +75,48 @@ impl Subcommand for ReplCommand {
          echo 'builtins.length [ 1 2 ]' | rx repl";
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let saved = self.resume.map(Saved::receive).transpose()?;
-        let start = load::Start {
+        let start = Start {
             file: self.file,
             expr: self.expr,
             what: self.attr.into_iter().chain(self.what).collect(),
-            attended: reader::is_interactive(),
+            attended: false,
         };
-        // A session has time to be told to end: one interrupt too many must not end it.
-        interrupt::survive();
-        let read_only = invocation.settings.read_only_mode;
-        with_session(invocation, &self.options, read_only, |session| {
-            let opener = session.store_opener();
-            let host = Host {
-                invocation: invocation.clone(),
-                auto_args: session.auto_args.clone(),
-                store: Box::new(move || Ok(opener.open()?)),
-                start,
-            };
-            session.vm.heap.set_limit(memory::heap_limit());
-            let mut repl = Repl::new(&mut session.vm, &host);
-            let mut rest = Vec::new();
-            match saved {
-                Some(saved) => rest = repl.resume(saved),
-                None => {
-                    repl.greet();
-                    repl.load_start()?;
-                }
-            }
-            run(&RefCell::new(repl), host.start.attended, rest).map(drop)
-        })
+        open(invocation, &self.options, start, self.resume)
     }
+}
+
+/// Lets a person ask. A session that goes on in a fresh process is told by the descriptor in `resume`.
+pub fn open(
+    invocation: &Invocation,
+    options: &EvalOptions,
+    mut start: Start,
+    resume: Option<i32>,
+) -> Result<(), Failure> {
+    start.attended = reader::is_interactive();
+    let saved = resume.map(Saved::receive).transpose()?;
+    // A session has time to be told to end: one interrupt too many must not end it.
+    interrupt::survive();
+    let read_only = invocation.settings.read_only_mode;
+    with_session(invocation, options, read_only, |session| {
+        let opener = session.store_opener();
+        let host = Host {
+            invocation: invocation.clone(),
+            auto_args: session.auto_args.clone(),
+            store: Box::new(move || Ok(opener.open()?)),
+            start,
+        };
+        session.vm.heap.set_limit(memory::heap_limit());
+        let mut repl = Repl::new(&mut session.vm, &host);
+        let mut rest = Vec::new();
+        match saved {
+            Some(saved) => rest = repl.resume(saved),
+            None => {
+                repl.greet();
+                repl.load_start()?;
+            }
+        }
+        run(&RefCell::new(repl), host.start.attended, rest).map(drop)
+    })
 }
 
 /// How a session ended.

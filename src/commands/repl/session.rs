@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use rx_eval::print::{PrintErrors, PrintOptions};
+use rx_eval::print::{Derivations, PrintErrors, PrintOptions};
 use rx_eval::scope::Scope;
 use rx_eval::value::View;
 use rx_eval::{Pos, Value, Vm};
@@ -198,7 +198,7 @@ impl<'a> Repl<'a> {
         let options = PrintOptions {
             colors: ui::stdout_colours(),
             force: true,
-            derivation_paths: true,
+            derivations: Derivations::Paths,
             max_depth,
             max_attrs: most,
             max_items: most,
