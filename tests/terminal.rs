@@ -130,6 +130,21 @@ fn the_classic_command_shows_what_builders_print_above_the_tree() {
 }
 
 #[test]
+fn the_path_of_what_was_built_stays_on_the_screen() {
+    let place = place("");
+    let build = ["--no-out-link", "-A", "middle"];
+    let Some(terminal) = Session::of_program(&place, "rx-build", &build) else {
+        return;
+    };
+    terminal.wait_for("first (buildPhase)");
+    place.write("gate", "");
+    let (code, screen) = terminal.last_words();
+    assert_eq!(code, Some(0), "{screen}");
+    let (_, after) = screen.rsplit_once("-middle").unwrap();
+    assert!(!after.contains('\u{1b}'), "{screen:?}");
+}
+
+#[test]
 fn without_a_terminal_no_format_draws_anything() {
     let place = place("");
     for format in [

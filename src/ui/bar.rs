@@ -3,6 +3,7 @@
 //! The last line stays without a line end, so that wiping it leaves no trace. A thread draws; whoever reports only
 //! changes what there is to say, which costs the work nothing.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 use rx_store::evaluation;
 use rx_store::progress::{self, ActivityId, ActivityKind, Field, Level, Logger, ResultKind};
 
+use super::columns::clip;
+use super::escapes::{has_escapes, only_colours};
 use super::logger::{BuildLogs, build_line, warning};
 use super::status::Status;
 use super::tree::{self, Look, Tree};
@@ -79,6 +82,11 @@ impl BarLogger {
     }
 
     fn print(&self, text: &str) {
+        let text = if has_escapes(text) {
+            Cow::Owned(only_colours(text))
+        } else {
+            Cow::Borrowed(text)
+        };
         let mut line = self.line();
         let wipe = line.wipe();
         let mut message = format!("{wipe}{text}\n");
@@ -193,16 +201,6 @@ fn paint(text: &str) -> String {
     }
 }
 
-/// As much of a text as fits into a line.
-fn clip(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    let mut clipped: String = text.chars().take(columns.saturating_sub(1)).collect();
-    clipped.push('…');
-    clipped
-}
-
 impl Logger for BarLogger {
     fn shows_build_logs(&self) -> bool {
         self.logs == BuildLogs::Show
@@ -290,13 +288,6 @@ impl Logger for BarLogger {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_is_cut_to_the_terminal() {
-        assert_eq!(clip("abc", 3), "abc");
-        assert_eq!(clip("abcd", 3), "ab…");
-        assert_eq!(clip("äöüß", 3), "äö…");
-    }
 
     #[test]
     fn what_was_drawn_is_replaced_and_what_is_left_of_it_wiped() {

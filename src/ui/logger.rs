@@ -12,6 +12,7 @@ use rx_store::progress::{
 
 use super::UsageError;
 use super::bar::{BarLogger, Height};
+use super::escapes::{has_escapes, only_colours, without_escapes};
 use super::json_log::JsonLogger;
 use super::{report, status};
 
@@ -120,49 +121,6 @@ pub(super) fn build_line(kind: ResultKind, fields: &[Field]) -> Option<String> {
     }
 }
 
-/// Removes terminal control sequences, for logs that are no terminal; tabs become the spaces that they show as.
-pub(super) fn without_escapes(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut column = 0usize;
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        match char {
-            '\x1b' => match chars.next_if(|c| matches!(c, '[' | ']')) {
-                Some('[') => {
-                    while chars
-                        .next()
-                        .is_some_and(|c| !('\x40'..='\x7e').contains(&c))
-                    {}
-                }
-                // Titles and links, up to a bell or `ESC \`.
-                Some(_) => {
-                    while let Some(c) = chars.next() {
-                        if c == '\x07' || (c == '\x1b' && chars.next_if_eq(&'\\').is_some()) {
-                            break;
-                        }
-                    }
-                }
-                None => {}
-            },
-            '\r' | '\x07' => {}
-            '\t' => {
-                let width = 8 - column % 8;
-                clean.extend(std::iter::repeat_n(' ', width));
-                column += width;
-            }
-            '\n' => {
-                clean.push('\n');
-                column = 0;
-            }
-            char => {
-                clean.push(char);
-                column += 1;
-            }
-        }
-    }
-    clean
-}
-
 struct PlainLogger {
     logs: BuildLogs,
     /// systemd wants to know how serious a line is.
@@ -207,8 +165,10 @@ impl Logger for PlainLogger {
                 Level::Debug | Level::Vomit => "<7>",
             };
         }
-        if self.terminal || !message.contains(['\x1b', '\r', '\x07']) {
+        if !has_escapes(message) {
             text += message;
+        } else if self.terminal {
+            text += &only_colours(message);
         } else {
             text += &without_escapes(message);
         }
@@ -331,21 +291,6 @@ impl Logger for Both {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn colours_and_cursor_movements_do_not_reach_log_files() {
-        assert_eq!(
-            without_escapes("\x1b[31;1mred\x1b[0m\r plain\x1b[2K"),
-            "red plain"
-        );
-        assert_eq!(without_escapes("\x1b["), "");
-        assert_eq!(without_escapes("a\tb\n\tc"), "a       b\n        c");
-        assert_eq!(
-            without_escapes("\x1b]0;title\x07on \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\"),
-            "on link"
-        );
-        assert_eq!(without_escapes("\x1b]0;no end"), "");
-    }
 
     #[test]
     fn an_unknown_log_format_is_refused_with_the_known_ones() {

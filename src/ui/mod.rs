@@ -3,9 +3,11 @@
 mod advice;
 mod bar;
 mod changes;
+mod columns;
 mod date;
 mod diagnostics;
 mod editor;
+mod escapes;
 mod eval_error;
 mod failure;
 mod input;

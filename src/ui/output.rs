@@ -2,13 +2,39 @@
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 
+use rx_store::progress::Pause;
 use serde_json::Value;
 
 use super::Failure;
 
+/// Standard output, buffered. While it lives, nothing else is drawn on the terminal that it may be.
+pub struct Stdout {
+    out: BufWriter<StdoutLock<'static>>,
+    /// Given back after the buffer has been written.
+    _pause: Option<Pause>,
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Standard output, buffered. Errors of writing are to be passed on with `?`.
-pub fn stdout() -> BufWriter<StdoutLock<'static>> {
-    BufWriter::with_capacity(64 * 1024, io::stdout().lock())
+pub fn stdout() -> Stdout {
+    let pause = super::stdout_is_terminal().then(rx_store::progress::pause);
+    Stdout {
+        out: BufWriter::with_capacity(64 * 1024, io::stdout().lock()),
+        _pause: pause,
+    }
 }
 
 /// Writes text to standard output.

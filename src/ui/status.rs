@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rx_store::evaluation::Counts as Evaluated;
 use rx_store::progress::{ActivityId, ActivityKind, Field, Level, ResultKind};
 
-use super::logger::without_escapes;
+use super::escapes::without_escapes;
 use super::output::render_size;
 use super::tree::Words;
 

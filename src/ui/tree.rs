@@ -13,6 +13,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::columns::{clip, columns_of};
+
 /// What ended well is shown for so long, if there is room.
 const RECENT: Duration = Duration::from_secs(8);
 /// So many failures have a line; all are counted, and named in the end.
@@ -349,13 +351,9 @@ pub(super) fn paint(line: &Pieces, columns: usize, colours: bool) -> String {
     let mut left = columns;
     let mut painted = String::new();
     for (look, text) in line {
-        let whole = text.chars().count() <= left;
-        let shown: String = match (whole, left) {
-            (true, _) => text.clone(),
-            (false, 0) => break,
-            (false, _) => text.chars().take(left - 1).chain(['…']).collect(),
-        };
-        left -= shown.chars().count();
+        let whole = columns_of(text) <= left;
+        let shown = clip(text, left);
+        left = left.saturating_sub(columns_of(&shown));
         let code = match look {
             Look::Plain => None,
             Look::Dim => Some("2"),

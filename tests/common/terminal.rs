@@ -35,7 +35,8 @@ impl Session {
 
     /// Starts rx under one of its names.
     pub fn of_program(place: &Place, program: &str, args: &[&str]) -> Option<Session> {
-        let Ok(master) = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY) else {
+        let Ok(master) = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+        else {
             eprintln!("skipped: no pseudo terminal can be had");
             return None;
         };
