@@ -3,9 +3,8 @@
 mod common;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use common::Place;
+use common::{Place, processes};
 
 /// Stands in for Home Manager: a configuration is a set with `greeting`, `packages`, `news`, `uninstall`.
 const MODULES: &str = r#"
@@ -184,13 +183,13 @@ fn a_switch_that_is_killed_is_repeated() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let begin = Instant::now();
-    while !home.home().join("hanging").exists() {
-        assert!(begin.elapsed() < Duration::from_secs(120), "it never began");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    processes::until("that it begins", || home.home().join("hanging").exists());
     switch.kill().unwrap();
     switch.wait().unwrap();
+    // What it was running goes on without it.
+    for left in processes::of_directory(home.place.root()) {
+        processes::kill(left);
+    }
     std::fs::remove_file(home.home().join("hang")).unwrap();
     // The generation is complete; only its files were not placed.
     assert_eq!(home.generations(), ["2*", "1"]);

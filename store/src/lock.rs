@@ -195,7 +195,13 @@ mod tests {
         });
         std::thread::sleep(Duration::from_millis(20));
         drop(first);
-        assert_eq!(waiter.join().unwrap().unwrap(), 1);
+        for _ in 0..6000 {
+            if waiter.is_finished() {
+                return assert_eq!(waiter.join().unwrap().unwrap(), 1);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it waits for ever");
     }
 
     #[test]

@@ -75,6 +75,8 @@ impl Subcommand for ReplCommand {
          echo 'builtins.length [ 1 2 ]' | rx repl";
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        // Before anything is loaded, so that it is not lost who is told meanwhile.
+        ending::listen();
         let start = Start {
             file: self.file,
             expr: self.expr,

@@ -77,8 +77,22 @@ impl Trial {
         let mut builder = spawn(&self.spec).unwrap();
         let mut log = Vec::new();
         let mut buffer = [0u8; 4096];
-        while let Ok(count @ 1..) = rustix::io::read(builder.output(), &mut buffer) {
-            log.extend_from_slice(&buffer[..count]);
+        loop {
+            let longest = rustix::event::Timespec {
+                tv_sec: 120,
+                tv_nsec: 0,
+            };
+            let output = builder.output();
+            let mut fds = [rustix::event::PollFd::new(
+                &output,
+                rustix::event::PollFlags::IN,
+            )];
+            let ready = rustix::event::poll(&mut fds, Some(&longest));
+            assert_ne!(ready, Ok(0), "it hangs after {}", log.escape_ascii());
+            match rustix::io::read(builder.output(), &mut buffer) {
+                Ok(count @ 1..) => log.extend_from_slice(&buffer[..count]),
+                _ => break,
+            }
         }
         (builder.wait(), String::from_utf8_lossy(&log).into_owned())
     }

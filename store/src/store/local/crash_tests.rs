@@ -111,6 +111,20 @@ fn start_child(dir: &Path, seed: u64, crash_at: Option<&str>) -> std::process::C
     command.spawn().unwrap()
 }
 
+/// Whether a child comes to a good end; the wait has one, too.
+#[track_caller]
+fn succeeds(mut child: std::process::Child) -> bool {
+    for _ in 0..60_000 {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.success();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!("a child hangs");
+}
+
 struct Survivor {
     temp: tempfile::TempDir,
     keeper: StorePath,
@@ -189,12 +203,7 @@ fn dying_at_every_step_of_adding_registering_and_collecting_loses_nothing() {
     ];
     let survivor = Survivor::new();
     // Something to collect.
-    assert!(
-        start_child(&survivor.dir(), 1, None)
-            .wait()
-            .unwrap()
-            .success()
-    );
+    assert!(succeeds(start_child(&survivor.dir(), 1, None)));
     let mut died = 0;
     let mut seed = 2;
     for point in points {
@@ -207,19 +216,10 @@ fn dying_at_every_step_of_adding_registering_and_collecting_loses_nothing() {
             } else {
                 seed
             };
-            let status = start_child(&survivor.dir(), seed, Some(&at))
-                .wait()
-                .unwrap();
-            died += usize::from(!status.success());
+            died += usize::from(!succeeds(start_child(&survivor.dir(), seed, Some(&at))));
             survivor.check(&at);
             // The same work again finds what was left and succeeds.
-            assert!(
-                start_child(&survivor.dir(), seed, None)
-                    .wait()
-                    .unwrap()
-                    .success(),
-                "{at}"
-            );
+            assert!(succeeds(start_child(&survivor.dir(), seed, None)), "{at}");
             survivor.check(&at);
         }
     }
@@ -244,18 +244,13 @@ fn two_hundred_kills_at_random_moments_lose_nothing() {
         let mut child = start_child(&survivor.dir(), n, None);
         std::thread::sleep(Duration::from_micros(3_000 + random % 60_000));
         let _ = child.kill();
-        died += usize::from(!child.wait().unwrap().success());
+        died += usize::from(!succeeds(child));
         if n % 10 == 9 {
             survivor.check(&format!("kill {n}"));
         }
     }
     survivor.check("at the end");
-    assert!(
-        start_child(&survivor.dir(), 1000, None)
-            .wait()
-            .unwrap()
-            .success()
-    );
+    assert!(succeeds(start_child(&survivor.dir(), 1000, None)));
     survivor.check_clean("at the end");
     assert!(
         died > 20,
