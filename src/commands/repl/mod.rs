@@ -75,8 +75,6 @@ impl Subcommand for ReplCommand {
          echo 'builtins.length [ 1 2 ]' | rx repl";
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        // Before anything is loaded, so that it is not lost who is told meanwhile.
-        ending::listen();
         let start = Start {
             file: self.file,
             expr: self.expr,
@@ -94,6 +92,8 @@ pub fn open(
     mut start: Start,
     resume: Option<i32>,
 ) -> Result<(), Failure> {
+    // Before anything is loaded, so that it is not lost who is told meanwhile.
+    ending::listen();
     start.attended = reader::is_interactive();
     let saved = resume.map(Saved::receive).transpose()?;
     // A session has time to be told to end: one interrupt too many must not end it.
