@@ -512,6 +512,15 @@ impl Vm {
         Ok((real, name))
     }
 
+    /// Fails for the store's directory: a copy of all in it is not what anybody wants.
+    pub(crate) fn not_the_store(&self, path: &[u8]) -> Result<()> {
+        if path != self.ev.settings.store_dir.as_slice() {
+            return Ok(());
+        }
+        let message = [b"path '".as_slice(), path, b"/' is not in the Nix store"];
+        Err(Error::other(message.concat()))
+    }
+
     /// The store path that a path becomes when it is used in a string, with its context.
     pub fn copy_path_to_store(&mut self, path: &[u8]) -> Result<(Vec<u8>, crate::value::Context)> {
         if let Some(known) = self.ev.copied.lock().get(path) {
@@ -521,6 +530,7 @@ impl Vm {
         if path.ends_with(b".drv") {
             return Err(Error::other("file names are not allowed to end in '.drv'"));
         }
+        self.not_the_store(path)?;
         let (real, name) = self.real_place(path)?;
         let io = &self.ev.io;
         let added = io.add_tree(&mut crate::io::TreeSource::plain(name, &real))?;

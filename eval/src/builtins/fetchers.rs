@@ -16,6 +16,7 @@ use crate::builtins::{Builtin, builtin, require_feature};
 use crate::error::{Context as _, Error, ErrorKind, Result};
 use crate::interp::{Coercion, CopyMode};
 use crate::io::outside;
+use crate::print::attribute_name;
 use crate::source::Pos;
 use crate::track::InputKind;
 use crate::value::attrs::Duplicates;
@@ -514,8 +515,8 @@ fn fetch_mercurial(vm: &mut Vm, args: &[Value]) -> Result {
                     name = text(vm.expect_plain_str(value, at, what)?);
                 }
                 other => {
-                    let message =
-                        format!("unsupported argument '{}' to 'fetchMercurial'", text(other));
+                    let other = text(&attribute_name(other));
+                    let message = format!("unsupported argument '{other}' to 'fetchMercurial'");
                     return Err(Error::other(message).at(at));
                 }
             }
@@ -636,7 +637,8 @@ fn flake_ref_to_string(vm: &mut Vm, args: &[Value]) -> Result {
             View::Str(s) => Attr::Str(text(s.as_bytes())),
             _ => {
                 return Err(Error::other(format!(
-                    "flake reference attribute sets may only contain integers, Booleans, and strings, but attribute '{name}' is {}",
+                    "flake reference attribute sets may only contain integers, Booleans, and strings, but attribute '{}' is {}",
+                    text(&attribute_name(name.as_bytes())),
                     value.type_phrase()
                 )));
             }

@@ -12,6 +12,7 @@ use crate::compile::canonical;
 use crate::error::{Context as _, Error, Result};
 use crate::io::{FileKind, TreeSource, outside};
 use crate::outside::rewritten;
+use crate::print::attribute_name;
 use crate::source::Pos;
 use crate::value::{Context, ContextElement, Str, Value};
 use crate::vm::Vm;
@@ -89,6 +90,7 @@ fn add_path(vm: &mut Vm, addition: Addition, pos: Pos) -> Result {
         expected,
         context,
     } = addition;
+    vm.not_the_store(&path)?;
     let ev = vm.ev;
     let mut references = BTreeSet::new();
     if ev.store_dir.contains(&path) && !context.is_empty() {
@@ -217,7 +219,7 @@ fn path(vm: &mut Vm, args: &[Value]) -> Result {
             other => {
                 let message = [
                     b"unsupported argument '".as_slice(),
-                    other,
+                    &attribute_name(other),
                     b"' to 'builtins.path'",
                 ];
                 return Err(Error::other(message.concat()).at(at));
@@ -318,7 +320,7 @@ fn hash_file(vm: &mut Vm, args: &[Value]) -> Result {
     let pos = vm.call_pos;
     let what = "while evaluating the first argument passed to builtins.hashFile";
     let algorithm = vm.expect_plain_str(args[0], pos, what)?;
-    let algorithm = Algorithm::parse(algorithm).map_err(|e| outside(e).at(pos))?;
+    let algorithm = vm.hash_algorithm(algorithm, pos)?;
     let path = vm.realise_path(args[1], pos)?;
     let text = vm.ev.io.read_file(&path).map_err(|e| e.at(pos))?;
     let hash = Hash::of(algorithm, &text).base16();

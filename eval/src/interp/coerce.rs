@@ -106,7 +106,11 @@ impl Vm {
                 Ok(())
             }
             View::Float(f) if mode.more => {
-                out.extend_from_slice(format!("{f:.6}").as_bytes());
+                let text = match f.is_nan() {
+                    true => crate::print::float(f),
+                    false => format!("{f:.6}"),
+                };
+                out.extend_from_slice(text.as_bytes());
                 Ok(())
             }
             View::Null if mode.more => Ok(()),
