@@ -591,6 +591,11 @@ impl Scheduler<'_, '_> {
                 }
             }
         }
+        let cancelled = |error: &BuildError| error.kind == FailureKind::Cancelled;
+        if !errors.is_empty() && errors.iter().all(cancelled) {
+            self.fail(goal, BuildError::cancelled());
+            return Ok(());
+        }
         // Each failure is told where it is first met on the way up.
         for error in errors {
             self.tell_once(&error);
