@@ -177,3 +177,60 @@ fn a_string_of_several_lines_stays_whole_beside_a_mistake() {
     let source = "{\n  a = \"\n    b = 1;\n\";\n  c = ''\n    }\n    d = 1;\n  '';\n  e: 1;\n}\n";
     assert_eq!(lines(source), [9]);
 }
+
+#[test]
+fn slips_from_other_languages_are_one_mistake_each_and_get_advice() {
+    let table = [
+        ("{ a = x & y; b = 1; }", "&", "`&&`"),
+        ("{ a = x % y; b = 1; }", "%", "remainder"),
+        ("{ a = 'x'; b = 1; }", "'", "double quotes"),
+        ("{ f = x => x + 1; b = 1; }", "=", "parameter: body"),
+        ("{ f = { a, b } => a; b = 1; }", "=", "parameter: body"),
+        ("{ a := 1; b = 1; }", ":", "name = value;"),
+        ("{ a = = 1; b = 1; }", "=", "one `=`"),
+        ("{ a = b === c; b = 1; }", "=", "`==` compares"),
+        ("{ a = b =! c; b = 1; }", "=", "`!=`"),
+        ("{ a = f x, y; b = 1; }", ",", "arguments are separated"),
+        ("{ a = [ 1; 2 ]; b = 1; }", ";", "separated by spaces alone"),
+        ("{ a = (f x)); b = 1; }", ")", "nothing is open"),
+        ("{ let a = 1; in b = a; c = 1; }", "let", "before the set"),
+        ("{ // a\n  b = 1; }", "//", "comments begin"),
+        ("{ my name = 1; b = 1; }", "name", "no spaces"),
+        ("{ 3d = 1; b = 1; }", "3", "begins with a letter"),
+        ("{ = 1; b = 1; }", "=", "a name is missing"),
+        ("{ inherit a = 1; b = 1; }", "=", "without `inherit`"),
+        (
+            "{ a = if x then 1 elseif y then 2 else 3; }",
+            "then",
+            "`else if`",
+        ),
+        ("{ a = 1; };", ";", "one expression"),
+        ("{ a = { }; };\n  b = 1;\n}", ";", "one too many"),
+        ("let\n  a = 1;\na + 1", "+", "end with `in`"),
+        ("let\n  a = 1;\n{ b = a; }", "{", "end with `in`"),
+        ("if a = 1 then b else c", "=", "compared with `==`"),
+        ("rec [ 1 ]", "[", "before a set"),
+        ("{ a b, c }: a", "b", ""),
+        ("{ a.${b = 1; c = 1; }", "=", ""),
+    ];
+    for (source, at, advice) in table {
+        let (found, help) = one(source);
+        assert_eq!(found, at, "{source}");
+        assert!(help.contains(advice), "{source}: {help}");
+    }
+}
+
+#[test]
+fn a_brace_that_is_not_closed_is_the_one_that_the_indentation_says() {
+    let source = "{\n  a = {\n    b = 1;\n  c = 2;\n}\n";
+    let opened = source.find("{\n    b").unwrap() as u32;
+    assert_eq!(labels(source), [(opened, "'{' is not closed".to_owned())]);
+}
+
+#[test]
+fn a_set_in_a_list_that_is_not_closed_ends_before_the_next_one() {
+    assert_eq!(
+        lines("{\n  a = [\n    { b = 1;\n    { b = 2; }\n  ];\n  c: 1;\n}\n"),
+        [4, 6]
+    );
+}

@@ -222,39 +222,6 @@ const EVALUATION: &[Advice] = &[
     },
 ];
 
-/// What to do about a program that cannot be read.
-pub fn for_syntax(report: &Report) -> Option<String> {
-    let label = report.labels.first()?;
-    let found = label
-        .source
-        .text
-        .get(label.span.start..)
-        .unwrap_or_default();
-    if found.starts_with('\'') {
-        return Some(
-            "strings stand in double quotes, or in two single quotes on each side".to_owned(),
-        );
-    }
-    if found.starts_with("/*") {
-        return Some("the comment is not closed: '*/' is missing".to_owned());
-    }
-    if found.starts_with('=') && report.message.ends_with("expecting 'then'") {
-        return Some("values are compared with '=='".to_owned());
-    }
-    if found.trim().is_empty() && report.message.ends_with("expecting '.' or '='") {
-        return Some(
-            "the bindings of a 'let' end with 'in' and the value: 'let x = 1; in x'".to_owned(),
-        );
-    }
-    if found.starts_with("//") {
-        return Some(
-            "comments begin with '#' or stand between '/*' and '*/'; '//' joins two sets"
-                .to_owned(),
-        );
-    }
-    None
-}
-
 /// `a-b` is one name.
 pub fn for_difference(message: &str, suggestions: &[Vec<u8>]) -> Option<String> {
     let name = between(message, "undefined variable '", "'")?;

@@ -79,8 +79,6 @@ fn syntax_reports(evaluator: &Evaluator, found: &[(Pos, Diagnostic)]) -> Vec<Rep
         .map(|(_, one)| {
             let mut report = Report::new(full_message(evaluator, one));
             describe(evaluator, one, &mut report);
-            report.help.extend(advice::for_syntax(&report));
-            report.help.truncate(1);
             report
         })
         .collect()

@@ -16,7 +16,7 @@ impl<S: Sink> Grammar<'_, S> {
     pub(super) fn bindings(&mut self, closing: K, expected: &str, open: usize) {
         loop {
             match self.current() {
-                K::Ident | K::Or | K::Quote | K::DollarBrace => self.binding(),
+                K::Ident | K::Or | K::Quote | K::DollarBrace => self.binding(closing, open),
                 K::Inherit => self.inherit(),
                 kind if kind == closing => break,
                 _ => {
@@ -29,12 +29,12 @@ impl<S: Sink> Grammar<'_, S> {
     }
 
     #[inline(always)]
-    fn binding(&mut self) {
+    fn binding(&mut self, closing: K, open: usize) {
         let mark = self.mark();
         self.attr_path();
         if self.at(K::Equal) {
             self.bump_as(K::Equal);
-        } else if !self.recover_equal() {
+        } else if !self.recover_equal(closing, open) {
             self.sink.missing_expression();
             self.sink.node(mark, K::Binding);
             return;

@@ -209,7 +209,9 @@ impl<S: Sink> Grammar<'_, S> {
             if kind == K::LegacyLet {
                 return self.misplaced_let(mark);
             }
-            self.unexpected("'{'");
+            if self.unexpected("'{'") {
+                self.help("`rec` stands before a set: `rec { … }`");
+            }
             self.sink.missing_expression();
             self.sink.node(mark, K::Error);
             return;
@@ -252,7 +254,11 @@ impl<S: Sink> Grammar<'_, S> {
     #[inline(always)]
     fn at_pattern(&self) -> bool {
         match self.peek(1) {
-            K::Ident => matches!(self.peek(2), K::Comma | K::Question | K::RightBrace),
+            K::Ident => match self.peek(2) {
+                K::Comma | K::Question | K::RightBrace => true,
+                K::Ident => self.at_pattern_without_comma(),
+                _ => false,
+            },
             K::Ellipsis => true,
             K::RightBrace => matches!(self.peek(2), K::Colon | K::At),
             _ => false,

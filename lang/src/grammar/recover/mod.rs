@@ -3,15 +3,27 @@
 //! Every function here is off the path of a correct program. The rule of all of them: stop at a token that something around is
 //! waiting for, else skip it, whole bracketed groups at a time; and report one mistake once.
 
+mod bindings;
+mod patterns;
+
 use super::{Grammar, Sink};
 use crate::diagnostic::{Diagnostic, Label, MOST, Severity};
 use crate::syntax_kind::SyntaxKind as K;
 
+const COMMENTS: &str =
+    "comments begin with `#` or stand between `/*` and `*/`; `//` joins two sets";
+
+const LET: &str = "the bindings of a `let` end with `in` and the value: `let x = 1; in x`";
+
 impl<S: Sink> Grammar<'_, S> {
     /// Reports the current token. Gives whether that was news.
     #[cold]
-    pub(super) fn unexpected(&mut self, expected: &str) -> bool {
+    pub(in crate::grammar) fn unexpected(&mut self, expected: &str) -> bool {
         if self.reported == Some(self.position) || self.interrupted {
+            return false;
+        }
+        if self.ends_invalid_pair() {
+            self.reported = Some(self.position);
             return false;
         }
         if self.in_pieces {
@@ -33,6 +45,11 @@ impl<S: Sink> Grammar<'_, S> {
         if kind.is_keyword() && expected.starts_with("identifier") {
             diagnostic.help = Some("a keyword is a name only in quotes".to_owned());
         }
+        if kind == K::Invalid {
+            diagnostic.help = self.invalid_character().map(str::to_owned);
+        } else if kind == K::Update && (expected.is_empty() || expected.starts_with("'inherit'")) {
+            diagnostic.help = Some(COMMENTS.to_owned());
+        }
         let in_comment = self.is_open_comment();
         if in_comment {
             diagnostic.help = Some("a comment that begins with `/*` ends with `*/`".to_owned());
@@ -49,6 +66,46 @@ impl<S: Sink> Grammar<'_, S> {
         true
     }
 
+    /// What was meant by the current character, which belongs to no token.
+    fn invalid_character(&self) -> Option<&'static str> {
+        Some(
+            match self.source.get(self.tokens[self.position].start as usize)? {
+                b'&' => "the operator is `&&`",
+                b'|' => "the operator is `||`",
+                b'%' => "there is no operator for the remainder; nixpkgs has `lib.mod`",
+                b'^' => "there is no operator `^`",
+                b'\'' | b'`' => {
+                    "strings stand in double quotes, or in two single quotes on each side"
+                }
+                b'\\' => "a function is `parameter: body`",
+                b'$' => {
+                    "`${…}` belongs in a string, a path or an attribute path; a variable has no `$`"
+                }
+                _ => return None,
+            },
+        )
+    }
+
+    /// Whether the current character is the second of a pair around something, of which the first was reported.
+    fn ends_invalid_pair(&self) -> bool {
+        let here = self.tokens[self.position].start as usize;
+        let Some(before) = self.diagnostics.last() else {
+            return false;
+        };
+        let before = before.range.start as usize;
+        self.current() == K::Invalid
+            && before < here
+            && matches!(self.source[here], b'\'' | b'`')
+            && self.source[before] == self.source[here]
+            && !self.source[before..here].contains(&b'\n')
+    }
+
+    /// Whether the next token begins where the current one ends.
+    fn next_is_adjacent(&self, kind: K) -> bool {
+        self.peek(1) == kind
+            && self.tokens[self.position].end == self.tokens[self.position + 1].start
+    }
+
     /// Whether the current token is part of the begin of a comment that does not end.
     fn is_open_comment(&self) -> bool {
         let (kind, start) = (self.current(), self.tokens[self.position].start as usize);
@@ -60,7 +117,7 @@ impl<S: Sink> Grammar<'_, S> {
     }
 
     /// Adds advice to the last report.
-    pub(super) fn help(&mut self, text: &str) {
+    pub(in crate::grammar) fn help(&mut self, text: &str) {
         if let Some(last) = self.diagnostics.last_mut() {
             last.help.get_or_insert_with(|| text.to_owned());
         }
@@ -134,7 +191,7 @@ impl<S: Sink> Grammar<'_, S> {
 
     /// Takes a token of this kind, or reports that it is missing.
     #[inline(always)]
-    pub(super) fn expect(&mut self, kind: K, expected: &str) {
+    pub(in crate::grammar) fn expect(&mut self, kind: K, expected: &str) {
         if self.at(kind) {
             self.bump_as(kind);
         } else {
@@ -146,7 +203,11 @@ impl<S: Sink> Grammar<'_, S> {
     fn expect_failed(&mut self, kind: K, expected: &str) {
         let (place, current) = (self.previous_end(), self.current());
         if self.unexpected(expected) {
-            self.label(place, place, &format!("{} is missing", kind.describe()));
+            if kind == K::Then && current == K::Equal {
+                self.help("values are compared with `==`");
+            } else {
+                self.label(place, place, &format!("{} is missing", kind.describe()));
+            }
         }
         // What was forgotten was the token alone if an expression or an outer token follows.
         if self.is_awaited(current)
@@ -154,6 +215,12 @@ impl<S: Sink> Grammar<'_, S> {
             || current.begins_operand()
             || current.is_keyword()
         {
+            return;
+        }
+        if kind == K::Colon && current == K::Equal && self.next_is_adjacent(K::Greater) {
+            self.help("a function is `parameter: body`");
+            self.skip();
+            self.skip();
             return;
         }
         if self.peek(1) == kind {
@@ -171,7 +238,7 @@ impl<S: Sink> Grammar<'_, S> {
 
     /// Takes the token that closes what token `open` opened.
     #[inline(always)]
-    pub(super) fn close(&mut self, kind: K, expected: &str, open: usize) {
+    pub(in crate::grammar) fn close(&mut self, kind: K, expected: &str, open: usize) {
         if self.at(kind) {
             self.bump_as(kind);
         } else {
@@ -187,6 +254,10 @@ impl<S: Sink> Grammar<'_, S> {
             if kind == K::RightParen && self.at(K::Comma) {
                 self.help("arguments are separated by spaces: `f a b`");
             }
+        }
+        // The name of a binding that goes on.
+        if self.tokens[open].kind == K::DollarBrace && self.at(K::Equal) {
+            return;
         }
         self.awaited[kind as usize] += 1;
         loop {
@@ -207,7 +278,7 @@ impl<S: Sink> Grammar<'_, S> {
 
     /// The end of the file came, or something else that has no place in a string.
     #[cold]
-    pub(super) fn unclosed(&mut self, expected: &str, open: usize, text: &str) {
+    pub(in crate::grammar) fn unclosed(&mut self, expected: &str, open: usize, text: &str) {
         if self.unexpected(expected) {
             self.label_token(open, text);
             // Perhaps it was to be the end of another string, and something in that one is open.
@@ -234,19 +305,17 @@ impl<S: Sink> Grammar<'_, S> {
     }
 
     /// The end of the program.
-    pub(super) fn expect_end(&mut self) {
+    pub(in crate::grammar) fn expect_end(&mut self) {
         while !self.at(K::Eof) {
+            let after_set = self.position > 0
+                && self.tokens[self.position - 1].kind == K::RightBrace
+                && self.at(K::Semicolon)
+                && self.binding_follows();
             if self.unexpected("end of file") {
-                match self.current() {
-                    K::RightParen | K::RightBrace | K::RightBracket => {
-                        self.help("nothing is open here that this could close")
-                    }
-                    K::Equal => self.help("bindings stand in `{ … }` or between `let` and `in`"),
-                    K::Colon => self.help(
-                        "a function is `parameter: body`, in parentheses where it is an operand",
-                    ),
-                    _ => {}
-                }
+                self.explain_rest(after_set);
+            }
+            if after_set {
+                return self.bindings_behind_program();
             }
             self.skip_group();
             // What follows is read for further mistakes only.
@@ -259,22 +328,62 @@ impl<S: Sink> Grammar<'_, S> {
         }
     }
 
+    fn explain_rest(&mut self, after_set: bool) {
+        match self.current() {
+            _ if after_set => {
+                self.label_token(self.position - 1, "this '}' ends the whole program");
+                self.help("a `}` before it is perhaps one too many");
+            }
+            K::Semicolon => self.help("a program is one expression; no `;` follows it"),
+            K::RightParen | K::RightBrace | K::RightBracket => {
+                self.help("nothing is open here that this could close")
+            }
+            K::Equal if self.next_is_adjacent(K::Greater) => {
+                self.help("a function is `parameter: body`")
+            }
+            K::Equal => self.help("bindings stand in `{ … }` or between `let` and `in`"),
+            K::Colon => {
+                self.help("a function is `parameter: body`, in parentheses where it is an operand")
+            }
+            _ => {}
+        }
+    }
+
+    /// A set was closed too early: what follows are its bindings, up to the brace that was to close it.
+    fn bindings_behind_program(&mut self) {
+        self.skip();
+        let mark = self.mark();
+        let open = self.position;
+        self.reported = Some(self.tokens.len() - 1);
+        self.awaiting(K::RightBrace, |this| {
+            this.bindings(K::RightBrace, "'inherit'", open)
+        });
+        while !self.at(K::Eof) {
+            self.bump_as(K::Invalid);
+        }
+        self.sink.node(mark, K::Error);
+    }
+
     #[cold]
-    pub(super) fn expect_in(&mut self, open: usize) {
+    pub(in crate::grammar) fn expect_in(&mut self, open: usize) {
         if self.at(K::In) {
             self.bump_as(K::In);
         } else if self.unexpected("'in' or 'inherit'") {
             self.label_token(open, "this `let` has no `in`");
+            self.help(LET);
         }
     }
 
-    pub(super) fn expect_else(&mut self, open: usize) {
+    pub(in crate::grammar) fn expect_else(&mut self, open: usize) {
         if self.at(K::Else) {
             self.bump_as(K::Else);
             return;
         }
         if self.unexpected("'else'") {
             self.label_token(open, "this `if` has no `else`");
+            if self.elseif_before() {
+                self.help("it is two words: `else if`");
+            }
             self.help("every `if` has an `else`: it is an expression and always has a value");
         }
         let current = self.current();
@@ -288,7 +397,17 @@ impl<S: Sink> Grammar<'_, S> {
         }
     }
 
-    pub(super) fn expect_name(&mut self) {
+    /// Whether the word of another language for `else if` was just read as a name.
+    fn elseif_before(&self) -> bool {
+        let first = self.position.saturating_sub(8);
+        self.at(K::Then)
+            && self.tokens[first..self.position].iter().any(|token| {
+                let text = &self.source[token.start as usize..token.end as usize];
+                matches!(text, b"elseif" | b"elsif" | b"elif")
+            })
+    }
+
+    pub(in crate::grammar) fn expect_name(&mut self) {
         if self.at(K::Ident) {
             self.bump_as(K::Ident);
         } else {
@@ -302,7 +421,7 @@ impl<S: Sink> Grammar<'_, S> {
 
     /// No expression begins where one should.
     #[cold]
-    pub(super) fn missing_operand(&mut self, mark: S::Mark) {
+    pub(in crate::grammar) fn missing_operand(&mut self, mark: S::Mark) {
         let kind = self.current();
         let fresh = self.unexpected("");
         match kind {
@@ -343,6 +462,9 @@ impl<S: Sink> Grammar<'_, S> {
             | K::PathText
                 if !self.is_awaited(kind) =>
             {
+                if fresh && kind == K::Equal {
+                    self.help("a binding has one `=`; `==` compares");
+                }
                 self.skip();
                 if self.current().begins_operand() {
                     let operand = self.mark();
@@ -359,7 +481,7 @@ impl<S: Sink> Grammar<'_, S> {
     }
 
     /// `let … in` where only an operand can stand; `let` is taken.
-    pub(super) fn misplaced_let(&mut self, mark: S::Mark) {
+    pub(in crate::grammar) fn misplaced_let(&mut self, mark: S::Mark) {
         let open = self.position - 1;
         if self.unexpected("'{'") {
             self.help("put parentheses around `let … in …`: here only an operand can stand");
@@ -374,11 +496,24 @@ impl<S: Sink> Grammar<'_, S> {
         self.sink.node(mark, K::LetIn);
     }
 
+    /// Whether after the current token, in its line, something follows that is an element rather than a binding.
+    fn element_follows(&self) -> bool {
+        let (end, next) = (
+            self.tokens[self.position].end,
+            self.tokens[self.position + 1],
+        );
+        let gap = &self.source[end as usize..next.start as usize];
+        next.kind.begins_operand()
+            && !gap.contains(&b'\n')
+            && !matches!(self.peek(2), K::Equal | K::Dot)
+    }
+
     /// Something in a list is neither an element nor its end. Gives whether the list goes on.
     #[cold]
-    pub(super) fn recover_in_list(&mut self, open: usize) -> bool {
+    pub(in crate::grammar) fn recover_in_list(&mut self, open: usize) -> bool {
         let kind = self.current();
-        if kind == K::Eof || (kind != K::Comma && self.is_awaited(kind)) {
+        let separates = kind == K::Comma || (kind == K::Semicolon && self.element_follows());
+        if kind == K::Eof || (!separates && self.is_awaited(kind)) {
             if self.unexpected("") {
                 self.label_token(open, "this list is not closed");
             }
@@ -420,248 +555,9 @@ impl<S: Sink> Grammar<'_, S> {
         true
     }
 
-    /// No binding begins here and the set does not end. Gives whether there may be more bindings.
-    #[cold]
-    pub(super) fn recover_binding(&mut self, closing: K, expected: &str, open: usize) -> bool {
-        let kind = self.current();
-        let fresh = self.unexpected(expected);
-        if kind == K::Eof || self.is_awaited(kind) {
-            if fresh {
-                let text = if closing == K::In {
-                    "this `let` has no `in`"
-                } else {
-                    "'{' is not closed"
-                };
-                self.label_token(open, text);
-            }
-            return false;
-        }
-        if fresh {
-            match kind {
-                K::Semicolon => self.help("a `;` ends one binding; this one is too many"),
-                K::Comma => self.help("bindings end with `;`"),
-                kind if kind.is_keyword() => {
-                    self.help("a keyword is an attribute name only in quotes")
-                }
-                _ => {}
-            }
-        }
-        if kind == K::Semicolon || kind == K::Comma {
-            self.skip();
-            return true;
-        }
-        if kind == K::RightBrace {
-            // Closes more than is open: after a `let`, its body is likelier to follow than more bindings.
-            self.skip();
-            return true;
-        }
-        loop {
-            self.skip_group();
-            let kind = self.current();
-            if kind == K::Semicolon {
-                self.skip();
-                return true;
-            }
-            if kind == K::Eof || kind == closing || self.is_awaited(kind) || self.at_binding() {
-                return true;
-            }
-        }
-    }
-
-    /// Whether what comes looks like a binding.
-    fn at_binding(&self) -> bool {
-        match self.current() {
-            K::Inherit => true,
-            K::Ident | K::Or => matches!(self.peek(1), K::Equal | K::Dot),
-            _ => false,
-        }
-    }
-
-    /// No `=` after an attribute path. Gives whether a value follows.
-    #[cold]
-    pub(super) fn recover_equal(&mut self) -> bool {
-        let fresh = self.unexpected("'.' or '='");
-        match self.current() {
-            K::Colon | K::EqualEqual => {
-                if fresh {
-                    self.help("a binding is written `name = value;`");
-                }
-                self.skip();
-                true
-            }
-            K::Semicolon => {
-                if fresh {
-                    self.help("a binding needs a value: `name = value;`, or `inherit name;`");
-                }
-                self.bump();
-                false
-            }
-            kind if kind.begins_operand() && !self.at_binding() => true,
-            kind if kind == K::Comma && !self.is_awaited(kind) => {
-                self.skip();
-                false
-            }
-            kind if kind == K::Eof || self.is_awaited(kind) || self.at_binding() => false,
-            _ => {
-                self.awaited[K::Semicolon as usize] += 1;
-                self.skip_to(K::Semicolon);
-                self.awaited[K::Semicolon as usize] -= 1;
-                if self.at(K::Semicolon) {
-                    self.bump();
-                }
-                false
-            }
-        }
-    }
-
-    /// The last `{` that no `}` closes, if the text ends after a `}`.
-    #[cold]
-    fn unclosed_brace(&self) -> Option<usize> {
-        let mut open = Vec::new();
-        let mut last = None;
-        for (index, token) in self.tokens.iter().enumerate() {
-            match token.kind {
-                K::LeftBrace | K::DollarBrace => open.push(index),
-                K::RightBrace => {
-                    open.pop();
-                }
-                K::Eof => break,
-                _ => {}
-            }
-            last = Some(token.kind);
-        }
-        open.pop().filter(|_| last == Some(K::RightBrace))
-    }
-
-    /// No `;` after a value.
-    #[cold]
-    pub(super) fn recover_semicolon(&mut self) {
-        loop {
-            let kind = self.current();
-            let fresh = self.unexpected("';'");
-            match kind {
-                // `a = 1  b = 2;`: the name of the next binding was read as an argument.
-                K::Equal => {
-                    if fresh {
-                        let place = self.end_before_last_path();
-                        self.label(place, place, "';' is missing");
-                        self.help("every binding ends with `;`, the last one too");
-                    }
-                    self.skip();
-                    self.reported = None;
-                    let mark = self.mark();
-                    self.awaiting(K::Semicolon, Self::expression);
-                    self.sink.node(mark, K::Error);
-                    if self.at(K::Semicolon) {
-                        self.bump();
-                        return;
-                    }
-                }
-                K::Comma if !self.is_awaited(kind) => {
-                    if fresh {
-                        self.help("bindings end with `;`");
-                    }
-                    self.skip();
-                    return;
-                }
-                _ => {
-                    let unclosed = (kind == K::Eof).then(|| self.unclosed_brace()).flatten();
-                    if fresh && let Some(open) = unclosed {
-                        // More likely than the one `;` that would help the text on to the next mistake.
-                        self.label_token(open, "'{' is not closed");
-                        self.help(
-                            "a `}` is missing before the end, and every binding ends with `;`",
-                        );
-                    } else if fresh {
-                        let place = self.previous_end();
-                        self.label(place, place, "';' is missing");
-                        match kind {
-                            K::Colon => self.help("a function is `parameter: body`; with a set pattern `{ a, b }: body`"),
-                            _ => self.help("every binding ends with `;`, the last one too"),
-                        }
-                    }
-                    if kind == K::Eof || self.is_awaited(kind) || self.at_binding() {
-                        return;
-                    }
-                    while !self.at(K::Semicolon)
-                        && !self.at(K::Eof)
-                        && !self.is_awaited(self.current())
-                        && !self.at_binding()
-                    {
-                        self.skip_group();
-                    }
-                    if self.at(K::Semicolon) {
-                        self.skip();
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Where the token before the attribute path ends that was just taken for an argument.
-    fn end_before_last_path(&self) -> u32 {
-        let mut index = self.position;
-        while index >= 3
-            && matches!(self.tokens[index - 1].kind, K::Ident | K::Or)
-            && self.tokens[index - 2].kind == K::Dot
-        {
-            index -= 2;
-        }
-        index
-            .checked_sub(2)
-            .map_or(0, |before| self.tokens[before].end)
-    }
-
-    /// No `;` after the names of an `inherit`.
-    #[cold]
-    pub(super) fn recover_inherit(&mut self) {
-        let fresh = self.unexpected("");
-        match self.current() {
-            K::Equal => {
-                if fresh {
-                    let place = self.end_before_last_path();
-                    self.label(place, place, "';' is missing");
-                }
-                self.skip();
-                let mark = self.mark();
-                self.awaiting(K::Semicolon, Self::expression);
-                self.sink.node(mark, K::Error);
-                if self.at(K::Semicolon) {
-                    self.bump();
-                } else {
-                    self.recover_semicolon();
-                }
-            }
-            kind => {
-                if fresh {
-                    match kind {
-                        K::Dot => self.help(
-                            "`inherit` takes names, not paths: `inherit (a) b;` for `b = a.b;`",
-                        ),
-                        K::Comma => self.help("the names of an `inherit` are separated by spaces"),
-                        _ => {
-                            let place = self.previous_end();
-                            self.label(place, place, "';' is missing");
-                        }
-                    }
-                }
-                if kind == K::Eof || self.is_awaited(kind) || self.at_binding() {
-                    return;
-                }
-                self.awaited[K::Semicolon as usize] += 1;
-                self.skip_to(K::Semicolon);
-                self.awaited[K::Semicolon as usize] -= 1;
-                if self.at(K::Semicolon) {
-                    self.skip();
-                }
-            }
-        }
-    }
-
     /// No attribute name after a dot or `?`.
     #[cold]
-    pub(super) fn recover_name(&mut self, expected: &str) {
+    pub(in crate::grammar) fn recover_name(&mut self, expected: &str) {
         self.unexpected(expected);
         if self.current().is_keyword() && !self.is_awaited(self.current()) {
             self.skip();
@@ -669,80 +565,8 @@ impl<S: Sink> Grammar<'_, S> {
         self.sink.missing_name();
     }
 
-    /// Neither `,` nor `}` after a formal. Gives whether the pattern goes on.
     #[cold]
-    pub(super) fn recover_after_formal(&mut self, open: usize) -> bool {
-        let fresh = self.unexpected("'}' or ','");
-        match self.current() {
-            K::Ident | K::Ellipsis => {
-                if fresh {
-                    let place = self.previous_end();
-                    self.label(place, place, "',' is missing");
-                }
-                true
-            }
-            K::Equal | K::Colon => {
-                if fresh {
-                    self.help("a default is written `name ? value`");
-                }
-                self.skip();
-                self.awaited[K::Comma as usize] += 1;
-                self.skip_to(K::Comma);
-                self.awaited[K::Comma as usize] -= 1;
-                if self.at(K::Comma) {
-                    self.bump();
-                }
-                !self.at(K::Eof) && (self.at(K::RightBrace) || !self.is_awaited(self.current()))
-            }
-            _ => self.skip_in_pattern(open, fresh),
-        }
-    }
-
-    /// Something other than `}` after `...`. Gives whether the pattern goes on.
-    #[cold]
-    pub(super) fn recover_after_ellipsis(&mut self, open: usize) -> bool {
-        let fresh = self.unexpected("'}'");
-        if self.at(K::Comma) {
-            if fresh {
-                self.help("`...` stands last and without a comma after it");
-            }
-            self.skip();
-            return true;
-        }
-        self.skip_in_pattern(open, fresh)
-    }
-
-    /// No formal begins here. Gives whether the pattern goes on.
-    #[cold]
-    pub(super) fn recover_formal(&mut self, open: usize) -> bool {
-        let fresh = self.unexpected("identifier or '...' or '}'");
-        if fresh && self.current().is_keyword() {
-            self.help("a keyword cannot be a parameter");
-        }
-        self.skip_in_pattern(open, fresh)
-    }
-
-    fn skip_in_pattern(&mut self, open: usize, fresh: bool) -> bool {
-        let kind = self.current();
-        if kind == K::Eof || (kind != K::Comma && self.is_awaited(kind) && kind != K::RightBrace) {
-            if fresh {
-                self.label_token(open, "'{' is not closed");
-            }
-            return false;
-        }
-        if kind == K::Comma {
-            self.skip();
-        } else {
-            self.skip_group();
-            if self.at(K::Comma) {
-                self.bump();
-            }
-        }
-        true
-    }
-
-    #[cold]
-    pub(super) fn warn_legacy_or(&mut self) {
+    pub(in crate::grammar) fn warn_legacy_or(&mut self) {
         let index = self.position;
         let range = self.range(index);
         let text = &self.source[range.start as usize..range.end as usize];
