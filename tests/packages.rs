@@ -14,6 +14,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use common::reference::Reference;
 use common::{Outcome, Place};
@@ -315,13 +316,33 @@ fn without_dates(text: &str) -> String {
     String::from_utf8(out).unwrap()
 }
 
+/// A flake with the packages of a release. It is the same on both sides, times and all.
+fn write_flake(place: &Place, release: u32) {
+    let dir = place.root().join("home/flake");
+    let system = format!("\"{}-linux\"", std::env::consts::ARCH);
+    let text = format!(
+        "{{ outputs = _: {{ packages.{system} = let all = import ./collection.nix; in all // {{ default = all.tool; }}; }}; }}"
+    );
+    let collection = collection(release).replace("builtins.currentSystem", &system);
+    fs::create_dir_all(&dir).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000 + u64::from(release));
+    for (name, text) in [("flake.nix", text), ("collection.nix", collection)] {
+        let file = fs::File::create(dir.join(name)).unwrap();
+        (&file).write_all(text.as_bytes()).unwrap();
+        file.set_modified(time).unwrap();
+    }
+    fs::File::open(&dir).unwrap().set_modified(time).unwrap();
+}
+
 /// Lives a life on one side, and tells what there was after each step.
 fn live(side: &Side, place: &Place, server: &Server, steps: &[Step]) -> Vec<Moment> {
     server.publish(1);
+    write_flake(place, 1);
     let mut moments = Vec::new();
     for (publish, line) in steps {
         if let Some(release) = publish {
             server.publish(*release);
+            write_flake(place, *release);
         }
         let fails = line.last().is_some_and(|word| word == "fails");
         let outcome = side.run(place, &line[..line.len() - usize::from(fails)]);
@@ -560,6 +581,155 @@ const REST: &str = "
     nix-collect-garbage -d
 ";
 
+/// Options together, and packages by other means than names.
+const TOGETHER: &str = "
+    nix-channel --add http://127.0.0.1:PORT/release-1.tar.gz stand
+    nix-channel --update
+    nix-channel --update
+    nix-env -f <stand> --dry-run -iA hello tool
+    nix-env -f <stand> -iA hello tool
+    nix-env -q hello
+    nix-env -q h.* --out-path
+    nix-env -q --drv-path
+    nix-env -q --installed --description --xml
+    nix-env --query --available --status --compare-versions
+    nix-env -qa --available --attr-path --no-name hello
+    nix-env -qa hello-1.* fails
+    nix-env -qa hello-1.1 --json --out-path --drv-path --meta
+    nix-env -qa --xml --attr-path --system --out-path --drv-path --status
+    nix-env -qa hello-0.1 --xml --meta
+    nix-env -qaPf <stand> --description deep
+    nix-env -qaA stand.nested --json
+    nix-env -qa --attr stand.nothing fails
+    nix-env -qab --out-path hello
+    nix-env -qc --xml
+    nix-env -qac --xml
+    nix-env -f <stand> --set -A editor
+    nix-env -q
+    nix-env -f <stand> --remove-all -iA hello other-hello
+    nix-env -f <stand> --remove-all -iA hello nested.deep
+    nix-env -q
+    nix-env -f <stand> -iE f:[f.tool(f.hello)]
+    nix-env -f <stand> -iE {tool,...}:tool
+    nix-env -f <stand> -iE (p:p.tool) (p:p.editor) fails
+    nix-env -f <stand> -iE (p:(p.tool)) (p:(p.editor))
+    nix-env -q --out-path
+    publish 2
+    nix-channel --add http://127.0.0.1:PORT/release-2.tar.gz stand
+    nix-channel --update
+    nix-env -qc
+    nix-env -qc --json
+    nix-env -u --eq
+    nix-env -u --eq hello
+    nix-env -u --lt --dry-run
+    nix-env -u --lt h.*
+    nix-env -q
+    nix-env -u --leq --dry-run
+    nix-env -uA stand.tool
+    nix-env --upgrade --always hello-1.2
+    nix-env -u nothing-like-it fails
+    nix-env -q --out-path
+    nix-env --set-flag priority 2 hello tool
+    nix-env --set-flag active false .*
+    nix-env -q
+    nix-env --set-flag active true hello
+    nix-env --set-flag keep true .*
+    nix-env -f <stand> -u --always
+    nix-env --set-flag priority fails
+    nix-env --set-flag priority 1 nothing-like-it fails
+    nix-env -e hello --dry-run
+    nix-env --uninstall hello tool-0.2
+    nix-env -q
+    nix-env -e
+    nix-env -ie hello fails
+    nix-env --rollback --dry-run
+    nix-env --rollback
+    nix-env --rollback
+    nix-env -q
+    nix-env --list-generations
+    nix-env --list-generations hello fails
+    nix-env --switch-generation fails
+    nix-env --switch-generation 2 --dry-run
+    nix-env -G two fails
+    nix-env -G 2
+    nix-env --delete-generations 1 3 nonsense fails
+    nix-env --delete-generations 1 99
+    nix-env --delete-generations 30d
+    nix-env --delete-generations +2 --dry-run
+    nix-env --delete-generations
+    nix-env --list-generations
+    nix-env -p DIR/home/other --list-generations
+    nix-env -p DIR/home/other -f <stand> -i hello --profile DIR/home/third
+    nix-env -p DIR/home/third -q
+    nix-env --switch-profile DIR/home/third
+    nix-env --switch-profile fails
+    nix-env -q
+    nix-env -i --from-profile DIR/home/nowhere .* fails
+    nix-env -qa --prebuilt-only --status
+    nix-collect-garbage --dry-run -d
+    nix-collect-garbage -d
+";
+
+/// What `rx profile` does with flakes and files together.
+const FLAKES: &str = "
+    nix-channel --add http://127.0.0.1:PORT/release-1.tar.gz stand
+    nix-channel --update
+    nix-channel --update
+    nix profile list
+    nix profile list --json
+    nix profile history
+    nix profile diff-closures
+    nix profile add path:DIR/home/flake#hello
+    nix profile add path:DIR/home/flake#tool path:DIR/home/flake#editor^out
+    nix profile remove editor
+    nix profile add path:DIR/home/flake#editor^man
+    nix profile remove editor
+    nix profile add path:DIR/home/flake#editor^*
+    nix profile add path:DIR/home/flake#nothing fails
+    nix profile add path:DIR/home/flake
+    nix profile add path:DIR/home/flake#other-hello
+    nix profile remove hello
+    nix profile add path:DIR/home/flake#hello --priority 3
+    nix profile list
+    nix profile list --json
+    nix profile upgrade tool
+    nix profile remove flake
+    nix profile upgrade hello
+    nix profile upgrade nothing-like-it
+    publish 2
+    nix profile upgrade tool
+    nix profile list
+    nix profile upgrade --regex .*edi.*
+    nix profile upgrade --all
+    nix profile upgrade --all
+    nix profile list --json
+    nix profile history
+    nix profile diff-closures
+    nix profile remove nothing-like-it
+    nix profile remove --regex ed.*
+    nix profile remove fails
+    nix profile remove path:DIR/home/flake#hello
+    nix profile remove hello tool
+    nix profile list
+    nix profile rollback --dry-run
+    nix profile rollback
+    nix profile rollback --to 99 fails
+    nix profile rollback --to 2
+    nix profile history
+    nix profile add --profile DIR/home/other path:DIR/home/flake#tool
+    nix profile list --profile DIR/home/other --json
+    nix profile upgrade --profile DIR/home/other --all
+    nix profile wipe-history --profile DIR/home/other
+    nix profile wipe-history --older-than 0d --dry-run fails
+    nix profile wipe-history --older-than soon fails
+    nix profile wipe-history --older-than 30d
+    nix profile wipe-history
+    nix profile history
+    nix profile diff-closures
+    nix-collect-garbage -d
+    nix profile list
+";
+
 const MODERN: &str = "
     nix-channel --add http://127.0.0.1:PORT/release-1.tar.gz stand
     nix-channel --update
@@ -628,6 +798,16 @@ fn an_ordinary_user_lives_with_the_classic_commands() {
 #[test]
 fn other_options_of_the_classic_commands_do_what_they_say() {
     compare(User::Same, REST, |_| ());
+}
+
+#[test]
+fn options_of_the_classic_commands_go_together() {
+    compare(User::Same, TOGETHER, |_| ());
+}
+
+#[test]
+fn a_user_has_packages_of_flakes() {
+    compare(User::Same, FLAKES, |_| ());
 }
 
 #[test]

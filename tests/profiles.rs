@@ -241,6 +241,8 @@ fn both_families_of_commands_work_on_one_profile() {
         ["one-1", "two-2"].map(str::to_owned).into()
     );
     place.run("rx-env", ["-i", &show(&paths[2])]).success();
+    let refused = place.line("rx-env --set-flag priority high one").failure();
+    assert!(refused.contains("'high' is not a priority"), "{refused}");
     place.line("rx-env --set-flag active false two").success();
     place.line("rx-env --set-flag keep true one").success();
     place.line("rx-env -e three").success();

@@ -1,6 +1,6 @@
 //! `--set-flag`: priority, active and keep of what is installed.
 
-use rx_store::profile::{Token, Turn};
+use rx_store::profile::Token;
 use rx_store::progress;
 
 use super::Work;
@@ -13,6 +13,13 @@ impl Work<'_> {
         let [name, value, selectors @ ..] = self.env.arguments.as_slice() else {
             return Err(UsageError::new("not enough arguments to '--set-flag'").into());
         };
+        // The builder of the profile could only say that something is malformed.
+        let text = String::from_utf8_lossy(value);
+        if name == b"priority" && text.parse::<i64>().is_err() {
+            return Err(UsageError::new(format!("'{text}' is not a priority"))
+                .hint("priorities are numbers; files of lower ones win")
+                .into());
+        }
         let selectors: Vec<Selector> = selectors
             .iter()
             .map(|text| Selector::parse(text))
@@ -43,14 +50,10 @@ impl Work<'_> {
                     selector.text
                 )));
             }
-            if self.env.dry_run {
-                return Ok(());
-            }
             let commit = self.commit(installed.format, 0);
-            if commit.run(self.session, &mut items, &token)? {
+            if self.conclude(&commit, &mut items, &token, &mut turn)? {
                 return Ok(());
             }
-            Turn::take(&mut turn, self.profile)?;
         }
     }
 }

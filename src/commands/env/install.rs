@@ -9,6 +9,7 @@ use rx_store::profile::{Generations, Token, Turn};
 use rx_store::progress::{self, Level};
 use rx_store::store::{DerivedPath, OutputsSpec};
 
+use super::Commit;
 use super::Work;
 use super::installed::{Installed, flush};
 use super::item::Item;
@@ -63,14 +64,10 @@ impl Work<'_> {
                 }
             }
             self.show_missing(&mut new)?;
-            if self.env.dry_run {
-                return self.announce(&mut all);
-            }
             let commit = self.commit(installed.format, new.len());
-            if commit.run(self.session, &mut all, &token)? {
+            if self.conclude(&commit, &mut all, &token, &mut turn)? {
                 return Ok(());
             }
-            Turn::take(&mut turn, self.profile)?;
         }
     }
 
@@ -109,14 +106,10 @@ impl Work<'_> {
                     progress::info(format_args!("uninstalling '{}'", item.shown_name()));
                 }
             }
-            if self.env.dry_run {
-                return self.announce(&mut items);
-            }
             let commit = self.commit(installed.format, 0);
-            if commit.run(self.session, &mut items, &token)? {
+            if self.conclude(&commit, &mut items, &token, &mut turn)? {
                 return Ok(());
             }
-            Turn::take(&mut turn, self.profile)?;
         }
     }
 
@@ -177,8 +170,28 @@ impl Work<'_> {
         show_missing(&*self.store, &missing, Level::Info)
     }
 
+    /// Makes the profile have these packages, or says what would change if that is all that is wanted. If it was changed
+    /// since the token was taken, that is not done: then it is this one's turn.
+    pub(super) fn conclude(
+        &mut self,
+        commit: &Commit,
+        items: &mut [Item],
+        token: &Token,
+        turn: &mut Option<Turn>,
+    ) -> Result<bool, Failure> {
+        if self.env.dry_run {
+            self.announce(items)?;
+            return Ok(true);
+        }
+        if commit.run(self.session, items, token)? {
+            return Ok(true);
+        }
+        Turn::take(turn, self.profile)?;
+        Ok(false)
+    }
+
     /// Says what would change if the profile had these packages.
-    pub(super) fn announce(&mut self, items: &mut [Item]) -> Result<(), Failure> {
+    fn announce(&mut self, items: &mut [Item]) -> Result<(), Failure> {
         let mut roots = BTreeSet::new();
         for item in items {
             roots.extend(self.of(|vm| item.outputs_to_install(vm))?.into_values());

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use rx_eval::text::version::compare;
-use rx_store::profile::{Token, Turn};
+use rx_store::profile::Token;
 use rx_store::progress;
 
 use super::Work;
@@ -37,14 +37,10 @@ impl Work<'_> {
                 items.push(self.upgrade_of(&mut item, &mut available)?.unwrap_or(item));
             }
             self.show_missing(&mut items)?;
-            if self.env.dry_run {
-                return self.announce(&mut items);
-            }
             let commit = self.commit(installed.format, 0);
-            if commit.run(self.session, &mut items, &token)? {
+            if self.conclude(&commit, &mut items, &token, &mut turn)? {
                 return Ok(());
             }
-            Turn::take(&mut turn, self.profile)?;
         }
     }
 
