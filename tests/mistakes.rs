@@ -23,8 +23,14 @@ fn said(name: &str, line: &str, outcome: &Outcome) {
 
 /// A command line that must fail.
 fn line(name: &str, place: &Place, line: &str) {
-    let outcome = place.line(line);
+    let mut outcome = place.line(line);
     assert_ne!(outcome.code, 0, "{name} succeeded: {}", outcome.out);
+    // How large a directory is depends on the file system.
+    let size = place.work().metadata().unwrap().len();
+    let read = format!("read of {size} bytes: Is a directory");
+    outcome.err = outcome
+        .err
+        .replace(&read, "read of 4096 bytes: Is a directory");
     said(name, line, &outcome);
 }
 
@@ -294,5 +300,12 @@ fn a_directory_without_a_flake() {
     let command = "rx build ./project --extra-experimental-features flakes";
     let outcome = place.line(command);
     assert_ne!(outcome.code, 0);
+    // The search ends where temporary files have a disk of their own.
+    if outcome
+        .err
+        .contains("before encountering filesystem boundary")
+    {
+        return println!("not compared: directories for temporary files are on another disk");
+    }
     said("a_directory_without_a_flake", command, &outcome);
 }

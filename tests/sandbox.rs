@@ -90,10 +90,12 @@ impl World {
         let place = Place::new();
         let attacker = place.root().join("attacker");
         provide(&std::env::current_exe().unwrap(), &attacker);
-        let builds = closed_directory().join(format!(
-            "builds-{}",
-            place.root().file_name().unwrap().display()
-        ));
+        let name = format!("builds-{}", place.root().file_name().unwrap().display());
+        let builds = if is_root() {
+            closed_directory().join(name)
+        } else {
+            place.root().join(name)
+        };
         fs::create_dir_all(&builds).unwrap();
         fs::set_permissions(&builds, PermissionsExt::from_mode(0o755)).unwrap();
         let mut settings = format!(
