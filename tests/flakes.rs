@@ -3,14 +3,12 @@
 mod common;
 
 use common::Place;
+use common::flakes::{git, place, place_with, reference, repository};
 
 /// A flake `a` that needs `b`, and `c` whose own `b` follows it; all in one directory.
 fn flakes() -> Place {
-    let place = Place::new().with(
-        "NIX_CONFIG",
-        "experimental-features = nix-command flakes\nflake-registry =",
-    );
-    let at = |name: &str| format!("path:{}/{name}", place.work().display());
+    let place = place();
+    let at = |name: &str| reference(&place, name);
     place.write("b/flake.nix", "{ outputs = { self }: { v = \"b\"; }; }");
     place.write(
         "c/flake.nix",
@@ -119,10 +117,7 @@ fn missing_attributes_are_told_with_all_that_was_tried() {
 #[test]
 fn a_program_can_call_a_flake_and_writes_nothing() {
     let place = flakes();
-    let program = format!(
-        "(builtins.getFlake \"path:{}/a\").all",
-        place.work().display()
-    );
+    let program = format!("(builtins.getFlake \"{}\").all", reference(&place, "a"));
     let all = place
         .run("rx-instantiate", ["--eval", "--strict", "-E", &program])
         .success();
@@ -151,7 +146,7 @@ fn what_a_flake_offers_is_shown_as_a_tree() {
 #[test]
 fn names_of_the_users_registry_stand_for_flakes() {
     let place = flakes();
-    let to = format!("path:{}/b", place.work().display());
+    let to = reference(&place, "b");
     place.run("rx", ["registry", "add", "mine", &to]).success();
     let list = place.line("rx registry list").success();
     assert!(list.contains("flake:mine"), "{list}");
@@ -161,22 +156,15 @@ fn names_of_the_users_registry_stand_for_flakes() {
 
 /// A flake of its own with these outputs, and what `rx flake check` says of it.
 fn check(outputs: &str, options: &str) -> common::Outcome {
-    let place = Place::new().with(
-        "NIX_CONFIG",
-        "experimental-features = nix-command flakes\nflake-registry =\nsandbox = false",
-    );
-    place.write(
-        "flake.nix",
-        &format!(
-            "{{ outputs = {{ self }}: let
+    let place = place_with(&format!(
+        "{{ outputs = {{ self }}: let
                 system = \"{}-linux\";
                 run = name: script: derivation {{
                   inherit name system; builder = \"/bin/sh\"; args = [ \"-c\" script ];
                 }};
               in {{ {outputs} }}; }}",
-            std::env::consts::ARCH
-        ),
-    );
+        std::env::consts::ARCH
+    ));
     place.line(&format!("rx flake check {options} path:."))
 }
 
@@ -281,12 +269,7 @@ fn all_mistakes_of_a_flake_are_told_when_asked_to_keep_going() {
 
 #[test]
 fn settings_of_a_flake_count_only_when_they_are_accepted() {
-    let place = Place::new().with(
-        "NIX_CONFIG",
-        "experimental-features = nix-command flakes\nflake-registry =",
-    );
-    place.write(
-        "flake.nix",
+    let place = place_with(
         "{ nixConfig.eval-system = \"a-b\"; nixConfig.bash-prompt = \"x\";
            outputs = { self }: { v = builtins.currentSystem or \"pure\"; }; }",
     );
@@ -314,12 +297,7 @@ fn settings_of_a_flake_count_only_when_they_are_accepted() {
 
 /// A flake with a program in every place where one can be.
 fn programs() -> Place {
-    let place = Place::new().with(
-        "NIX_CONFIG",
-        "experimental-features = nix-command flakes\nflake-registry =\nsandbox = false",
-    );
-    place.write(
-        "flake.nix",
+    let place = place_with(
         &format!(
             "{{ outputs = {{ self }}: let
                 system = \"{}-linux\";
@@ -401,45 +379,6 @@ fn inputs_can_be_fetched_before_they_are_needed() {
     assert!(error.contains("tree"), "{error}");
 }
 
-/// Runs git in the working directory; false if this machine has none.
-fn git(place: &Place, line: &str) -> bool {
-    let run = std::process::Command::new("git")
-        .args([
-            "-c",
-            "user.name=x",
-            "-c",
-            "user.email=x@example.org",
-            "-c",
-            "init.defaultBranch=main",
-        ])
-        .args(line.split(' '))
-        .current_dir(place.work())
-        .env("HOME", place.root())
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output();
-    match run {
-        Ok(run) => {
-            let error = String::from_utf8_lossy(&run.stderr).into_owned();
-            assert!(run.status.success(), "git {line}: {error}");
-            true
-        }
-        Err(_) => {
-            eprintln!("skipped: this machine has no git");
-            false
-        }
-    }
-}
-
-/// A git repository with a flake in it.
-fn repository(flake: &str) -> Option<Place> {
-    let place = Place::new().with(
-        "NIX_CONFIG",
-        "experimental-features = nix-command flakes\nflake-registry =",
-    );
-    place.write("flake.nix", flake);
-    (git(&place, "init -q") && git(&place, "add flake.nix")).then_some(place)
-}
-
 #[test]
 fn errors_in_a_git_tree_name_the_file_that_is_edited() {
     let flake =
@@ -491,11 +430,7 @@ fn a_changed_tree_has_a_fingerprint_that_follows_its_changes() {
 
 #[test]
 fn a_flake_can_be_got_by_the_path_of_its_directory() {
-    let place = Place::new().with(
-        "NIX_CONFIG",
-        "experimental-features = nix-command flakes\nflake-registry =",
-    );
-    place.write("flake.nix", "{ outputs = { self }: { number = 123; }; }");
+    let place = place_with("{ outputs = { self }: { number = 123; }; }");
     place.write(
         "sub/flake.nix",
         "{ outputs = { self }: { x = (builtins.getFlake ./..).number; }; }",
@@ -531,7 +466,7 @@ fn trees_without_history_can_be_cloned_as_files() {
 #[test]
 fn a_queer_query_is_warned_of() {
     let place = flakes();
-    let address = format!("path:{}/b?odd#v", place.work().display());
+    let address = reference(&place, "b?odd#v");
     let run = place.run("rx", ["eval", &address]);
     assert!(
         run.err
@@ -540,4 +475,55 @@ fn a_queer_query_is_warned_of() {
         run.err
     );
     assert_eq!(run.success(), "\"b\"\n");
+}
+
+#[test]
+fn a_lock_file_that_is_written_leaves_the_revision_for_this_run() {
+    let flake = "{ inputs.b.url = \"path:./b\"; outputs = { self, b }: { r = self ? rev; }; }";
+    let Some(place) = repository(flake) else {
+        return;
+    };
+    place.write("b/flake.nix", "{ outputs = { self }: { }; }");
+    git(&place, "add .");
+    git(&place, "commit -qm one");
+    assert_eq!(place.line("rx eval .#r").success(), "true\n");
+    assert!(place.work().join("flake.lock").exists());
+    // What is committed with it has a revision again.
+    assert_eq!(place.line("rx eval .#r").success(), "false\n");
+    git(&place, "add flake.lock");
+    git(&place, "commit -qm two");
+    assert_eq!(place.line("rx eval .#r").success(), "true\n");
+}
+
+#[test]
+fn what_only_calls_itself_a_derivation_passes_a_check() {
+    let run = check(
+        "packages.${system}.a = { type = \"derivation\"; name = \"x\"; };",
+        "",
+    );
+    run.success();
+}
+
+#[test]
+fn the_hash_of_a_fetched_tree_stands_beside_its_reference() {
+    let place = flakes();
+    let fetched = place.line("rx flake prefetch --json path:./tree").success();
+    let fetched: serde_json::Value = serde_json::from_str(&fetched).unwrap();
+    assert!(fetched["hash"].as_str().is_some());
+    assert!(fetched["locked"].get("narHash").is_none(), "{fetched}");
+}
+
+#[test]
+fn a_repository_can_be_fetched_by_a_path_from_here_with_a_warning() {
+    let Some(place) = repository("{ outputs = { self }: { }; }") else {
+        return;
+    };
+    git(&place, "commit -qm one");
+    for path in ["./.", "../work"] {
+        let program = format!("(builtins.fetchGit \"{path}\").revCount");
+        let run = place.run("rx", ["eval", "--impure", "--expr", &program]);
+        let warning = "uses a path relative to the current directory";
+        assert!(run.err.contains(warning), "{}", run.err);
+        assert_eq!(run.success(), "1\n");
+    }
 }

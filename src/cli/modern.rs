@@ -331,7 +331,14 @@ pub fn parse(
 }
 
 fn parsed_alias_notice(builder: &mut SettingsBuilder, old: &str, new: &str) {
-    builder.notice(format!("'{old}' is a deprecated alias for '{new}'"));
+    let program = if old.starts_with("flake ") {
+        "nix "
+    } else {
+        ""
+    };
+    builder.notice(format!(
+        "'{program}{old}' is a deprecated alias for '{program}{new}'"
+    ));
 }
 
 fn is_below(path: &str, group: &str) -> bool {

@@ -227,16 +227,17 @@ pub fn lock_flake(
     let locked = flakes::lock(&mut session.vm, flake, &wish.flags);
     let mut locked = session.check(locked)?;
     if locked.is_changed() || wish.output.is_some() {
-        write_lock(session, reference, wish, registries, &mut locked)?;
+        write_lock(session, reference, wish, &mut locked)?;
     }
     Ok(locked)
 }
 
+/// Writes a lock file. The flake stays the tree that was read, though the lock file belongs to it from now on: what is
+/// locked for the first time has the revision that it has.
 fn write_lock(
     session: &mut EvalSession,
     reference: &FlakeRef,
     wish: &LockWish,
-    registries: Use,
     locked: &mut LockedFlake,
 ) -> Result<(), Failure> {
     let changes = locked.lock_file.changes_since(&locked.old_lock_file);
@@ -298,17 +299,6 @@ fn write_lock(
             )?;
         }
         (None, None) => {}
-    }
-    // The flake contains its lock file, so it is another one now.
-    let before = locked.flake.locked.input.revision()?;
-    session.vm.forget_fetched();
-    let flake = flakes::get(&mut session.vm, reference, registries);
-    locked.refresh(&session.vm, session.check(flake)?);
-    if let Some(now) = locked.flake.locked.input.revision()?
-        && wish.commit
-        && before != Some(now)
-    {
-        warn(format_args!("committed new revision '{}'", now.base16()));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub mod flakes;
 pub mod processes;
 pub mod reference;
 pub mod server;

@@ -165,11 +165,6 @@ impl Vm {
         drop(trees);
         self.ev.fetched.lock().extend(fetched.clone());
     }
-
-    /// Lets inputs be fetched again, since they may have changed.
-    pub fn forget_fetched(&self) {
-        self.ev.fetched.lock().clear();
-    }
 }
 
 /// A URL of its own kind: `channel:NAME` is short for where that channel is.
@@ -391,7 +386,7 @@ fn from_text(vm: &Vm, url: &str, tree: Tree) -> Result<Input> {
             "passing a string argument to 'fetchTree' requires the 'flakes' experimental feature",
         ));
     }
-    Input::parse(url, Wanted::Anything).map_err(failed)
+    Input::parse(url, Wanted::Tree).map_err(failed)
 }
 
 fn input_attributes(vm: &mut Vm, arg: Value, tree: Tree, pos: Pos) -> Result<InputAttrs> {

@@ -78,13 +78,6 @@ impl LockedFlake {
         }
         Some(Hash::of(Algorithm::Sha256, text.as_bytes()))
     }
-
-    /// Takes the flake as it is after its lock file was written.
-    pub fn refresh(&mut self, vm: &Vm, flake: Flake) {
-        let place = Place::of(vm, &flake.store_path, &flake.locked.subdir);
-        self.trees.insert(0, place.in_tree(vm));
-        self.flake = flake;
-    }
 }
 
 /// A tree that was fetched.

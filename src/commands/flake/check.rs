@@ -220,8 +220,7 @@ impl<'a> Run<'a> {
             session,
             all_systems: command.all_systems,
             keep_going: settings.keep_going,
-            import_is_chosen: command.no_build
-                || settings.is_overridden("allow-import-from-derivation"),
+            import_is_chosen: settings.is_overridden("allow-import-from-derivation"),
             system: settings.current_system().to_owned(),
             checks: Checks::default(),
         }

@@ -53,6 +53,10 @@ impl Subcommand for FlakePrefetch {
             if self.json.json {
                 let mut locked = resolved.to_attrs();
                 locked.remove("__final");
+                // It stands beside it, unless it was asked for.
+                if !original.0.contains_key("narHash") {
+                    locked.remove("narHash");
+                }
                 self.json.print(&json!({
                     "hash": hash,
                     "locked": locked.to_json(),

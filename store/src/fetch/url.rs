@@ -479,13 +479,20 @@ impl fmt::Display for Url {
     }
 }
 
-/// Reads what Git accepts as the address of a repository: a URL, an absolute path, or `host:path`.
+/// Reads what Git accepts as the address of a repository: a URL, a path, or `host:path`.
 pub fn parse_git_url(text: &str) -> Result<Url, BadUrl> {
     if Path::new(text).is_absolute() {
         return Ok(Url::from_file_path(text));
     }
     if let Some(url) = parse_scp_style(text)? {
         return Ok(url);
+    }
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+    if !scheme.is_some_and(is_scheme) && !text.is_empty() {
+        return Ok(Url {
+            authority: None,
+            ..Url::from_file_path(text)
+        });
     }
     let mut url = Url::parse(text)?;
     if let Some(transport) = url.scheme.strip_prefix("git+") {
@@ -633,9 +640,11 @@ mod tests {
             ("/a/b c", "file:///a/b%20c"),
             ("git+https://h/x", "https://h/x"),
             ("file:/x", "file:/x"),
+            ("./relative", "file:./relative"),
+            ("a?b", "file:a%3Fb"),
         ] {
             assert_eq!(parse_git_url(text).unwrap().to_string(), want);
         }
-        assert!(parse_git_url("./relative").is_err());
+        assert!(parse_git_url("").is_err());
     }
 }

@@ -289,7 +289,7 @@ impl Entries {
     }
 
     /// Names, places and values in the order of the symbols.
-    pub(crate) fn as_met(self) -> impl Iterator<Item = (Symbol, Pos, Value)> {
+    pub fn as_met(self) -> impl Iterator<Item = (Symbol, Pos, Value)> {
         self.by_symbol().into_iter().map(move |i| {
             let i = i as usize;
             (self.names()[i], self.pos(i), self.value(i))

@@ -21,18 +21,23 @@ impl Run<'_> {
         value: Value,
         pos: Pos,
     ) -> Result<Option<StorePath>> {
-        self.rule(&format!("derivation '{path}'"), pos, |run| {
+        let checked = self.rule(&format!("derivation '{path}'"), pos, |run| {
             let vm = &mut run.session.vm;
             let Some(package) = vm.as_package(value, Assertions::Fail)? else {
                 return broken(format!("flake attribute '{path}' is not a derivation"));
             };
+            // What only calls itself a derivation cannot be built, but is no mistake.
+            if package.attrs.get(symbol::known::DRV_PATH).is_none() {
+                return Ok(None);
+            }
             let drv = package.drv_path(vm)?;
             progress::info(format_args!(
                 "derivation evaluated to {}",
                 vm.ev.store_dir.display(&drv)
             ));
-            Ok(drv)
-        })
+            Ok(Some(drv))
+        })?;
+        Ok(checked.flatten())
     }
 
     /// `{ type = "app"; program = …; meta.description = …; }`
@@ -189,7 +194,7 @@ impl Run<'_> {
         .map(drop)
     }
 
-    /// The attributes of a set in the order of their names.
+    /// The attributes of a set in the order in which their names were met.
     pub(super) fn attributes(
         &mut self,
         value: Value,
@@ -198,16 +203,11 @@ impl Run<'_> {
         let vm = &mut self.session.vm;
         let attrs = vm.expect_attrs(value, pos, HERE)?;
         let entries = attrs.entries(&mut vm.heap);
-        let mut all: Vec<_> = entries
-            .iter()
-            .enumerate()
-            .map(|(i, (name, value))| {
-                let name = String::from_utf8_lossy(symbol::name(name)).into_owned();
-                (name, value, entries.pos(i))
-            })
-            .collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(all)
+        let all = entries.as_met().map(|(name, pos, value)| {
+            let name = String::from_utf8_lossy(symbol::name(name)).into_owned();
+            (name, value, pos)
+        });
+        Ok(all.collect())
     }
 }
 
