@@ -9,8 +9,8 @@ cargo build --profile "$profile" --bins
 bin=$PWD/target/$profile store=$PWD/target/first-store
 
 set -- --store "$store" --option substituters ''
-derivation=$("$bin/rx-instantiate" "$@" examples/hello.nix)
-echo "derivation  $derivation"
+"$bin/rx-instantiate" "$@" --add-root target/first-derivation examples/hello.nix > /dev/null
+echo "derivation  $(readlink target/first-derivation)"
 output=$("$bin/rx-build" "$@" --host-tools --no-out-link examples/hello.nix)
 echo "output      $output"
 "$store$output/bin/hello"
