@@ -307,6 +307,14 @@ fn the_doctor_sees_a_damaged_database_a_store_of_nobodys_and_an_address_that_is_
     assert!(finding(line, "database").contains("rx store fsck"));
     std::fs::write(database.join("schema"), "99").unwrap();
     assert!(finding(line, "database").contains("newer program"));
+    let file = std::fs::File::options()
+        .append(true)
+        .open(database.join("db.sqlite"));
+    let year = std::time::Duration::from_secs(365 * 24 * 60 * 60);
+    file.unwrap()
+        .set_modified(std::time::SystemTime::now() + year)
+        .unwrap();
+    assert!(finding(line, "clock").contains("set the clock"));
     let line = "rx doctor --offline --json --store /dev/null/store";
     assert!(finding(line, "store").contains("cannot be written"));
     let line = "rx doctor --offline --json --store nonsense";

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rx_store::build::sandbox::namespaces_supported;
 use rx_store::fetch::download::{Downloader, Request};
@@ -14,7 +16,7 @@ use rx_store::store::local::{LocalConfig, SCHEMA};
 use serde_json::{Value, json};
 
 use crate::cli::{Category, Invocation, Subcommand};
-use crate::ui::{self, Failure, render_size};
+use crate::ui::{self, Failure, local_date, render_size};
 
 /// Arguments of `rx doctor`.
 #[derive(clap::Args)]
@@ -112,6 +114,7 @@ fn examine(invocation: &Invocation, as_json: bool) -> Result<(), Failure> {
             &local_store(settings).map_or(settings.places.store_dir.clone(), |config| {
                 config.real_store_dir
             }),
+            "'rx-collect-garbage -d' frees what is not used",
         ),
         disk(
             "disk for builds",
@@ -119,7 +122,9 @@ fn examine(invocation: &Invocation, as_json: bool) -> Result<(), Failure> {
                 .build_dir
                 .as_deref()
                 .unwrap_or(&settings.places.temp_dir),
+            "free space there, or name another place with '--build-dir' or the variable TMPDIR",
         ),
+        clock(settings),
         search_path(settings),
         certificates(settings),
         programs(),
@@ -243,18 +248,44 @@ fn store(settings: &Settings) -> Finding {
     }
     let advice = match &config.root {
         // The directory comes from the account where HOME is not the user's own.
-        Some(_) => {
+        Some(_)
+            if StoreAddress::parse(&settings.store).is_ok_and(|it| it.target == Target::Auto) =>
+        {
             "let HOME be a directory of yours, or name one that you may write with '--store'"
         }
+        Some(_) => "name a directory that you may write, or let its owner make it writable for you",
         None => {
             "let an administrator make it writable for you, or take a directory of yours with '--store'"
         }
     };
+    let there = existing(dir);
+    let owner = match there.metadata() {
+        Ok(metadata) if !is_me(metadata.uid()) => {
+            format!(", it belongs to {}", user_name(metadata.uid()))
+        }
+        _ => String::new(),
+    };
     Finding::bad(
         "store",
-        format!("{} cannot be written", existing(dir).display()),
+        format!("{} cannot be written{owner}", there.display()),
         advice,
     )
+}
+
+fn is_me(user: u32) -> bool {
+    rustix::process::geteuid().as_raw() == user
+}
+
+/// The name of a user, or the number where nobody knows the name.
+fn user_name(user: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let number = user.to_string();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("user {number}"))
 }
 
 /// How a file with a database begins.
@@ -345,7 +376,7 @@ fn isolation(settings: &Settings) -> Finding {
     }
 }
 
-fn disk(subject: &'static str, path: &Path) -> Finding {
+fn disk(subject: &'static str, path: &Path, advice: &'static str) -> Finding {
     let there = existing(path);
     let Ok(stat) = rustix::fs::statvfs(there) else {
         return Finding::weak(
@@ -364,20 +395,44 @@ fn disk(subject: &'static str, path: &Path) -> Finding {
         );
     }
     if free < 16 << 20 {
-        return Finding::bad(
-            subject,
-            format!("full: {found}"),
-            "'rx-collect-garbage -d' frees what is not used; '--build-dir' moves builds elsewhere",
-        );
+        return Finding::bad(subject, format!("full: {found}"), advice);
     }
     if free < 1 << 30 || (stat.f_files > 0 && stat.f_favail < 10_000) {
-        return Finding::weak(
-            subject,
-            found,
-            "'rx-collect-garbage -d' frees what is not used",
-        );
+        return Finding::weak(subject, found, advice);
     }
     Finding::good(subject, found)
+}
+
+/// Seconds since 1970.
+fn seconds(moment: SystemTime) -> u64 {
+    moment
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
+}
+
+/// Whether the clock can be right: nothing that is there was made in the future.
+fn clock(settings: &Settings) -> Finding {
+    let database = local_store(settings).map(|config| config.state_dir.join("db/db.sqlite"));
+    let made = std::env::current_exe()
+        .ok()
+        .into_iter()
+        .chain(database)
+        .filter_map(|file| Some((seconds(file.metadata().ok()?.modified().ok()?), file)))
+        .max();
+    let now = seconds(SystemTime::now());
+    match made {
+        Some((made, file)) if made > now.saturating_add(24 * 60 * 60) => Finding::weak(
+            "clock",
+            format!(
+                "it says {}, but {} was written on {}",
+                local_date(now),
+                file.display(),
+                local_date(made)
+            ),
+            "set the clock: with a wrong one, certificates are refused and downloads count as fresh or stale when they are not",
+        ),
+        _ => Finding::good("clock", local_date(now)),
+    }
 }
 
 fn search_path(settings: &Settings) -> Finding {
