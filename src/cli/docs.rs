@@ -5,6 +5,7 @@ use rx_store::settings::{Feature, INFOS};
 use serde_json::{Map, Value, json};
 
 use super::entry::ClassicEntry;
+use super::examples;
 use super::flag::FlagDoc;
 use super::modern::Category;
 use crate::commands;
@@ -15,8 +16,9 @@ pub fn classic_help(program: &str, entry: &ClassicEntry) -> String {
     for usage in entry.usage {
         text += &format!("  {program} {usage}\n");
     }
-    if !entry.details.is_empty() {
-        text += &format!("\n{}\n", entry.details.trim());
+    let more = examples::after_help(entry.details, &examples::of_classic(entry.name, program));
+    if !more.is_empty() {
+        text += &format!("\n{more}\n");
     }
     for (title, docs) in entry.docs() {
         if !docs.is_empty() {
@@ -139,7 +141,10 @@ pub fn classic_command(program: &str, entry: &ClassicEntry) -> Command {
     let mut command = Command::new(program.to_owned())
         .about(entry.about)
         .override_usage(usage.join("\n"))
-        .after_help(entry.details.trim())
+        .after_help(examples::after_help(
+            entry.details,
+            &examples::of_classic(entry.name, program),
+        ))
         .disable_help_flag(true)
         .disable_version_flag(true);
     let mut letters: Vec<char> = Vec::new();

@@ -13,6 +13,7 @@ mod complete;
 pub mod docs;
 mod entry;
 mod environment;
+mod examples;
 mod flag;
 mod invocation;
 mod modern;

@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use rx_store::settings::{Feature, SettingsBuilder};
 
 use super::common::{CommonOptions, SettingFlag};
+use super::examples;
 use super::flag::{AnyOptions, FlagDoc, Options, Values};
 use super::invocation::Invocation;
 use super::suggest;
@@ -105,10 +106,10 @@ impl Entry {
         let command = (self.augment)(command)
             .about(self.about)
             .long_about(Resettable::Reset);
-        let command = if self.details.is_empty() {
-            command
-        } else {
-            command.after_help(self.details.trim())
+        let after = examples::after_help(self.details, &examples::of_subcommand(self.path));
+        let command = match after.as_str() {
+            "" => command,
+            after => command.after_help(after.to_owned()),
         };
         add_flags::<CommonOptions>(command, "Common options")
     }

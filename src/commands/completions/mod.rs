@@ -129,12 +129,17 @@ fn write_page(
     Ok(())
 }
 
+/// The day on which the pages were last looked through.
+const REVISED: &str = "2026-11-23";
+
 /// A page; commands below the command are listed, not described.
 fn page(name: &str, command: Command) -> Result<Vec<u8>, Failure> {
     let command = command
         .name(name.to_owned())
         .version(env!("CARGO_PKG_VERSION"));
     let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page)?;
+    clap_mangen::Man::new(command)
+        .date(REVISED)
+        .render(&mut page)?;
     Ok(page)
 }
