@@ -224,6 +224,7 @@ mod tests {
 
     use rx_store::settings::{Places, SettingsBuilder};
 
+    use super::super::modern;
     use super::*;
     use crate::commands;
 
@@ -251,10 +252,9 @@ mod tests {
             let both = entry.details.contains("xamples:") && !examples.is_empty();
             assert!(!both, "{path} has examples in its details, too");
             for (line, _) in *examples {
-                let rest = line.strip_prefix(path).unwrap_or_else(|| panic!("{line}"));
-                let args = std::iter::once(OsString::from("rx")).chain(words(rest));
-                let parsed = entry.command().try_get_matches_from(args);
-                assert!(parsed.is_ok(), "rx {line}: {}", parsed.unwrap_err());
+                assert!(line.starts_with(path), "{line}");
+                let parsed = modern::parse(words(line), commands::modern(), &[], &mut builder());
+                assert!(parsed.is_ok_and(|it| it.matches.is_some()), "rx {line}");
             }
         }
     }
