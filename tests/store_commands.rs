@@ -482,3 +482,49 @@ fn who_waits_for_the_database_is_told_for_whom() {
         assert!(line.contains(&process), "{line}");
     }
 }
+
+#[test]
+fn a_file_that_is_a_whole_store_path_is_listed_without_a_name_wherever_it_is() {
+    let place = place();
+    let low = place.line("rx build -f . low --no-link --print-out-paths");
+    let path = real(&place, &low.success());
+    let cache = cache(&place);
+    place.run("rx", ["copy", "--to", &cache, &path]).success();
+    let here = place.run("rx", ["store", "ls", "-lR", &path]).success();
+    assert_eq!(here, "-r--r--r--                    4 \n");
+    let there = place.run("rx", ["store", "ls", "-lR", "--store", &cache, &path]);
+    assert_eq!(there.success(), here);
+    let inside = format!("{path}/nothing");
+    let missing = place.run("rx", ["store", "ls", &inside]).failure();
+    assert!(
+        missing.contains("-low/nothing' does not exist"),
+        "{missing}"
+    );
+}
+
+#[test]
+fn what_does_not_go_together_or_is_experimental_is_refused() {
+    let place = place();
+    place.write("file", "contents\n");
+    for (line, message) in [
+        (
+            "rx store gc --max 1 --dry-run",
+            "options --max and --dry-run cannot be combined",
+        ),
+        (
+            "rx-store --add-fixed blake3 file",
+            "experimental Nix feature 'blake3-hashes' is disabled",
+        ),
+        (
+            "rx store add --hash-algo blake3 file",
+            "experimental Nix feature 'blake3-hashes' is disabled",
+        ),
+    ] {
+        let refused = place.line(line).failure();
+        assert!(refused.contains(message), "{line}: {refused}");
+    }
+    let nothing = format!("{}/store/{}-x", place.root().display(), "0".repeat(32));
+    let missing = place.run("rx-store", ["--read-log", &nothing]).failure();
+    assert!(missing.contains("build log of derivation"), "{missing}");
+    assert!(missing.contains("is not available"), "{missing}");
+}

@@ -81,7 +81,8 @@ fn hash_path(
     }
 }
 
-fn check_algorithm(algorithm: Algorithm, invocation: &Invocation) -> Result<(), Failure> {
+/// Refuses an algorithm whose feature is off.
+pub fn check_algorithm(algorithm: Algorithm, invocation: &Invocation) -> Result<(), Failure> {
     if algorithm == Algorithm::Blake3 && !invocation.settings.enabled(Feature::Blake3Hashes) {
         return Err(FeatureDisabled(Feature::Blake3Hashes).into());
     }

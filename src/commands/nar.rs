@@ -1,5 +1,6 @@
 //! `rx nar …`: makes archives and looks into them, without a store.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -90,8 +91,8 @@ pub struct ListArgs {
 }
 
 impl ListArgs {
-    /// Lists what stands at `path`.
-    pub fn print(&self, listing: &Listing, path: &Path) -> Result<(), Failure> {
+    /// Lists what stands at `path`; `whole` is how the tree is called.
+    pub fn print(&self, listing: &Listing, path: &Path, whole: &str) -> Result<(), Failure> {
         if self.json.json && self.directory {
             return Err(UsageError::new("'--directory' is useless with '--json'").into());
         }
@@ -99,7 +100,9 @@ impl ListArgs {
             return Err(UsageError::new("'--long' is useless with '--json'").into());
         }
         let Lookup::Found(found) = listing.lookup(path.as_os_str().as_bytes()) else {
-            return Err(NoPath(path.to_owned()).into());
+            let mut missing = OsString::from(whole);
+            missing.push(path);
+            return Err(NoPath(missing.into()).into());
         };
         if self.json.json {
             return self
@@ -110,14 +113,10 @@ impl ListArgs {
         match &found.kind {
             ListingKind::Directory(_) if !self.directory => self.list(found, b".", &mut text),
             kind => {
-                let at_root = path.components().all(|part| part.as_os_str() == "/");
-                let name = match path.file_name() {
-                    Some(name) if !at_root => name.as_bytes(),
-                    _ => b".",
-                };
+                // A file that is the whole archive has no name.
                 let name = match kind {
-                    ListingKind::Directory(_) => b".",
-                    _ => name,
+                    ListingKind::Directory(_) => b".".as_slice(),
+                    _ => path.file_name().unwrap_or_default().as_bytes(),
                 };
                 self.line(kind, name, &mut text);
                 if self.recursive {
@@ -232,7 +231,7 @@ impl Subcommand for NarLs {
 
     fn run(self, _: &Invocation) -> Result<(), Failure> {
         self.list
-            .print(&read_listing(&self.nar)?, Path::new(&self.path))
+            .print(&read_listing(&self.nar)?, Path::new(&self.path), "")
     }
 }
 

@@ -10,6 +10,7 @@ use rx_store::store::Addition;
 use rx_store::store::Contents;
 use rx_store::store::memory::compute_path;
 
+use super::hash::check_algorithm;
 use super::store::{add_path, base_name};
 use crate::cli::{Category, Invocation, Subcommand};
 use crate::store_session::{canonical_name, lines, open_store};
@@ -83,6 +84,7 @@ macro_rules! adders {
                     return Err(FeatureDisabled(Feature::GitHashing).into());
                 }
                 let algorithm = Algorithm::parse(&self.hash_algo)?;
+                check_algorithm(algorithm, invocation)?;
                 self.common.run(invocation, method, algorithm)
             }
         }

@@ -43,6 +43,9 @@ impl Subcommand for StoreGc {
         } else {
             GcAction::DeleteDead
         };
+        if self.dry_run && self.max.is_some() {
+            return Err(UsageError::new("options --max and --dry-run cannot be combined").into());
+        }
         let mut options = GcOptions::new(action);
         if let Some(max) = &self.max {
             options.max_freed = rx_store::settings::parse_size(max).map_err(UsageError::new)?;

@@ -1,7 +1,8 @@
 //! `rx store cat`, `ls`, `dump-path`, `path-from-hash-part`: contents of store paths.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{BufReader, BufWriter, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rx_store::nar::{Listing, Reader};
@@ -60,15 +61,21 @@ impl Subcommand for StoreLs {
         let store = open_store(invocation)?;
         let (path, place) = inside(&*store, &self.path)?;
         store.path_info(&path)?;
-        let mut nar = Vec::new();
-        store.nar_from_path(&path, &mut nar)?;
-        let mut listing = Listing::read(&mut Reader::new(&nar[..]))?;
-        if store.real_path(&path).is_some() {
-            listing = listing.without_offsets();
-        }
-        let place = String::from_utf8_lossy(&place).into_owned();
-        let place = if place.is_empty() { "/" } else { &place };
-        self.list.print(&listing, Path::new(place))
+        let listing = match store.real_path(&path) {
+            Some(real) => Listing::of_path(&real)?,
+            None => {
+                let mut archive = tempfile::tempfile()?;
+                let mut out = BufWriter::new(&mut archive);
+                store.nar_from_path(&path, &mut out)?;
+                out.flush()?;
+                drop(out);
+                archive.rewind()?;
+                Listing::read(&mut Reader::new(BufReader::new(archive)))?
+            }
+        };
+        let place = std::ffi::OsStr::from_bytes(&place);
+        let whole = store.dir().display(&path).to_string();
+        self.list.print(&listing, Path::new(place), &whole)
     }
 }
 

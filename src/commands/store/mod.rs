@@ -17,6 +17,7 @@ use rx_store::hash::{Algorithm, Format, Hash};
 use rx_store::progress;
 use rx_store::store::Store;
 
+use super::hash::check_algorithm;
 use crate::cli::{ClassicCommand, Flag, Invocation, Options};
 use crate::store_session::{open_local, open_store, store_path};
 use crate::ui::{self, Failure, UsageError};
@@ -436,7 +437,7 @@ impl StoreCommand {
         let [algorithm, hash, name] = self.arguments.as_slice() else {
             return Err(UsageError::new("'--print-fixed-path' requires three arguments").into());
         };
-        let algorithm = algorithm_of(algorithm)?;
+        let algorithm = algorithm_of(invocation, algorithm)?;
         let hash = Hash::parse_any(hash.as_encoded_bytes(), Some(algorithm))?;
         let method = if self.has("--recursive") {
             Method::NixArchive
@@ -486,10 +487,10 @@ impl StoreCommand {
         let store = open_store(invocation)?;
         for argument in &self.arguments {
             let path = store_path(&*store, argument)?;
-            if !path.is_derivation() {
-                store.path_info(&path)?;
-            }
-            match store.build_log(&path)? {
+            // What is not valid has no deriver whose log could be meant.
+            let known = path.is_derivation() || store.is_valid(&path)?;
+            let log = if known { store.build_log(&path)? } else { None };
+            match log {
                 Some(log) => ui::print_bytes(&log)?,
                 None => {
                     return Err(Failure::message(format!(
@@ -543,8 +544,11 @@ fn shell_quote(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'\'');
 }
 
-fn algorithm_of(name: &OsString) -> Result<Algorithm, UsageError> {
-    Algorithm::parse(name.as_encoded_bytes()).map_err(|error| UsageError::new(error.to_string()))
+fn algorithm_of(invocation: &Invocation, name: &OsString) -> Result<Algorithm, Failure> {
+    let algorithm = Algorithm::parse(name.as_encoded_bytes())
+        .map_err(|error| UsageError::new(error.to_string()))?;
+    check_algorithm(algorithm, invocation)?;
+    Ok(algorithm)
 }
 
 /// Hashes an object's contents and complains when they are not what is registered.

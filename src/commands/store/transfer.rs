@@ -57,7 +57,7 @@ impl StoreCommand {
         let Some((algorithm, files)) = self.arguments.split_first() else {
             return Err(UsageError::new("first argument must be hash algorithm").into());
         };
-        let algorithm = algorithm_of(algorithm)?;
+        let algorithm = algorithm_of(invocation, algorithm)?;
         let method = if self.has("--recursive") {
             Method::NixArchive
         } else {

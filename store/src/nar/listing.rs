@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Event, NarError, Reader};
+use super::{Event, MAX_DEPTH, NarError, Reader};
 
 /// A tree's names, sizes and places.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,17 +101,41 @@ impl Listing {
         }
     }
 
-    /// Forgets where contents are: an object that is unpacked has no such places.
-    pub fn without_offsets(mut self) -> Self {
-        let mut todo = vec![&mut self];
-        while let Some(listing) = todo.pop() {
-            match &mut listing.kind {
-                ListingKind::Regular { offset, .. } => *offset = 0,
-                ListingKind::Symlink(_) => {}
-                ListingKind::Directory(entries) => todo.extend(entries.values_mut()),
+    /// Looks at a tree on disk without reading its files; they have no places in an archive.
+    pub fn of_path(path: &Path) -> Result<Self, NarError> {
+        Self::of_level(path, 0)
+    }
+
+    fn of_level(path: &Path, depth: usize) -> Result<Self, NarError> {
+        let status = |e| NarError::file("getting status of", path, e);
+        let meta = path.symlink_metadata().map_err(status)?;
+        let kind = if meta.is_dir() {
+            if depth >= MAX_DEPTH {
+                return Err(NarError::TooDeep);
             }
-        }
-        self
+            let reading = |e| NarError::file("reading directory", path, e);
+            let mut entries = BTreeMap::new();
+            for entry in path.read_dir().map_err(reading)? {
+                let entry = entry.map_err(reading)?;
+                let below = Self::of_level(&entry.path(), depth + 1)?;
+                entries.insert(entry.file_name().into_vec(), below);
+            }
+            ListingKind::Directory(entries)
+        } else if meta.is_symlink() {
+            let target = path
+                .read_link()
+                .map_err(|e| NarError::file("reading symbolic link", path, e))?;
+            ListingKind::Symlink(target.into_os_string().into_vec())
+        } else if meta.is_file() {
+            ListingKind::Regular {
+                executable: meta.mode() & 0o100 != 0,
+                size: meta.len(),
+                offset: 0,
+            }
+        } else {
+            return Err(NarError::UnsupportedType(path.display().to_string()));
+        };
+        Ok(Listing { kind })
     }
 
     /// Finds a path of names separated by `/`.
@@ -178,6 +205,34 @@ impl Listing {
 mod tests {
     use super::super::Tree;
     use super::*;
+
+    #[test]
+    fn a_tree_on_disk_is_listed_as_its_archive_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let tree = temp.path().join("tree");
+        std::fs::create_dir_all(tree.join("a/b")).unwrap();
+        std::fs::write(tree.join("a/file"), "12345").unwrap();
+        std::os::unix::fs::symlink("a/file", tree.join("link")).unwrap();
+        let nar = crate::nar::dump(&tree, Vec::new()).unwrap();
+        let read = Listing::read(&mut Reader::new(&nar[..])).unwrap();
+        let listed = Listing::of_path(&tree).unwrap();
+        // Contents on disk have no place in an archive.
+        let mut expected = read.to_json(true);
+        expected["entries"]["a"]["entries"]["file"]
+            .as_object_mut()
+            .unwrap()
+            .remove("narOffset");
+        assert_eq!(listed.to_json(true), expected);
+        let mut deep = tree;
+        for _ in 0..=MAX_DEPTH {
+            deep.push("d");
+        }
+        std::fs::create_dir_all(&deep).unwrap();
+        assert!(matches!(
+            Listing::of_path(&temp.path().join("tree")),
+            Err(NarError::TooDeep)
+        ));
+    }
 
     #[test]
     fn a_listing_tells_where_contents_are() {

@@ -105,6 +105,8 @@ pub enum Mode {
     Create,
     /// Must exist.
     ReadWrite,
+    /// Must exist, and nobody else may use it meanwhile: then nothing that is shared has to lie on the disk beside it.
+    Alone,
     /// Must exist and is taken as unchanging: nothing is locked or written.
     Immutable,
 }
@@ -130,9 +132,12 @@ impl Database {
             path: file.display().to_string(),
             error,
         };
+        let Some(opened) = Opened::new(file, mode == Mode::Alone) else {
+            return Err(failed(full()));
+        };
         let flags = match mode {
             Mode::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-            Mode::ReadWrite => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Mode::ReadWrite | Mode::Alone => OpenFlags::SQLITE_OPEN_READ_WRITE,
             Mode::Immutable => OpenFlags::SQLITE_OPEN_READ_ONLY,
         } | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
@@ -150,11 +155,14 @@ impl Database {
             conn,
             dir: dir.clone(),
             file: file.to_owned(),
-            _opened: Opened::new(file),
+            _opened: opened,
         };
         db.batch("pragma foreign_keys = 1; pragma temp_store = memory;")?;
         if mode == Mode::Immutable {
             return Ok(db);
+        }
+        if mode == Mode::Alone {
+            db.rows("pragma locking_mode = exclusive")?;
         }
         db.batch(if fsync {
             "pragma synchronous = normal"
@@ -708,6 +716,11 @@ impl Database {
     pub fn vacuum(&self) -> Result<(), StoreError> {
         self.batch("vacuum")
     }
+}
+
+/// The error of a disk without room.
+fn full() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None)
 }
 
 fn signatures_text(signatures: &BTreeSet<Signature>) -> Option<String> {

@@ -158,16 +158,20 @@ impl LocalStore {
             Some(_) => Mode::ReadWrite,
         };
         let db_file = db_dir.join("db.sqlite");
-        let open = || {
+        let open = |mode| {
             let fsync = config.fsync_metadata;
             Database::open(&db_file, &config.dir, mode, fsync, config.use_wal)
         };
-        let mut db = open();
+        let mut db = open(mode);
         // Even reading takes some pages beside the database; collecting garbage must not fail for these.
         while db.as_ref().is_err_and(StoreError::is_full)
             && layout::release_some(&db_dir.join("reserved"), config.reserved_space)
         {
-            db = open();
+            db = open(mode);
+        }
+        // Nothing was set aside: without others it takes no room. Who is at work already has what they share.
+        if mode == Mode::ReadWrite && db.as_ref().is_err_and(StoreError::is_full) {
+            db = open(Mode::Alone);
         }
         let db = match db {
             Err(error) if error.is_full() => {
@@ -184,7 +188,7 @@ impl LocalStore {
         }
         let store_fd = File::open(&config.real_store_dir)
             .map_err(|e| StoreError::file("opening directory", &config.real_store_dir, e))?;
-        Ok(LocalStore {
+        let store = LocalStore {
             db: Mutex::new(db),
             pending: Mutex::default(),
             infos: RwLock::default(),
@@ -198,7 +202,11 @@ impl LocalStore {
             temp_counter: AtomicU64::new(0),
             gc_clock: Mutex::default(),
             config,
-        })
+        };
+        if !store.config.read_only {
+            store.finish_collection();
+        }
+        Ok(store)
     }
 
     /// Where the store is and how it behaves.

@@ -376,6 +376,26 @@ fn only_unneeded_paths_can_be_deleted_by_name() {
 }
 
 #[test]
+fn rows_without_contents_go_when_a_collection_on_a_full_disk_was_cut_short() {
+    let f = fixture();
+    let low = f.text("low", "low", &[]);
+    let high = f.text("high", "high", &[&low]);
+    let kept = f.text("kept", "kept", &[]);
+    f.store.flush().unwrap();
+    for path in [&low, &high] {
+        fs::remove_file(f.store.physical(path)).unwrap();
+    }
+    // Without the mark nobody looks whether contents are there: that is left to verifying.
+    assert!(f.reopened().is_valid(&low).unwrap());
+    let mark = f.store.config.state_dir.join("db/collecting");
+    fs::write(&mark, "").unwrap();
+    let store = f.reopened();
+    let valid = [&low, &high, &kept].map(|path| store.is_valid(path).unwrap());
+    assert_eq!(valid, [false, false, true]);
+    assert!(!mark.exists());
+}
+
+#[test]
 fn collection_stops_when_enough_is_freed() {
     let mut f = fixture();
     for n in 0..20 {

@@ -26,6 +26,8 @@ const LAST: i32 = 180_000;
 /// How long nothing more is said after the user has been told: much work is many short waits.
 const QUIET: Duration = Duration::from_secs(30);
 
+/// The files that this process has for itself.
+static ALONE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
 
@@ -33,9 +35,18 @@ static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
 pub(super) struct Opened(PathBuf);
 
 impl Opened {
-    pub(super) fn new(file: &Path) -> Self {
-        OPEN.lock().push(file.to_owned());
-        Self(file.to_owned())
+    /// Nothing if this process would wait for itself: it has the file open, and now or before nobody else may have it.
+    pub(super) fn new(file: &Path, alone: bool) -> Option<Self> {
+        let mut open = OPEN.lock();
+        let mut kept = ALONE.lock();
+        if kept.iter().any(|one| one == file) || alone && open.iter().any(|one| one == file) {
+            return None;
+        }
+        open.push(file.to_owned());
+        if alone {
+            kept.push(file.to_owned());
+        }
+        Some(Self(file.to_owned()))
     }
 }
 
@@ -45,6 +56,8 @@ impl Drop for Opened {
         if let Some(at) = open.iter().position(|file| *file == self.0) {
             open.swap_remove(at);
         }
+        drop(open);
+        ALONE.lock().retain(|file| *file != self.0);
     }
 }
 

@@ -64,7 +64,7 @@ impl Collection<'_> {
             let (batch, later) = dead.split_at(size.min(dead.len()));
             let doomed = self.server.doom(marking, batch);
             let outcome = self.delete_paths(&doomed, sizes);
-            self.server.end_deleting();
+            self.server.end_deleting(&self.owed);
             if outcome?.is_break() {
                 break;
             }
@@ -125,6 +125,8 @@ impl Collection<'_> {
     fn delete_part(&mut self, part: &[StorePath]) -> Result<(), StoreError> {
         let mut parts = vec![part];
         while let Some(part) = parts.pop() {
+            // As soon as there is room again; and it is no failure yet if there is none.
+            let _ = self.pay();
             let forgotten = self.store.db.lock().forget_all(part);
             crash::point("gc:rows-deleted");
             match forgotten {
@@ -133,18 +135,26 @@ impl Collection<'_> {
                 // no room for so large a transaction: its halves may do, the first of them frees space for the other.
                 Err(error) if part.len() > 1 => {
                     if error.is_full() {
-                        self.store.db.lock().checkpoint()?;
+                        // That may lack room as well.
+                        let _ = self.store.db.lock().checkpoint();
                     }
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.push(second);
                     parts.push(first);
                     continue;
                 }
-                Err(_) => match self.store.db.lock().invalidate(&part[0]) {
-                    Ok(()) => {}
-                    Err(StoreError::InUse { .. }) => continue,
-                    Err(error) => return Err(error),
-                },
+                Err(_) => {
+                    let forgotten = self.store.db.lock().invalidate(&part[0]);
+                    match forgotten {
+                        Ok(()) => {}
+                        Err(StoreError::InUse { .. }) if self.owed.is_empty() => continue,
+                        Err(error) if error.is_full() || !self.owed.is_empty() => {
+                            self.delete_without_room(&part[0])?;
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
             }
             self.delete_contents(part)?;
         }
@@ -152,7 +162,7 @@ impl Collection<'_> {
     }
 
     /// Deletes the contents of what has no rows any more. What is left when that fails has no row and goes the next time.
-    fn delete_contents(&mut self, part: &[StorePath]) -> Result<(), StoreError> {
+    pub(super) fn delete_contents(&mut self, part: &[StorePath]) -> Result<(), StoreError> {
         let next = AtomicUsize::new(0);
         let freed = AtomicU64::new(0);
         let failure = Mutex::new(None);
@@ -214,7 +224,7 @@ impl Collection<'_> {
             Ok(false) => self.delete_stray_unless_locked(name),
             Err(error) => Err(error),
         };
-        self.server.end_deleting();
+        self.server.end_deleting(&self.owed);
         outcome
     }
 

@@ -13,10 +13,12 @@
 //! | `server` | who tells about new roots meanwhile |
 //! | `marking` | what is alive |
 //! | `delete` | rows, contents, what lies in the store without a row, links that nothing shares any more |
+//! | `full` | a disk without any room |
 //! | `auto` | collections that begin by themselves |
 
 mod auto;
 mod delete;
+mod full;
 mod marking;
 mod server;
 
@@ -48,6 +50,10 @@ struct Collection<'a> {
     options: &'a GcOptions,
     server: RootServer,
     results: GcResults,
+    /// Objects without contents whose rows could not be deleted yet.
+    owed: Vec<StorePath>,
+    /// Whether all has been freed that needs no room.
+    relieved: bool,
 }
 
 /// A name in the store directory that no row vouches for, and what path it is if it is one.
@@ -80,6 +86,8 @@ impl LocalStore {
             options,
             server: RootServer::start(self)?,
             results: GcResults::default(),
+            owed: Vec::new(),
+            relieved: false,
         };
 
         progress::info("finding garbage collector roots...");
@@ -102,6 +110,7 @@ impl LocalStore {
             rooted.extend(temp_roots.into_keys());
             collection.specific(&rooted)?;
         }
+        collection.pay()?;
         if deletes {
             self.delete_unused_links()?;
         }
@@ -210,7 +219,7 @@ impl Collection<'_> {
                 let order = crate::store::closure::topological_paths(self.store, &dead)?;
                 self.server.begin_deleting(&order);
                 let outcome = self.delete_paths(&order, None);
-                self.server.end_deleting();
+                self.server.end_deleting(&self.owed);
                 let _: ControlFlow<()> = outcome?;
             }
         }

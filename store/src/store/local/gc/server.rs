@@ -95,13 +95,15 @@ impl RootServer {
             .map(|&node| node as usize)
             .filter(|&node| !marking.alive[node]);
         let doomed: Vec<StorePath> = dead.map(|node| marking.graph.paths[node].clone()).collect();
-        shared.deleting = doomed.iter().map(|path| *path.digest()).collect();
+        let digests = doomed.iter().map(|path| *path.digest());
+        shared.deleting.extend(digests);
         doomed
     }
 
     /// Lets those wait who ask for one of these.
     pub(super) fn begin_deleting(&self, paths: &[StorePath]) {
-        self.shared.0.lock().deleting = paths.iter().map(|path| *path.digest()).collect();
+        let digests = paths.iter().map(|path| *path.digest());
+        self.shared.0.lock().deleting.extend(digests);
     }
 
     /// The same for one object, unless it is a root.
@@ -114,9 +116,10 @@ impl RootServer {
         !is_root
     }
 
-    /// Lets go on who waits.
-    pub(super) fn end_deleting(&self) {
-        self.shared.0.lock().deleting.clear();
+    /// Lets go on who waits, but for those who want one of `unfinished`.
+    pub(super) fn end_deleting(&self, unfinished: &[StorePath]) {
+        let digests = unfinished.iter().map(|path| *path.digest());
+        self.shared.0.lock().deleting = digests.collect();
         self.shared.1.notify_all();
     }
 }
@@ -221,7 +224,7 @@ fn serve_client(
 impl Drop for RootServer {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        self.end_deleting();
+        self.end_deleting(&[]);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
