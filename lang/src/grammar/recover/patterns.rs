@@ -26,7 +26,8 @@ impl<S: Sink> Grammar<'_, S> {
     #[cold]
     pub(in crate::grammar) fn recover_after_formal(&mut self, open: usize) -> bool {
         // C++ Nix takes the first name for one of a set as long as no comma came.
-        let first = self.position == open + 2;
+        let after_name = open > 0 && self.tokens[open - 1].kind == K::At;
+        let first = self.position == open + 2 && !after_name;
         let fresh = self.unexpected(if first { "'.' or '='" } else { "'}' or ','" });
         match self.current() {
             K::Ident | K::Ellipsis => {
