@@ -138,32 +138,17 @@ impl Vm {
 
     #[cold]
     fn incomparable(&mut self, a: Value, b: Value, pos: Pos) -> Box<Error> {
-        let message = if std::mem::discriminant(&a.view()) == std::mem::discriminant(&b.view()) {
-            let values = (self.describe(a), self.describe(b));
-            let mut message = format!(
-                "cannot compare {} with {}; values of that type are incomparable (values are ",
-                a.type_phrase(),
-                b.type_phrase()
-            )
-            .into_bytes();
-            message.extend(values.0);
-            message.extend_from_slice(b" and ");
-            message.extend(values.1);
-            message.push(b')');
-            message
-        } else {
-            let values = (self.describe(a), self.describe(b));
-            let mut message = format!(
-                "cannot compare {} with {}; values are ",
-                a.type_phrase(),
-                b.type_phrase()
-            )
-            .into_bytes();
-            message.extend(values.0);
-            message.extend_from_slice(b" and ");
-            message.extend(values.1);
-            message
+        let (x, y) = (a.type_phrase(), b.type_phrase());
+        let alike = std::mem::discriminant(&a.view()) == std::mem::discriminant(&b.view());
+        let (before, after) = match alike {
+            true => ("values of that type are incomparable (values are ", ")"),
+            false => ("values are ", ""),
         };
+        let mut message = format!("cannot compare {x} with {y}; {before}").into_bytes();
+        message.extend(self.describe(a));
+        message.extend_from_slice(b" and ");
+        message.extend(self.describe(b));
+        message.extend_from_slice(after.as_bytes());
         Error::new(ErrorKind::Type, message).at(pos)
     }
 }

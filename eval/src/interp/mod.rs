@@ -18,7 +18,7 @@ pub use coerce::{Coercion, CopyMode};
 pub(crate) use operators::Operation;
 pub(crate) use places::Places;
 
-use crate::code::{Code, Expr, LambdaCode, Place, ThunkCode, ThunkSite, Var};
+use crate::code::{Binary, Code, Expr, LambdaCode, Place, ThunkCode, ThunkSite, Var};
 use crate::error::{Error, ErrorKind, Result};
 use crate::heap;
 use crate::source::Pos;
@@ -32,6 +32,38 @@ pub(crate) struct Env {
     pub fp: usize,
     /// The address of its captured words.
     pub captures: usize,
+}
+
+/// An operator on Booleans that may not need its right operand.
+struct Connective {
+    /// The left operand that decides.
+    decides: bool,
+    /// What the answer is then.
+    gives: bool,
+    /// How messages name the operands.
+    left: &'static str,
+    right: &'static str,
+}
+
+impl Connective {
+    const AND: Connective = Connective {
+        decides: false,
+        gives: false,
+        left: "in the left operand of the AND (&&) operator",
+        right: "in the right operand of the AND (&&) operator",
+    };
+    const OR: Connective = Connective {
+        decides: true,
+        gives: true,
+        left: "in the left operand of the OR (||) operator",
+        right: "in the right operand of the OR (||) operator",
+    };
+    const IMPL: Connective = Connective {
+        decides: false,
+        gives: true,
+        left: "in the left operand of the IMPL (->) operator",
+        right: "in the right operand of the IMPL (->) operator",
+    };
 }
 
 /// The call that an evaluation is in, for the way to an error.
@@ -111,16 +143,7 @@ impl Vm {
                     code = site.body;
                 }
                 Expr::Const(value) => return Ok(value),
-                Expr::Local(used) => {
-                    return self
-                        .force(self.stack.get(env.fp + used.word as usize))
-                        .map_err(|e| e.circle_at(used.pos));
-                }
-                Expr::Capture(used) => {
-                    return self
-                        .force_word(capture(env, used.word))
-                        .map_err(|e| e.circle_at(used.pos));
-                }
+                Expr::Local(_) | Expr::Capture(_) => return self.eval(code, env),
                 Expr::Shared(word) => return self.force_word(word),
                 Expr::Closure(_) | Expr::List(_) => return Ok(self.delay(code, env)),
                 Expr::Attrs(site) => return Ok(self.make_attrs(site, env)),
@@ -154,60 +177,9 @@ impl Vm {
                         )),
                     };
                 }
-                Expr::And(site) => {
-                    let left = self.operand_bool(
-                        site.left,
-                        env,
-                        site.pos,
-                        "in the left operand of the AND (&&) operator",
-                    )?;
-                    if !left {
-                        return Ok(Value::FALSE);
-                    }
-                    let right = self.operand_bool(
-                        site.right,
-                        env,
-                        site.pos,
-                        "in the right operand of the AND (&&) operator",
-                    )?;
-                    return Ok(Value::bool(right));
-                }
-                Expr::Or(site) => {
-                    let left = self.operand_bool(
-                        site.left,
-                        env,
-                        site.pos,
-                        "in the left operand of the OR (||) operator",
-                    )?;
-                    if left {
-                        return Ok(Value::TRUE);
-                    }
-                    let right = self.operand_bool(
-                        site.right,
-                        env,
-                        site.pos,
-                        "in the right operand of the OR (||) operator",
-                    )?;
-                    return Ok(Value::bool(right));
-                }
-                Expr::Impl(site) => {
-                    let left = self.operand_bool(
-                        site.left,
-                        env,
-                        site.pos,
-                        "in the left operand of the IMPL (->) operator",
-                    )?;
-                    if !left {
-                        return Ok(Value::TRUE);
-                    }
-                    let right = self.operand_bool(
-                        site.right,
-                        env,
-                        site.pos,
-                        "in the right operand of the IMPL (->) operator",
-                    )?;
-                    return Ok(Value::bool(right));
-                }
+                Expr::And(site) => return self.connective(site, env, &Connective::AND),
+                Expr::Or(site) => return self.connective(site, env, &Connective::OR),
+                Expr::Impl(site) => return self.connective(site, env, &Connective::IMPL),
                 Expr::Interp(site) => return self.interpolate(site, env),
                 Expr::CurPos(pos) => return Ok(self.position_value(pos)),
                 _ => return self.operator(code, env),
@@ -323,6 +295,22 @@ impl Vm {
                 heap::store(word, self.var(var, env).word());
             }
         }
+    }
+
+    /// `&&`, `||`, `->`: the right operand is evaluated if the left one does not decide.
+    #[inline(always)]
+    fn connective(
+        &mut self,
+        site: &'static Binary,
+        env: Env,
+        connective: &'static Connective,
+    ) -> Result {
+        let left = self.operand_bool(site.left, env, site.pos, connective.left)?;
+        if left == connective.decides {
+            return Ok(Value::bool(connective.gives));
+        }
+        self.operand_bool(site.right, env, site.pos, connective.right)
+            .map(Value::bool)
     }
 
     fn operand_bool(&mut self, code: Code, env: Env, pos: Pos, what: &str) -> Result<bool> {

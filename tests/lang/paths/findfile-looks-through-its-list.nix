@@ -1,1 +1,1 @@
-builtins.findFile [ { prefix = "x"; path = "/nonexistent"; } ] "x"
+builtins.findFile [ { prefix = "x"; path = "/no-such-place"; } ] "x"

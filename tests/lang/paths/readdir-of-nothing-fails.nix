@@ -1,1 +1,1 @@
-builtins.readDir /nonexistent
+builtins.readDir /no-such-place

@@ -1,1 +1,1 @@
-builtins.readFileType /nonexistent
+builtins.readFileType /no-such-place

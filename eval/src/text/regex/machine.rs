@@ -362,11 +362,7 @@ impl<'a> Machine<'a> {
                     context = 0;
                 }
                 Op::Set(set) => {
-                    if !self
-                        .subject
-                        .get(at)
-                        .is_some_and(|byte| program.sets[set as usize].contains(*byte))
-                    {
+                    if !self.stands_at(set, at) {
                         return Ok(false);
                     }
                     at += 1;
@@ -425,13 +421,7 @@ impl<'a> Machine<'a> {
                     if self.viable(body, at)
                         && let Some(then) = self.contexts.once_more(context, counter)?
                     {
-                        if self.viable(next, at) {
-                            self.stack.push(Frame::Otherwise {
-                                pc: next,
-                                context,
-                                at,
-                            });
-                        }
+                        self.or_else(next, at, context);
                         (pc, context) = (body, then);
                         continue;
                     }
@@ -440,52 +430,67 @@ impl<'a> Machine<'a> {
                     if let Some(known) = self.enter(choice, at, context, goal)? {
                         return Ok(known);
                     }
-                    let members = &program.sets[set as usize];
                     if context != 0 || self.steps > self.remember_after {
                         // Byte by byte, so that every place is remembered.
-                        if self
-                            .subject
-                            .get(at)
-                            .is_some_and(|byte| members.contains(*byte))
-                        {
-                            if self.viable(next, at) {
-                                self.stack.push(Frame::Otherwise {
-                                    pc: next,
-                                    context,
-                                    at,
-                                });
-                            }
+                        if self.stands_at(set, at) {
+                            self.or_else(next, at, context);
                             at += 1;
                             context = 0;
                             continue;
                         }
                     } else {
-                        let rest = &self.subject[at..];
-                        let least = at;
-                        at += match program.set_byte[set as usize] {
-                            Some(byte) => rest.iter().position(|b| *b != byte),
-                            None => rest.iter().position(|b| !members.contains(*b)),
-                        }
-                        .unwrap_or(rest.len());
-                        self.steps += ((at - least) / 8) as u64;
-                        if !self.viable(next, at) {
-                            match self.shrink(next, at, least) {
-                                Some(shorter) => at = shorter,
-                                None => return Ok(false),
-                            }
-                        }
-                        if at > least {
-                            self.stack.push(Frame::Shrink {
-                                pc: next,
-                                at,
-                                least,
-                            });
+                        match self.take_run(set, next, at) {
+                            Some(end) => at = end,
+                            None => return Ok(false),
                         }
                     }
                 }
             }
             pc = next;
         }
+    }
+
+    /// Whether the byte at `at` is one of the set.
+    fn stands_at(&self, set: u32, at: usize) -> bool {
+        let members = &self.program.sets[set as usize];
+        self.subject
+            .get(at)
+            .is_some_and(|byte| members.contains(*byte))
+    }
+
+    /// Leaves on the stack that it may go on with `next` here instead.
+    fn or_else(&mut self, next: Pc, at: usize, context: u32) {
+        if self.viable(next, at) {
+            self.stack.push(Frame::Otherwise {
+                pc: next,
+                context,
+                at,
+            });
+        }
+    }
+
+    /// Takes all bytes of the set from `at` on, as far as `next` can follow, and leaves fewer of them as choices. The end, or nothing
+    /// when `next` can follow nowhere.
+    fn take_run(&mut self, set: u32, next: Pc, least: usize) -> Option<usize> {
+        let members = &self.program.sets[set as usize];
+        let rest = &self.subject[least..];
+        let length = match self.program.set_byte[set as usize] {
+            Some(byte) => rest.iter().position(|b| *b != byte),
+            None => rest.iter().position(|b| !members.contains(*b)),
+        };
+        let mut at = least + length.unwrap_or(rest.len());
+        self.steps += ((at - least) / 8) as u64;
+        if !self.viable(next, at) {
+            at = self.shrink(next, at, least)?;
+        }
+        if at > least {
+            self.stack.push(Frame::Shrink {
+                pc: next,
+                at,
+                least,
+            });
+        }
+        Some(at)
     }
 
     fn accept(&mut self, at: usize, goal: Goal) -> bool {
