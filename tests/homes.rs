@@ -200,6 +200,47 @@ fn a_switch_that_is_killed_is_repeated() {
 }
 
 #[test]
+fn a_switch_killed_at_any_moment_leaves_the_old_home_or_the_new_one() {
+    let home = Home::new();
+    home.configure("{ greeting = \"0\"; }");
+    home.rx("switch").success();
+    for (number, delay) in [0, 30, 60, 100, 150, 200, 300, 450, 700]
+        .into_iter()
+        .enumerate()
+    {
+        let (old, new) = (number + 1, number + 2);
+        home.configure(&format!(
+            "{{ greeting = \"{new}\"; packages = [ \"p-{new}\" ]; }}"
+        ));
+        let mut switch = home
+            .place
+            .command("rx")
+            .args(["home", "switch"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        switch.kill().unwrap();
+        switch.wait().unwrap();
+        for left in processes::of_directory(home.place.root()) {
+            processes::kill(left);
+        }
+        let generations = home.generations();
+        let current = &generations[0];
+        assert!(
+            *current == format!("{old}*") || *current == format!("{new}*"),
+            "{generations:?}"
+        );
+        home.rx("packages").success();
+        home.rx("switch").success();
+        assert_eq!(home.greeting(), Some(new.to_string()));
+        assert_eq!(home.generations()[0], format!("{new}*"));
+        assert_eq!(home.rx("packages").success(), format!("p-{new}\n"));
+    }
+}
+
+#[test]
 fn a_mistake_in_the_configuration_changes_nothing() {
     let home = Home::new();
     home.configure("{ greeting = \"one\"; }");

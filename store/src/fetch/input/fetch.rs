@@ -739,6 +739,11 @@ fn newest_change(path: &Path) -> Result<u64, InputError> {
     let mut newest = 0;
     for entry in walkdir::WalkDir::new(path) {
         let metadata = entry.and_then(|entry| entry.metadata()).map_err(|e| {
+            let is_missing =
+                e.io_error().map(std::io::Error::kind) == Some(std::io::ErrorKind::NotFound);
+            if is_missing && e.depth() == 0 {
+                return InputError::Other(format!("path '{}' does not exist", path.display()));
+            }
             let path = e.path().unwrap_or(path).to_owned();
             InputError::file("reading", &path, e.into())
         })?;
