@@ -59,10 +59,8 @@ fn flakes() -> Place {
 fn gist(run: &Outcome) -> String {
     let data = serde_json::from_str::<Value>(&run.out);
     let data = data.map_or_else(|_| run.out.trim().to_owned(), |value| value.to_string());
-    let errors = run.err.lines().map(str::trim);
-    let error = errors
-        .filter(|line| line.starts_with("error:") && *line != "error:")
-        .next_back();
+    let mut lines = run.err.lines().map(str::trim);
+    let error = lines.rfind(|line| line.starts_with("error:") && *line != "error:");
     format!("{} {data} {}", run.code, error.unwrap_or_default())
 }
 
