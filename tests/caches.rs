@@ -91,6 +91,20 @@ fn what_is_copied_to_a_cache_can_be_copied_back() {
         .run("rx-copy-closure", ["--to", &url(&place, "third"), &path])
         .success();
     assert!(place.work().join("third/nix-cache-info").exists());
+    let root = place.work().join("root");
+    let address = format!("local?root={}", root.display());
+    place
+        .run("rx-copy-closure", ["--to", &address, &path])
+        .success();
+    // Below a root it is always here, whatever the store is called.
+    let name = std::path::Path::new(&path).file_name().unwrap();
+    let copied = root.join("nix/store").join(name);
+    assert_eq!(std::fs::read_to_string(copied).unwrap(), "contents\n");
+    place.run("rx-store", ["--delete", &path]).success();
+    place
+        .run("rx-copy-closure", ["--from", &address, &path])
+        .success();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "contents\n");
     let nowhere = place.run("rx", ["copy", &path]).failure();
     assert!(
         nowhere.contains("you must pass '--from' and/or '--to'"),

@@ -201,7 +201,7 @@ impl ClassicCommand for CopyClosure {
     const USAGE: &'static [&'static str] =
         &["[--to | --from] [--include-outputs] [--use-substitutes] STORE PATH..."];
     const DETAILS: &'static str = "
-STORE is a store's address (file:///cache, /mnt/root) or a host that is reached through SSH.
+STORE is a store's address (file:///cache, /mnt/root, local?root=/mnt) or a host that is reached through SSH.
 ";
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
@@ -209,7 +209,9 @@ STORE is a store's address (file:///cache, /mnt/root) or a host that is reached 
             return Err(UsageError::new("you must specify a host name").into());
         };
         let host = host.to_string_lossy();
-        let address = if host.contains("://") || host.starts_with('/') || host.starts_with('.') {
+        let is_address = host.contains("://") || host.starts_with(['/', '.']);
+        // A host of this name would have no settings.
+        let address = if is_address || host.starts_with("local?") {
             host.into_owned()
         } else {
             format!("ssh://{host}")
