@@ -379,6 +379,66 @@ fn a_large_set_is_indexed_by_workers_and_gives_the_same() {
     assert_eq!(everything(&place).matches("\"version\":\"8\"").count(), 20);
 }
 
+#[test]
+fn flakes_are_searched_by_reference_directory_and_registered_name() {
+    let place = Place::new().with("NO_COLOR", "1");
+    place.configure("experimental-features = nix-command flakes\nflake-registry =\n");
+    let system = format!("{}-linux", std::env::consts::ARCH);
+    let flake = |version: u32| {
+        format!(
+            "{{ outputs = _: {{
+                 packages.{system}.a = {};
+                 packages.other-system.z = throw \"of another system\";
+                 legacyPackages.{system} = {{ b = {}; set = {{ recurseForDerivations = true; c = {}; }}; }};
+                 hidden.d = {};
+               }}; }}",
+            package(&format!("alpha-{version}"), "first"),
+            package("beta-2", "second"),
+            package("gamma-3", "third"),
+            package("delta-4", "fourth"),
+        )
+    };
+    place.write("flake/flake.nix", &flake(1));
+    let all = place.line("rx search ./flake ^ --json").success();
+    let found: Vec<&str> = all
+        .split('"')
+        .filter(|text| text.contains(&system))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            format!("legacyPackages.{system}.b"),
+            format!("legacyPackages.{system}.set.c"),
+            format!("packages.{system}.a"),
+        ]
+    );
+    let one = format!("* packages.{system}.a (1)\n  first\n");
+    let reference = format!("path:{}/flake", place.work().display());
+    let line = format!("rx search {reference} alpha");
+    assert_eq!(place.line(&line).success(), one);
+    place
+        .line(&format!("rx registry add mine {reference}"))
+        .success();
+    assert_eq!(place.line("rx search mine alpha").success(), one);
+    // What is in an attribute, what is no set of packages, what is not there.
+    let below = place.line("rx search mine#set ^").success();
+    assert_eq!(
+        below,
+        format!("* legacyPackages.{system}.set.c (3)\n  third\n")
+    );
+    let hidden = place.line("rx search mine#hidden.d ^").success();
+    assert_eq!(hidden, "* hidden.d (4)\n  fourth\n");
+    let unknown = place.line("rx search mine#sett ^").failure();
+    assert!(unknown.contains("does not provide attribute"), "{unknown}");
+    // Another tree is searched as it is.
+    place.write("flake/flake.nix", &flake(5));
+    let now = place.line("rx search mine alpha").success();
+    assert_eq!(now, one.replace("(1)", "(5)"));
+    // A word that is no flake's name is a word.
+    let none = place.line("rx search other alpha").failure();
+    assert!(none.contains("there is nothing to search"), "{none}");
+}
+
 /// A root of two attributes: in one are a set of `count` packages and a small set, and so on once more inside.
 fn nested(place: &Place, count: usize) {
     let set = |from: usize| {
@@ -415,9 +475,9 @@ fn a_set_of_many_in_a_small_root_is_shared_by_workers_however_often_they_begin_a
         first.contains("\"legacyPackages.here.inner.p1299\":"),
         "{first}"
     );
-    // Each worker ends after one answer, the next one goes on.
+    // Each worker ends after some of the answers, the next one goes on.
     let command = ["search", "-f", "./default.nix", "", "^", "--json"];
-    let again = place.with("RX_SEARCH_MEMORY", "20000000");
+    let again = place.with("RX_SEARCH_MEMORY", "50000");
     assert_eq!(again.run("rx", command).success(), first);
     // All of them are scanned again, then none.
     again.write("version.nix", "\"2\"");

@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{Category, EvalOptions, Invocation, Subcommand};
 use crate::search::{
-    Answer, Behind, Hit, PackageRef, Query, Root, RootKind, Searcher, Spans, default_roots,
-    named_root,
+    self, Answer, Behind, Hit, PackageRef, Query, Root, RootKind, Searcher, Spans, default_roots,
+    flake_root, named_root,
 };
 use crate::ui::{self, Failure, UsageError};
 
@@ -50,7 +50,7 @@ pub struct Search {
     no_wait: bool,
     #[command(flatten)]
     options: EvalOptions,
-    /// What to search (a channel, `nixpkgs`, a file, with #ATTRIBUTE or not), if there are several arguments; the
+    /// What to search (a channel, `nixpkgs`, a file, a flake, with #ATTRIBUTE or not), if there are several arguments; the
     /// others are regular expressions, which all have to match.
     #[arg(value_name = "[INSTALLABLE] REGEX")]
     arguments: Vec<OsString>,
@@ -70,6 +70,7 @@ Without an installable, all channels and <nixpkgs> are searched:
   rx search virtualenv              in all channels
   rx search nixpkgs git 'gui|tui'   in one
   rx search nixpkgs#python3Packages http
+  rx search github:owner/project '^'  in a flake
   rx search -f ./default.nix '' hello
 
 The first search in a large set evaluates all of it and keeps an index; later ones evaluate what has
@@ -80,15 +81,15 @@ NO_COLOR=1 switches the marks off.";
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let deadline = Instant::now() + patience();
         let invocation = &as_search(invocation);
+        if search::serve(invocation, &self.options)? {
+            return Ok(());
+        }
         let (roots, patterns) = self.split(invocation)?;
         let searcher = Searcher {
             invocation,
             options: &self.options,
             roots: &roots,
         };
-        if searcher.serve()? {
-            return Ok(());
-        }
         if patterns.is_empty() {
             return Err(UsageError::new(
                 "Must provide at least one regex! To match all packages, use 'nix search <installable> ^'.",
@@ -252,13 +253,15 @@ impl Search {
                 None => b"",
             };
             vec![Root {
-                kind,
                 attribute: if attribute == b"." { b"" } else { attribute }.to_vec(),
-                shown: Vec::new(),
+                ..Root::of(kind)
             }]
         } else {
             let named = match arguments {
-                [first, _, ..] => named_root(settings, &self.options.include, first),
+                [first, _, ..] => match named_root(settings, &self.options.include, first) {
+                    None => flake_root(invocation, &self.options, first)?,
+                    named => named,
+                },
                 _ => None,
             };
             match named {

@@ -14,7 +14,7 @@ use super::profile::ProfileArgs;
 use super::search::as_search;
 use crate::cli::{Category, EvalOptions, Invocation, Subcommand};
 use crate::eval_session::with_session;
-use crate::search::{PackageRef, Root, RootKind, Searcher, default_roots};
+use crate::search::{self, PackageRef, Root, RootKind, Searcher, default_roots};
 use crate::store_session::open_store;
 use crate::ui::{self, Failure, UsageError};
 
@@ -61,6 +61,9 @@ Nothing is changed; `rx-env -u` and `rx profile upgrade` upgrade.";
 
     fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let invocation = &as_search(invocation);
+        if search::serve(invocation, &self.options)? {
+            return Ok(());
+        }
         let roots = match &self.file {
             Some(file) => vec![Root::of(RootKind::File(file.clone()))],
             None => default_roots(&invocation.settings, &self.options.include),
@@ -70,9 +73,6 @@ Nothing is changed; `rx-env -u` and `rx profile upgrade` upgrade.";
             options: &self.options,
             roots: &roots,
         };
-        if searcher.serve()? {
-            return Ok(());
-        }
         if roots.is_empty() {
             return Err(
                 UsageError::new("there are no packages to compare with")

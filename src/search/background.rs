@@ -1,7 +1,7 @@
 //! A process that brings an index up to date while nobody waits for it.
 //!
 //! It is the same command line once more, in a session of its own, with low priority and without a terminal; the
-//! environment names the root. There is one for each index: who finds its lock taken has nothing to do.
+//! root comes on its standard input. There is one for each index: who finds its lock taken has nothing to do.
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -12,17 +12,20 @@ use rx_store::lock::{LockKind, open_lock_file, try_lock};
 use rx_store::progress;
 
 use super::Searcher;
+use super::roots::Root;
+use super::wire::{self, Reader};
+use crate::cli::{EvalOptions, Invocation};
 use crate::ui::Failure;
 
-/// Names the root.
-const ROOT: &str = "RX_SEARCH_BACKGROUND";
+/// Says that a process is for this. The root comes on its standard input.
+const BACKGROUND: &str = "RX_SEARCH_BACKGROUND";
 /// Added to the process's niceness.
 const NICE: i32 = 5;
 /// What changes while an index is brought up to date is looked at afterwards, so many times.
 const ROUNDS: usize = 8;
 
 /// Has an index brought up to date, unless somebody is at it.
-pub(super) fn start(root: usize, file: &Path) {
+pub(super) fn start(root: &Root, file: &Path) {
     let lock = file.with_extension("lock");
     if let Ok(lock) = open_lock_file(&lock)
         && !try_lock(&lock, LockKind::Write).unwrap_or(true)
@@ -32,14 +35,20 @@ pub(super) fn start(root: usize, file: &Path) {
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_else(|| "rx".into());
     let started = std::env::current_exe().and_then(|program| {
-        Command::new(program)
+        let mut child = Command::new(program)
             .arg0(name)
             .args(args)
-            .env(ROOT, root.to_string())
-            .stdin(Stdio::null())
+            .env(BACKGROUND, "1")
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
+            .spawn()?;
+        let mut text = Vec::new();
+        wire::put_root(&mut text, root);
+        match child.stdin.take() {
+            Some(mut stdin) => wire::write_frame(&mut stdin, &text),
+            None => Ok(()),
+        }
     });
     if let Err(error) = started {
         progress::warn(format_args!(
@@ -49,18 +58,23 @@ pub(super) fn start(root: usize, file: &Path) {
 }
 
 /// If this process is to bring an index up to date, does so, and says so.
-pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
-    let Some(root) = std::env::var_os(ROOT) else {
+pub(super) fn serve(invocation: &Invocation, options: &EvalOptions) -> Result<bool, Failure> {
+    if std::env::var_os(BACKGROUND).is_none() {
         return Ok(false);
-    };
+    }
     // The terminal's Ctrl-C and its end are for others. Neither may fail the work.
     let _ = rustix::process::setsid();
     let _ = rustix::process::nice(NICE);
-    let root = root.to_str().and_then(|root| root.parse::<usize>().ok());
-    let Some(root) = root.filter(|&root| root < searcher.roots.len()) else {
-        return Err(Failure::message("there is no such root in this search"));
+    let frame = wire::read_frame(&mut std::io::stdin().lock())?.unwrap_or_default();
+    let Some(root) = wire::get_root(&mut Reader(&frame)) else {
+        return Err(Failure::message("there is no root to search"));
     };
-    let Some(file) = searcher.index_file(root)? else {
+    let searcher = Searcher {
+        invocation,
+        options,
+        roots: &[root],
+    };
+    let Some(file) = searcher.index_file(0)? else {
         return Ok(true);
     };
     let lock = open_lock_file(&file.with_extension("lock"))?;
@@ -68,7 +82,7 @@ pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
         for _ in 0..ROUNDS {
             // An index is written under a new name, and only if something was to be done.
             let before = inode(&file);
-            searcher.index_in_turn(root, &file)?;
+            searcher.index_in_turn(0, &file)?;
             if before == inode(&file) {
                 break;
             }

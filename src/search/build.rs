@@ -46,7 +46,7 @@ pub(super) fn build(
             (None, _) => None,
         };
         let left = draft.left_of(tasks);
-        run_workers(number, &mut draft, left, &mut journal)?;
+        run_workers(&searcher.roots[number], &mut draft, left, &mut journal)?;
     }
     let index = draft.finish();
     if let Some(file) = keep {
@@ -86,7 +86,7 @@ pub(super) fn rescan(
     }
     draft.found.retain(|path, _| !stale.contains(path));
     let tasks = stale.iter().cloned().collect();
-    run_workers(number, &mut draft, tasks, &mut None)?;
+    run_workers(&searcher.roots[number], &mut draft, tasks, &mut None)?;
     let index = draft.finish();
     keep_index(&index, file);
     Ok(index)

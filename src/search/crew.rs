@@ -10,6 +10,7 @@ use rx_store::progress::{Activity, ActivityKind, Level};
 
 use super::draft::{AttrPath, Draft};
 use super::journal::Journal;
+use super::roots::Root;
 use super::scan::{Body, Found};
 use super::tasks::Tasks;
 use super::wire::{Answer, NewInput};
@@ -40,7 +41,7 @@ struct Told {
 
 /// Has attributes scanned, and puts what is found into the draft and the journal.
 pub(super) fn run_workers(
-    root: usize,
+    root: &Root,
     draft: &mut Draft,
     tasks: Vec<AttrPath>,
     journal: &mut Option<Journal>,

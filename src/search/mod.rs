@@ -12,6 +12,7 @@
 //! | file | what |
 //! |---|---|
 //! | `roots` | what is searched: channels, `<nixpkgs>`, files, expressions |
+//! | `flake` | flakes as roots |
 //! | `scan` | one attribute → the packages in it, with the inputs of each |
 //! | `wire` | scans and inputs as bytes, between processes and in the journal |
 //! | `index` | the index: columns of bytes, read and written whole |
@@ -37,6 +38,7 @@ mod build;
 mod check;
 mod crew;
 mod draft;
+mod flake;
 mod index;
 mod journal;
 mod popularity;
@@ -50,6 +52,7 @@ mod wire;
 mod worker;
 
 pub use answer::{Answer, Behind};
+pub use flake::flake_root;
 pub use index::{Index, PackageRef};
 pub use query::{Hit, Query, Spans};
 use refresh::Effort;
@@ -74,12 +77,12 @@ pub struct Searcher<'a> {
     pub roots: &'a [Root],
 }
 
-impl Searcher<'_> {
-    /// If this process works for another, does that work, and says so.
-    pub fn serve(&self) -> Result<bool, Failure> {
-        Ok(worker::serve(self)? || background::serve(self)?)
-    }
+/// If this process works for another, does that work, and says so.
+pub fn serve(invocation: &Invocation, options: &EvalOptions) -> Result<bool, Failure> {
+    Ok(worker::serve(invocation, options)? || background::serve(invocation, options)?)
+}
 
+impl Searcher<'_> {
     /// The index of a root, up to date, however long that takes.
     pub fn index(&self, root: usize) -> Result<Index, Failure> {
         let Some(file) = self.index_file(root)? else {

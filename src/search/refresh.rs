@@ -178,7 +178,7 @@ pub(super) fn refresh_soon(
     }
     drop(budget);
     interrupt::check()?;
-    background::start(root, file);
+    background::start(&searcher.roots[root], file);
     Ok(Answer::behind(index, behind))
 }
 

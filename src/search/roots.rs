@@ -165,7 +165,9 @@ pub fn named_root(settings: &Settings, include: &[OsString], argument: &OsStr) -
     };
     let is_path = place == "." || place == ".." || place.as_bytes().contains(&b'/');
     let is_lookup = place.as_bytes().first() == Some(&b'<') && place.as_bytes().ends_with(b">");
-    if is_lookup || (is_path && path.exists()) || is_url(&place.to_string_lossy()) {
+    // A directory with both needs no copy as a directory.
+    let is_flake = path.join("flake.nix").exists() && !path.join("default.nix").exists();
+    if is_lookup || (is_path && path.exists() && !is_flake) || is_url(&place.to_string_lossy()) {
         return Some(root(RootKind::File(place.to_owned())));
     }
     let name = [place.as_bytes(), b"."].concat();

@@ -6,11 +6,14 @@
 //! ```
 
 use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsString;
 use std::hash::Hasher;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use rx_eval::track::{Input, InputKind, State};
 
+use super::roots::{Root, RootKind};
 use super::scan::{Body, Found, Package};
 
 /// A frame longer than this is no frame.
@@ -135,6 +138,32 @@ pub fn put_path(out: &mut Vec<u8>, path: &[Vec<u8>]) {
 /// An attribute path.
 pub fn get_path(from: &mut Reader<'_>) -> Option<Vec<Vec<u8>>> {
     from.list(Reader::bytes)
+}
+
+/// A root.
+pub fn put_root(out: &mut Vec<u8>, root: &Root) {
+    let (kind, text) = match &root.kind {
+        RootKind::File(file) => (0, file),
+        RootKind::Expression(text) => (1, text),
+    };
+    out.push(kind);
+    put_bytes(out, text.as_bytes());
+    put_bytes(out, &root.attribute);
+}
+
+/// A root, except for what is shown before its attributes.
+pub fn get_root(from: &mut Reader<'_>) -> Option<Root> {
+    let kind = from.u8()?;
+    let text = OsString::from_vec(from.bytes()?);
+    let kind = match kind {
+        0 => RootKind::File(text),
+        1 => RootKind::Expression(text),
+        _ => return None,
+    };
+    Some(Root {
+        attribute: from.bytes()?,
+        ..Root::of(kind)
+    })
 }
 
 /// Inputs in the order of their numbers.
@@ -275,6 +304,22 @@ mod tests {
         assert_eq!(Answer::from_bytes(&bytes), Some(answer()));
         for cut in 0..bytes.len() {
             assert_eq!(Answer::from_bytes(&bytes[..cut]), None);
+        }
+    }
+
+    #[test]
+    fn a_root_comes_back_as_it_was() {
+        for kind in [
+            RootKind::File(OsString::from_vec(b"/\xff".to_vec())),
+            RootKind::Expression("{ }".into()),
+        ] {
+            let root = Root {
+                attribute: b"a.b".to_vec(),
+                ..Root::of(kind)
+            };
+            let mut bytes = Vec::new();
+            put_root(&mut bytes, &root);
+            assert_eq!(get_root(&mut Reader(&bytes)), Some(root));
         }
     }
 

@@ -16,10 +16,11 @@ use rx_eval::track::InputLog;
 use rx_lang::symbol;
 use rx_store::interrupt;
 
-use super::roots::Opened;
+use super::crew;
+use super::roots::{Opened, Root};
 use super::scan::{self, Depth, Found};
 use super::wire::{self, Answer, NewInput, Reader};
-use super::{Searcher, crew};
+use crate::cli::{EvalOptions, Invocation};
 use crate::eval_session::{EvalSession, with_tracking_session};
 use crate::ui::Failure;
 
@@ -31,10 +32,10 @@ const ENOUGH: (usize, usize) = (256 << 20, 448 << 20);
 /// Names another number of bytes.
 const ENOUGH_VARIABLE: &str = "RX_SEARCH_MEMORY";
 
-/// The frame that tells a worker what it has to know: the number of the root, and the inputs that are in the base.
-pub(super) fn plan(root: usize, base: &[NewInput]) -> io::Result<Vec<u8>> {
+/// The frame that tells a worker what it has to know: the root, and the inputs that are in the base.
+pub(super) fn plan(root: &Root, base: &[NewInput]) -> io::Result<Vec<u8>> {
     let mut plan = Vec::new();
-    wire::put_u32(&mut plan, root as u32);
+    wire::put_root(&mut plan, root);
     wire::put_inputs(&mut plan, base);
     let mut frame = Vec::new();
     wire::write_frame(&mut frame, &plan)?;
@@ -42,7 +43,7 @@ pub(super) fn plan(root: usize, base: &[NewInput]) -> io::Result<Vec<u8>> {
 }
 
 /// If this process is a worker, works until nothing is left to do, and says so.
-pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
+pub(super) fn serve(invocation: &Invocation, options: &EvalOptions) -> Result<bool, Failure> {
     if std::env::var_os(WORKER).is_none() {
         return Ok(false);
     }
@@ -50,49 +51,39 @@ pub(super) fn serve(searcher: &Searcher<'_>) -> Result<bool, Failure> {
     let mut tasks = BufReader::new(io::stdin().lock());
     let plan = wire::read_frame(&mut tasks)?.unwrap_or_default();
     let mut plan = Reader(&plan);
-    let (Some(root), Some(base)) = (plan.u32(), wire::get_inputs(&mut plan)) else {
+    let (Some(root), Some(base)) = (wire::get_root(&mut plan), wire::get_inputs(&mut plan)) else {
         return Err(Failure::message("the plan of this worker cannot be read"));
     };
-    let Some(root) = searcher.roots.get(root as usize) else {
-        return Err(Failure::message(
-            "the plan of this worker is for another command",
-        ));
-    };
     let log = InputLog::new(base.into_iter().map(|new| new.input));
-    with_tracking_session(
-        searcher.invocation,
-        searcher.options,
-        log.clone(),
-        |session| {
-            let opened = root.open(session)?;
-            let prefix = root.prefix().len();
-            let mut told = 0;
-            let mut answers = BufWriter::with_capacity(1 << 20, io::stdout().lock());
-            let enough = enough();
-            while session.vm.heap.allocated() < enough
-                && let Some(task) = wire::read_frame(&mut tasks)?
-            {
-                let Some(path) = wire::get_path(&mut Reader(&task)) else {
-                    break;
-                };
-                let (found, more) = scan_path(session, &opened, prefix, &path, Depth::Few)?;
-                let inputs = new_inputs(&log, &mut told);
-                let answer = Answer {
-                    inputs,
-                    path,
-                    found,
-                    more,
-                };
-                wire::write_frame(&mut answers, &answer.to_bytes())?;
-                // Whoever has given more tasks does not wait for this one.
-                if tasks.buffer().is_empty() {
-                    answers.flush()?;
-                }
+    with_tracking_session(invocation, options, log.clone(), |session| {
+        let opened = root.open(session)?;
+        let prefix = root.prefix().len();
+        let mut told = 0;
+        let mut answers = BufWriter::with_capacity(1 << 20, io::stdout().lock());
+        let enough = enough();
+        while session.vm.heap.allocated() < enough
+            && let Some(task) = wire::read_frame(&mut tasks)?
+        {
+            let Some(path) = wire::get_path(&mut Reader(&task)) else {
+                break;
+            };
+            let (found, more) = scan_path(session, &opened, prefix, &path, Depth::Few)?;
+            let inputs = new_inputs(&log, &mut told);
+            let answer = Answer {
+                inputs,
+                path,
+                found,
+                more,
+            };
+            wire::write_frame(&mut answers, &answer.to_bytes())?;
+            // Whoever has given more tasks does not wait for this one.
+            if tasks.buffer().is_empty() {
+                answers.flush()?;
             }
-            answers.flush()?;
-            Ok(())
-        },
-    )?;
+        }
+        answers.flush()?;
+        Ok(())
+    })?;
     Ok(true)
 }
 
