@@ -61,9 +61,8 @@ pub(super) fn serve(invocation: &Invocation, options: &EvalOptions) -> Result<bo
         let mut told = 0;
         let mut answers = BufWriter::with_capacity(1 << 20, io::stdout().lock());
         let enough = enough();
-        while session.vm.heap.allocated() < enough
-            && let Some(task) = wire::read_frame(&mut tasks)?
-        {
+        let mut goes_on = true;
+        while goes_on && let Some(task) = wire::read_frame(&mut tasks)? {
             let Some(path) = wire::get_path(&mut Reader(&task)) else {
                 break;
             };
@@ -76,6 +75,8 @@ pub(super) fn serve(invocation: &Invocation, options: &EvalOptions) -> Result<bo
                 more,
             };
             wire::write_frame(&mut answers, &answer.to_bytes())?;
+            // One answer is given in any case: the next worker would come no farther.
+            goes_on = session.vm.heap.allocated() < enough;
             // Whoever has given more tasks does not wait for this one.
             if tasks.buffer().is_empty() {
                 answers.flush()?;
