@@ -78,6 +78,8 @@ fn calls_take_all_their_arguments_at_once() {
 fn the_old_or_is_still_a_name() {
     all_print(&[
         ("{ or = 1; }.or", "({ or = 1; }).or"),
+        ("f: x: (f x) or x", "(f: (x: ((f x) or x)))"),
+        ("x: (-x) or", "(x: ((__sub 0 x) or))"),
         (
             "map: let or = 1; in map or",
             "(map: (let or = 1; in (map or)))",

@@ -234,3 +234,16 @@ fn a_set_in_a_list_that_is_not_closed_ends_before_the_next_one() {
         [4, 6]
     );
 }
+
+#[test]
+fn what_is_wrong_inside_of_the_last_binding_comes_before_what_that_binding_means() {
+    let all = mistakes("{ a = 1; a = let b = 1; b = 2; in b; }");
+    let messages: Vec<&str> = all.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "attribute 'b' already defined",
+            "attribute 'a' already defined"
+        ]
+    );
+}

@@ -219,9 +219,13 @@ impl<'a> Compact<'a> {
         let first = mark.items as usize;
         let func = self.expr_at(first);
         let start = self.ast.lists.len() as u32;
-        // `(f a) b` is one call of two arguments, when the arguments lie together.
+        // `(f a) b` is one call of two arguments, when the arguments lie together; `(f a) or` are two calls.
         let (func, args_start) = match self.ast.expr(func) {
-            Expr::Call { func, args } if args.start + args.len == start => (func, args.start),
+            Expr::Call { func, args }
+                if args.start + args.len == start && !self.is_or(first + 1) =>
+            {
+                (func, args.start)
+            }
             _ => (func, start),
         };
         for index in first + 1..self.items.len() {
@@ -234,6 +238,11 @@ impl<'a> Compact<'a> {
             len: self.ast.lists.len() as u32 - args_start,
         };
         self.replace(mark.items, Expr::Call { func, args }, mark.start);
+    }
+
+    /// Whether an item is the name `or`, which is an argument only where it follows what it is applied to at once.
+    fn is_or(&self, index: usize) -> bool {
+        matches!(self.items.get(index), Some(&Item::Expr(id)) if self.ast.expr(id) == Expr::Var(known::OR))
     }
 
     #[inline(always)]

@@ -304,6 +304,7 @@ impl Compact<'_> {
                 .iter()
                 .take(2)
                 .find_map(Item::binding_offset)
+                .or_else(|| offset.and_then(|_| self.end_of_last_binding()))
                 .or(item.binding_offset())
                 .unwrap_or(0);
             match item {
@@ -575,6 +576,13 @@ impl Compact<'_> {
             }
         }
         root
+    }
+
+    /// Where the last binding of the set in braces that was just read ends, if nothing stands between it and the brace.
+    fn end_of_last_binding(&self) -> Option<u32> {
+        let set = self.source.get(..self.end as usize)?.strip_suffix(b"}")?;
+        let set = set.trim_ascii_end();
+        set.ends_with(b";").then_some(set.len() as u32)
     }
 
     fn duplicate(&mut self, path: &[AttrName], offset: u32, before: u32, read: u32) {

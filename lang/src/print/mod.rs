@@ -401,11 +401,16 @@ impl<'a, 'p> Printer<'a, 'p> {
         Some(left)
     }
 
-    /// Arguments of arguments flow together: `(f a) b` prints as `(f a b)`, and so do the operators that are calls.
+    /// Arguments of arguments flow together: `(f a) b` prints as `(f a b)`, and so do the operators that are calls; but not
+    /// `(f a) or`.
     fn call(&mut self, mut id: ExprId) -> Option<ExprId> {
         while let Expr::Call { func, args } = self.ast.expr(id) {
             self.steps.push(Step::Arguments(args));
             id = func;
+            let first = self.ast.list(args).first();
+            if first.is_some_and(|&first| self.ast.expr(first) == Expr::Var(known::OR)) {
+                return Some(id);
+            }
         }
         match self.ast.expr(id) {
             Expr::Neg(operand) => {
