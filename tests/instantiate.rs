@@ -166,7 +166,7 @@ fn wrong_attribute_paths_say_what_is_there() {
         missing.contains("error: attribute 'tol' in selection path 'tol' not found"),
         "{missing}"
     );
-    assert!(missing.contains("'tool'"), "{missing}");
+    assert!(missing.contains("Did you mean tool?"), "{missing}");
     assert!(error("list.7").contains("list index 7 in selection path 'list.7' is out of range"));
     assert!(error("list.x").contains("should be a set but is a list"));
     assert!(error("a.\"b").contains("missing closing quote in selection path"));

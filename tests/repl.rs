@@ -241,7 +241,7 @@ fn flakes_on_the_command_line_are_found_as_everywhere_else() {
     assert!(code == 1 && text.contains("expected a set"), "{text}");
     let (code, text) = said("./flake#bb");
     assert!(
-        code == 1 && text.ends_with("help: did you mean 'b'?"),
+        code == 1 && text.ends_with("help: Did you mean b?"),
         "{text}"
     );
     let lines = place.feed("nix", &["repl"], ":lf ./flake\nb.c\n").out;
