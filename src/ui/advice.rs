@@ -226,7 +226,8 @@ const EVALUATION: &[Advice] = &[
 pub fn for_difference(message: &str, suggestions: &[Vec<u8>]) -> Option<String> {
     let name = between(message, "undefined variable '", "'")?;
     let (left, right) = name.split_once('-').filter(|(left, _)| !left.is_empty())?;
-    let other = suggestions.iter().any(|name| name != left.as_bytes());
+    let parts = [left.as_bytes(), right.as_bytes()];
+    let other = suggestions.iter().any(|name| !parts.contains(&&name[..]));
     (!other).then(|| {
         format!(
             "a name may have '-' in it; for a difference, put spaces around it: '{left} - {right}'"
