@@ -386,6 +386,28 @@ fn builds_go_on_without_a_sandbox_where_there_can_be_none_if_that_is_allowed() {
 }
 
 #[test]
+fn a_store_and_other_paths_can_lie_where_only_their_owner_may_go() {
+    if !isolated() {
+        return;
+    }
+    let builds = Builds::with("");
+    let closed = builds.0.root().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, PermissionsExt::from_mode(0o700)).unwrap();
+    fs::write(closed.join("file"), "shown\n").unwrap();
+    let store = closed.join("store").display().to_string();
+    let paths = format!("/shown={0}/file /missing={0}/none?", closed.display());
+    let options = ["--store", &store, "--option", "extra-sandbox-paths", &paths];
+    let text = "read line < /shown; echo $line > $out; test ! -e /missing";
+    let run = builds.build(text, &options);
+    let output = builds.real(&run.out);
+    let output = Path::new(&store)
+        .join("nix/store")
+        .join(output.file_name().unwrap());
+    assert_eq!(fs::read_to_string(output).unwrap(), "shown\n");
+}
+
+#[test]
 fn a_builder_can_build_in_a_sandbox_of_its_own() {
     if !isolated() {
         return;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -86,7 +87,11 @@ pub fn isolation(
         host.insert(target.to_owned(), BindMount::writable(source, target));
     }
     // In this order, outer places come before inner ones.
-    let binds = host.into_values().collect();
+    let mut binds: Vec<BindMount> = host.into_values().collect();
+    let caller = rustix::process::geteuid().as_raw();
+    if user.is_some_and(|user| user.outside_uid != caller) {
+        open_hidden_as_caller(&mut binds);
+    }
     Ok(Isolation {
         root: input.chroot.join("root"),
         network: if input.private_network {
@@ -101,6 +106,34 @@ pub fn isolation(
         shared_memory_size: settings.sandbox_dev_shm_size.clone(),
         system_information: input.user_range,
         writable_etc: input.user_range,
+    })
+}
+
+/// What lies below a directory that only the caller may enter is opened by the caller, and not by the builder's user: a store
+/// in root's home, say.
+fn open_hidden_as_caller(binds: &mut [BindMount]) {
+    let mut known: BTreeMap<PathBuf, bool> = BTreeMap::new();
+    for bind in binds {
+        let parent = bind.source.parent().unwrap_or(Path::new("/"));
+        let hidden = match known.get(parent) {
+            Some(hidden) => *hidden,
+            None => {
+                let hidden = is_hidden(parent);
+                known.insert(parent.to_owned(), hidden);
+                hidden
+            }
+        };
+        bind.private |= hidden;
+    }
+}
+
+/// Whether not everybody may enter a directory; one that is not there is not hidden.
+fn is_hidden(directory: &Path) -> bool {
+    let Ok(directory) = fs::canonicalize(directory) else {
+        return false;
+    };
+    directory.ancestors().any(|directory| {
+        fs::metadata(directory).is_ok_and(|status| status.permissions().mode() & 0o001 == 0)
     })
 }
 

@@ -153,19 +153,10 @@ fn enter_root(root: &RootPlan, identity: &Identity) -> Result<(), Failed> {
         .at(Step::PrivateMounts)?;
 
     // Places that only the caller may enter are taken hold of before its identity is given up.
-    let mut early = [-1i32; MAXIMUM_PRIVATE_BINDS];
-    let mut next = 0;
-    for (number, bind) in root
-        .binds
-        .iter()
-        .enumerate()
-        .filter(|(_, b)| b.opened_early)
-    {
-        let Some(slot) = early.get_mut(next) else {
-            return Err(Failed(Step::BindSource, number as u16, Errno(libc::EMFILE)));
-        };
-        *slot = sys::open_tree(&bind.source).at_number(Step::BindSource, number)?;
-        next += 1;
+    for (number, bind) in root.binds.iter().enumerate() {
+        if bind.opened_early {
+            bind.early.set(open_source(bind, number)?);
+        }
     }
     let place = sys::open_at(
         libc::AT_FDCWD,
@@ -183,15 +174,8 @@ fn enter_root(root: &RootPlan, identity: &Identity) -> Result<(), Failed> {
     sys::change_to(memory).at(Step::Root)?;
 
     make_skeleton(root)?;
-    let mut next = 0;
     for (number, bind) in root.binds.iter().enumerate() {
-        let tree = if bind.opened_early {
-            next += 1;
-            Some(early[next - 1])
-        } else {
-            None
-        };
-        attach(bind, number, tree)?;
+        attach(bind, number)?;
     }
     mount_special(root)?;
     for (number, (path, mode)) in root.modes.iter().enumerate() {
@@ -203,9 +187,6 @@ fn enter_root(root: &RootPlan, identity: &Identity) -> Result<(), Failed> {
     }
     Ok(())
 }
-
-/// How many places of the caller's alone can be shown: store, build directory and `/tmp` are three.
-const MAXIMUM_PRIVATE_BINDS: usize = 16;
 
 fn make_skeleton(root: &RootPlan) -> Result<(), Failed> {
     for (number, (path, mode)) in root.directories.iter().enumerate() {
@@ -226,15 +207,22 @@ fn make_skeleton(root: &RootPlan) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Takes hold of one thing of the host; nothing if it may be missing and is.
+fn open_source(bind: &BindPlan, number: usize) -> Result<Option<i32>, Failed> {
+    match sys::open_tree(&bind.source) {
+        Err(Errno(libc::ENOENT | libc::ENOTDIR)) if bind.optional => Ok(None),
+        other => other.map(Some).at_number(Step::BindSource, number),
+    }
+}
+
 /// Shows one thing of the host below the current directory.
-fn attach(bind: &BindPlan, number: usize, early: Option<i32>) -> Result<(), Failed> {
-    let tree = match early {
-        Some(tree) => tree,
-        None => match sys::open_tree(&bind.source) {
-            Err(Errno(libc::ENOENT | libc::ENOTDIR)) if bind.optional => return Ok(()),
-            other => other.at_number(Step::BindSource, number)?,
-        },
+fn attach(bind: &BindPlan, number: usize) -> Result<(), Failed> {
+    let tree = if bind.opened_early {
+        bind.early.take()
+    } else {
+        open_source(bind, number)?
     };
+    let Some(tree) = tree else { return Ok(()) };
     let done = attach_tree(bind, number, tree);
     sys::close(tree);
     done

@@ -1,5 +1,6 @@
 //! A sandbox compiled to what its first process needs: C strings and numbers, nothing to allocate.
 
+use std::cell::Cell;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -63,6 +64,8 @@ pub(super) struct BindPlan {
     pub(super) attributes: u64,
     /// Opened while the process is still who the caller is.
     pub(super) opened_early: bool,
+    /// The descriptor that it then has.
+    pub(super) early: Cell<Option<i32>>,
 }
 
 impl Plan {
@@ -183,6 +186,7 @@ impl BindPlan {
             optional: bind.optional,
             attributes: bind.attributes(),
             opened_early: bind.private,
+            early: Cell::new(None),
         })
     }
 }
