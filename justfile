@@ -27,7 +27,7 @@ bench-store *ARGS:
 
 # The language's test programs, compared with a real Nix where one is installed.
 conformance *ARGS:
-    cargo test --test conformance -- {{ARGS}}
+    cargo test --test lang -- {{ARGS}}
 
 # The packages of a nixpkgs TREE, against a TABLE of their derivation paths.
 nixpkgs TREE TABLE *ARGS:
