@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::flakes::{SETTINGS, git_in, place, reference};
 use common::reference::Reference;
 use common::{Outcome, Place};
@@ -19,6 +21,10 @@ fn flakes() -> Place {
     );
     place.write("c/flake.nix", &c);
     place.write("tree/file", "text\n");
+    let tar = ["--mtime=@1", "-cf", "tree.tar", "tree"];
+    let mut packing = Command::new("tar");
+    let packed = packing.args(tar).current_dir(place.work()).status();
+    assert!(packed.unwrap().success());
     let a = format!(
         r#"{{
           description = "A";
@@ -106,6 +112,8 @@ fn flakes_are_described_and_fetched_as_by_the_reference() {
         "flake archive --json path:DIR/a --no-write-lock-file",
         "flake prefetch --json path:DIR/tree",
         "flake prefetch --json git+file://DIR/r",
+        "flake prefetch --json tarball+file://DIR/tree.tar",
+        "flake prefetch --json file+file://DIR/tree.tar",
         "eval --json path:DIR/a#w --no-write-lock-file",
         "eval --json path:DIR/a#w --no-update-lock-file",
         "eval --json path:DIR/a#nope --no-write-lock-file",

@@ -511,6 +511,19 @@ fn the_hash_of_a_fetched_tree_stands_beside_its_reference() {
     let fetched: serde_json::Value = serde_json::from_str(&fetched).unwrap();
     assert!(fetched["hash"].as_str().is_some());
     assert!(fetched["locked"].get("narHash").is_none(), "{fetched}");
+    // Archives are known by it.
+    let tar = ["-cf", "tree.tar", "tree"];
+    let packed = std::process::Command::new("tar")
+        .args(tar)
+        .current_dir(place.work())
+        .status();
+    assert!(packed.unwrap().success());
+    let archive = format!("tarball+file://{}/tree.tar", place.work().display());
+    let fetched = place
+        .run("rx", ["flake", "prefetch", "--json", &archive])
+        .success();
+    let fetched: serde_json::Value = serde_json::from_str(&fetched).unwrap();
+    assert_eq!(fetched["locked"]["narHash"], fetched["hash"]);
 }
 
 #[test]

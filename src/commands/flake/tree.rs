@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rx_eval::flakes::{self, Edge, LockedFlake};
 use rx_store::cache::{CopyOptions, copy_paths};
+use rx_store::fetch::input::Scheme;
 use rx_store::fetch::registry::Use;
 use rx_store::path::StorePath;
 use rx_store::progress::{self, Activity, ActivityKind, Level};
@@ -53,8 +54,12 @@ impl Subcommand for FlakePrefetch {
             if self.json.json {
                 let mut locked = resolved.to_attrs();
                 locked.remove("__final");
-                // It stands beside it, unless it was asked for.
-                if !original.0.contains_key("narHash") {
+                // Archives and files are known by it; elsewhere it only stands beside, unless it was asked for.
+                let known_by_it = matches!(
+                    resolved.input.scheme(),
+                    Some(Scheme::Tarball | Scheme::File)
+                );
+                if !original.0.contains_key("narHash") && !known_by_it {
                     locked.remove("narHash");
                 }
                 self.json.print(&json!({
