@@ -444,10 +444,7 @@ impl<S: Sink> Grammar<'_, S> {
                 while self.at(K::Invalid) {
                     self.skip();
                 }
-                if self.current().begins_operand() {
-                    let operand = self.mark();
-                    self.nested(|this| this.selection(operand, true));
-                    self.sink.node(mark, K::Error);
+                if self.wrong_before_operand(mark) {
                     return;
                 }
             }
@@ -466,10 +463,7 @@ impl<S: Sink> Grammar<'_, S> {
                     self.help("a binding has one `=`; `==` compares");
                 }
                 self.skip();
-                if self.current().begins_operand() {
-                    let operand = self.mark();
-                    self.nested(|this| this.selection(operand, true));
-                    self.sink.node(mark, K::Error);
+                if self.wrong_before_operand(mark) {
                     return;
                 }
             }
@@ -478,6 +472,17 @@ impl<S: Sink> Grammar<'_, S> {
         }
         self.sink.missing_expression();
         self.sink.node(mark, K::Error);
+    }
+
+    /// Reads the operand that follows what was wrong before it, and makes both one error; false if none follows.
+    fn wrong_before_operand(&mut self, mark: S::Mark) -> bool {
+        if !self.current().begins_operand() {
+            return false;
+        }
+        let operand = self.mark();
+        self.nested(|this| this.selection(operand, true));
+        self.sink.node(mark, K::Error);
+        true
     }
 
     /// `let … in` where only an operand can stand; `let` is taken.
